@@ -1,0 +1,146 @@
+//! What types alone cannot say: ranges, and keys that need each other.
+
+use super::load::Error;
+use super::{Http, Settings, Tickets};
+use crate::config::settings::Amqp;
+
+const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
+
+pub(super) fn check(settings: &Settings) -> Result<(), Error> {
+    amqp(&settings.amqp)?;
+    http(&settings.http)?;
+    tickets(&settings.tickets)?;
+    let merchant = &settings.payments.default_merchant;
+    require(
+        merchant.is_empty() || is_name(merchant),
+        "payments.default_merchant must be 1 to 64 of A-Z a-z 0-9 _ . -",
+    )?;
+    let pointer = &settings.payments.body_pointer;
+    require(pointer.is_empty() || pointer.starts_with('/'), "payments.body_pointer must start with /")?;
+    at_least("payments.body_bytes_max", settings.payments.body_bytes_max, 256)?;
+    at_least("payments.body_depth_max", settings.payments.body_depth_max, 4)?;
+    require(settings.payments.body_depth_max <= 100, "payments.body_depth_max must be at most 100")?;
+    let store = &settings.store;
+    require(store.url.expose().starts_with("sqlite://"), "store.url must start with sqlite://")?;
+    require(store.url.expose().len() > "sqlite://".len(), "store.url must name a file")?;
+    at_least("store.batch_events_max", store.batch_events_max, 1)?;
+    at_least("store.readers", store.readers, 1)?;
+    require(store.readers <= 64, "store.readers must be at most 64")?;
+    at_least("store.reads_waiting_max", store.reads_waiting_max, 1)?;
+    let otlp = &settings.telemetry.otlp_endpoint;
+    require(
+        otlp.is_empty() || otlp.starts_with("http://") || otlp.starts_with("https://"),
+        "telemetry.otlp_endpoint must be an http:// or https:// address",
+    )?;
+    let demo = &settings.demo;
+    require(!demo.enabled || settings.tickets.hs256_secret.is_set(), "demo.enabled needs tickets.hs256_secret")
+}
+
+fn amqp(amqp: &Amqp) -> Result<(), Error> {
+    let url = amqp.url.expose();
+    require(url.starts_with("amqp://") || url.starts_with("amqps://"), "amqp.url must start with amqp:// or amqps://")?;
+    // lapin turns a literal IPv6 host into localhost without a word.
+    require(!url.contains("@[") && !url.contains("://["), "amqp.url must name its host by name or IPv4 address")?;
+    let names = [
+        ("amqp.exchange", &amqp.exchange),
+        ("amqp.queue", &amqp.queue),
+        ("amqp.binding", &amqp.binding),
+        ("amqp.dead_letter_exchange", &amqp.dead_letter_exchange),
+        ("amqp.dead_letter_queue", &amqp.dead_letter_queue),
+        ("amqp.events_exchange", &amqp.events_exchange),
+        ("amqp.live_exchange", &amqp.live_exchange),
+    ];
+    for (key, name) in names {
+        require(!name.is_empty() && name.len() <= 255, &format!("{key} must be 1 to 255 bytes"))?;
+    }
+    at_least("amqp.prefetch", amqp.prefetch.into(), 1)?;
+    at_least("amqp.delivery_limit", usize::try_from(amqp.delivery_limit).unwrap_or(usize::MAX), 1)?;
+    at_least("amqp.heartbeat_s", amqp.heartbeat_s.into(), 1)?;
+    at_least_s("amqp.connect_timeout_s", amqp.connect_timeout_s)?;
+    at_least_s("amqp.retry_first_ms", amqp.retry_first_ms)?;
+    require(
+        amqp.retry_longest_ms >= amqp.retry_first_ms,
+        "amqp.retry_longest_ms must be at least amqp.retry_first_ms",
+    )?;
+    at_least("amqp.publish_connections_max", amqp.publish_connections_max, 1)?;
+    at_least_s("amqp.confirm_timeout_s", amqp.confirm_timeout_s)?;
+    at_least_s("amqp.lag_interval_s", amqp.lag_interval_s)
+}
+
+fn http(http: &Http) -> Result<(), Error> {
+    at_least_s("http.header_timeout_s", http.header_timeout_s)?;
+    // hyper refuses a smaller buffer.
+    at_least("http.header_bytes_max", http.header_bytes_max, 8192)?;
+    at_least("http.header_lines_max", http.header_lines_max, 16)?;
+    at_least("http.body_bytes_max", http.body_bytes_max, 1024)?;
+    at_least("http.connections_max", http.connections_max, 1)?;
+    at_least("http.connections_per_ticket_max", http.connections_per_ticket_max, 1)?;
+    at_least("http.subscriptions_per_connection_max", http.subscriptions_per_connection_max, 1)?;
+    at_least("http.frame_bytes_max", http.frame_bytes_max, 512)?;
+    at_least("http.frames_burst_max", usize::try_from(http.frames_burst_max).unwrap_or(usize::MAX), 1)?;
+    at_least("http.frames_per_s_max", usize::try_from(http.frames_per_s_max).unwrap_or(usize::MAX), 1)?;
+    at_least_s("http.silent_s", http.silent_s)?;
+    at_least_s("http.ping_s", http.ping_s)?;
+    require(http.ping_s < http.silent_s, "http.ping_s must be less than http.silent_s")?;
+    at_least_s("http.heartbeat_s", http.heartbeat_s)?;
+    at_least_s("http.write_timeout_s", http.write_timeout_s)?;
+    at_least_s("http.wait_s_max", http.wait_s_max)?;
+    for origin in &http.allowed_origins {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        let good = host.is_some_and(|h| !h.is_empty() && !h.contains(['/', '*', ' ', ',']));
+        require(good, &format!("http.allowed_origins: {origin:?} must be scheme and host, e.g. https://shop.example"))?;
+    }
+    Ok(())
+}
+
+fn tickets(tickets: &Tickets) -> Result<(), Error> {
+    let secret = tickets.hs256_secret.expose();
+    require(secret.is_empty() || secret.len() >= 32, "tickets.hs256_secret must be at least 32 bytes")?;
+    let api_key = tickets.api_key.expose();
+    require(api_key.is_empty() || api_key.len() >= 16, "tickets.api_key must be at least 16 bytes")?;
+    require(api_key.is_empty() || !secret.is_empty(), "tickets.api_key needs tickets.hs256_secret to mint with")?;
+    let merchant = &tickets.api_key_merchant_id;
+    require(
+        merchant.is_empty() || is_name(merchant),
+        "tickets.api_key_merchant_id must be 1 to 64 of A-Z a-z 0-9 _ . -",
+    )?;
+    require(!tickets.audience.is_empty(), "tickets.audience must not be empty")?;
+    require(tickets.leeway_s <= 300, "tickets.leeway_s must be at most 300")?;
+    at_least_s("tickets.lifetime_s_max", tickets.lifetime_s_max)?;
+    at_least_s("tickets.jwks_max_age_s", tickets.jwks_max_age_s)?;
+    at_least_s("tickets.jwks_refetch_min_s", tickets.jwks_refetch_min_s)?;
+    let url = &tickets.jwks_url;
+    require(
+        url.is_empty() || url.starts_with("https://") || url.starts_with("http://"),
+        "tickets.jwks_url must be an http:// or https:// address",
+    )?;
+    for key in &tickets.keys {
+        require(
+            ALGORITHMS.contains(&key.algorithm.as_str()),
+            &format!("tickets.keys: algorithm {:?} must be RS256, ES256 or EdDSA", key.algorithm),
+        )?;
+        require(
+            key.merchant_id.is_empty() || is_name(&key.merchant_id),
+            "tickets.keys: merchant_id must be 1 to 64 of A-Z a-z 0-9 _ . -",
+        )?;
+    }
+    Ok(())
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 64
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+}
+
+fn at_least(key: &str, value: usize, least: usize) -> Result<(), Error> {
+    require(value >= least, &format!("{key} must be at least {least}"))
+}
+
+fn at_least_s(key: &str, value: u64) -> Result<(), Error> {
+    require(value >= 1, &format!("{key} must be at least 1"))
+}
+
+fn require(holds: bool, otherwise: &str) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(Error(otherwise.to_owned())) }
+}

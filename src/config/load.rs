@@ -1,0 +1,196 @@
+//! Layers the sources and turns what is wrong into one line.
+
+use std::path::Path;
+
+use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
+
+use super::Settings;
+
+/// What `config/default.toml` says.
+const DEFAULTS: &str = include_str!("../../config/default.toml");
+const ENV_PREFIX: &str = "PAYMENT_NOTIFIER";
+
+/// Why the settings cannot be used: one line that names the key and its source.
+#[derive(Debug, thiserror::Error)]
+#[error("configuration: {0}")]
+pub struct Error(pub(super) String);
+
+/// Reads the defaults, then `file`, then the environment, and checks the whole.
+///
+/// # Errors
+/// [`Error`] for a file that cannot be read, a key that does not exist, a value of the wrong type or out of range.
+pub fn load(file: Option<&Path>) -> Result<Settings, Error> {
+    load_from(file, std::env::vars().collect())
+}
+
+fn load_from(file: Option<&Path>, env: Vec<(String, String)>) -> Result<Settings, Error> {
+    let defaults = File::from_str(DEFAULTS, FileFormat::Toml);
+    let known = defaults.collect().map_err(|e| Error(format!("config/default.toml: {e}")))?;
+    let mut builder = config::Config::builder().add_source(defaults);
+    if let Some(path) = file {
+        let source = File::from(path).format(FileFormat::Toml);
+        let layer = source.collect().map_err(|e| Error(format!("{}: {}", path.display(), one_line(&e.to_string()))))?;
+        refuse_unknown(&layer, &known, "", &|key| format!("{key} in {}", path.display()))?;
+        builder = builder.add_source(source);
+    }
+    let own = env.into_iter().filter(|(name, _)| name.starts_with(&format!("{ENV_PREFIX}__"))).collect::<Map<_, _>>();
+    let environment = Environment::with_prefix(ENV_PREFIX).prefix_separator("__").separator("__").source(Some(own));
+    let nested = config::Config::builder().add_source(environment.clone()).build();
+    let nested = nested.and_then(|c| c.collect()).map_err(|e| Error(one_line(&e.to_string())))?;
+    refuse_unknown(&nested, &known, "", &|key| format!("{} (environment)", env_name(key)))?;
+    let merged = builder.add_source(environment).build().map_err(|e| Error(one_line(&e.to_string())))?;
+    let settings: Settings = merged.try_deserialize().map_err(|e| Error(one_line(&e.to_string())))?;
+    super::check::check(&settings)?;
+    Ok(settings)
+}
+
+/// The name of each variable with the default of its key.
+#[must_use]
+pub fn env_variables() -> Vec<(String, String)> {
+    let mut variables = Vec::new();
+    if let Ok(known) = File::from_str(DEFAULTS, FileFormat::Toml).collect() {
+        walk(&known, "", &mut |key, value| variables.push((env_name(key), value.to_string())));
+    }
+    variables.sort();
+    variables
+}
+
+fn env_name(key: &str) -> String {
+    format!("{ENV_PREFIX}__{}", key.replace('.', "__").to_uppercase())
+}
+
+fn walk(table: &Map<String, Value>, prefix: &str, each: &mut impl FnMut(&str, &Value)) {
+    for (name, value) in table {
+        let key = join(prefix, name);
+        match &value.kind {
+            ValueKind::Table(inner) => walk(inner, &key, each),
+            _ => each(&key, value),
+        }
+    }
+}
+
+fn join(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+}
+
+fn refuse_unknown(
+    layer: &Map<String, Value>,
+    known: &Map<String, Value>,
+    prefix: &str,
+    place: &dyn Fn(&str) -> String,
+) -> Result<(), Error> {
+    for (name, value) in layer {
+        let key = join(prefix, name);
+        let Some(default) = known.get(name) else {
+            let hint = closest(name, known.keys().map(String::as_str))
+                .map(|near| format!(", did you mean {}?", join(prefix, near)))
+                .unwrap_or_default();
+            return Err(Error(format!("unknown key {}{hint}", place(&key))));
+        };
+        match (&value.kind, &default.kind) {
+            (ValueKind::Table(inner), ValueKind::Table(inner_known)) => {
+                refuse_unknown(inner, inner_known, &key, place)?;
+            }
+            (_, ValueKind::Table(_)) => return Err(Error(format!("{} is a section, not a value", place(&key)))),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The known name that shares the most with a mistyped one, if it is near enough to be meant.
+fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known.map(|k| (distance(name, k), k)).filter(|(d, _)| *d <= 3).min().map(|(_, k)| k)
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(ca != cb);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_env(pairs: &[(&str, &str)]) -> Result<Settings, Error> {
+        load_from(None, pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    }
+
+    fn with_file(text: &str) -> Result<Settings, Error> {
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        load_from(Some(file.path()), Vec::new())
+    }
+
+    #[test]
+    fn defaults_are_whole_and_name_every_setting() {
+        let settings = with_env(&[]).unwrap();
+        let typed = serde_json::to_value(&settings).unwrap();
+        let mut typed_keys = Vec::new();
+        fn leaves(value: &serde_json::Value, prefix: &str, keys: &mut Vec<String>) {
+            for (name, value) in value.as_object().unwrap() {
+                let key = join(prefix, name);
+                if value.is_object() { leaves(value, &key, keys) } else { keys.push(key) }
+            }
+        }
+        leaves(&typed, "", &mut typed_keys);
+        let mut documented = Vec::new();
+        let known = File::from_str(DEFAULTS, FileFormat::Toml).collect().unwrap();
+        walk(&known, "", &mut |key, _| documented.push(key.to_owned()));
+        typed_keys.sort();
+        documented.sort();
+        assert_eq!(typed_keys, documented);
+    }
+
+    #[test]
+    fn environment_wins_over_file_and_texts_stay_texts() {
+        let digits = "01234567890123456789012345678901";
+        let settings = with_env(&[
+            ("PAYMENT_NOTIFIER__AMQP__PREFETCH", "77"),
+            ("PAYMENT_NOTIFIER__AMQP__DECLARE", "false"),
+            ("PAYMENT_NOTIFIER__TICKETS__HS256_SECRET", digits),
+            ("PAYMENT_NOTIFIER__HTTP__ALLOWED_ORIGINS", "https://a.example, https://b.example"),
+            ("PAYMENT_NOTIFIER__INSTANCE", "node-1"),
+        ])
+        .unwrap();
+        assert_eq!((settings.amqp.prefetch, settings.amqp.declare), (77, false));
+        assert_eq!(settings.tickets.hs256_secret.expose(), digits);
+        assert_eq!(settings.http.allowed_origins, ["https://a.example", "https://b.example"]);
+        assert_eq!(settings.instance, "node-1");
+    }
+
+    #[test]
+    fn each_mistake_is_one_line_that_names_its_key() {
+        let env = |k: &str, v: &str| with_env(&[(k, v)]).unwrap_err().to_string();
+        let cases = [
+            (env("PAYMENT_NOTIFIER__HTTP__LISTN", "x"), "PAYMENT_NOTIFIER__HTTP__LISTN", "http.listen"),
+            (env("PAYMENT_NOTIFIER__HTTP__LISTEN", "nowhere"), "http.listen", "socket address"),
+            (env("PAYMENT_NOTIFIER__AMQP__PREFETCH", "many"), "amqp.prefetch", "many"),
+            (env("PAYMENT_NOTIFIER__AMQP__PREFETCH", "70000"), "amqp.prefetch", ""),
+            (env("PAYMENT_NOTIFIER__AMQP__PREFETCH", "0"), "amqp.prefetch", "at least 1"),
+            (env("PAYMENT_NOTIFIER__TICKETS__HS256_SECRET", "short"), "tickets.hs256_secret", "32"),
+            (env("PAYMENT_NOTIFIER__HTTP", "x"), "PAYMENT_NOTIFIER__HTTP", "section"),
+            (with_file("[amqp]\nurll = 'x'").unwrap_err().to_string(), "amqp.urll", "amqp.url"),
+            (with_file("[demo]\nenabled = 'perhaps'").unwrap_err().to_string(), "demo.enabled", ""),
+            (with_file("[demo\n").unwrap_err().to_string(), ".toml", "TOML"),
+        ];
+        for (line, key, more) in cases {
+            assert!(line.contains(key) && line.contains(more) && !line.contains('\n'), "{line}");
+        }
+        assert!(!env("PAYMENT_NOTIFIER__TICKETS__HS256_SECRET", "hunter2").contains("hunter2"));
+    }
+}

@@ -1,0 +1,15 @@
+//! Typed settings: `config/default.toml`, then a file, then the environment.
+//!
+//! A wrong or unknown key is one line that names it and where it came from. Nothing of a secret is in any error.
+
+mod check;
+mod load;
+mod secret;
+mod settings;
+
+pub use load::{Error, env_variables, load};
+pub use secret::Secret;
+pub use settings::{
+    Admin, AlipayAccount, Amqp, Callbacks, Demo, Http, LogFormat, Payments, SerialKey, Settings, Store, StripeAccount,
+    Telemetry, TicketKey, Tickets, WechatPayAccount,
+};

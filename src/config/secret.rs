@@ -1,0 +1,76 @@
+//! A text that must not be shown.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+/// A secret setting. `Debug` and serialisation show only whether it is set.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that uses it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// False where the setting is an empty text.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// The text, with what stands between `//user:` and `@` hidden where it is a URL, and everything hidden elsewhere.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        if !self.is_set() {
+            return String::new();
+        }
+        let Some((scheme, rest)) = self.0.split_once("://") else {
+            return "(set)".to_owned();
+        };
+        let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let visible = match rest[..authority_end].rsplit_once('@') {
+            Some((login, host)) => {
+                let user = login.split_once(':').map_or(login, |(user, _password)| user);
+                format!("{user}:…@{host}{}", &rest[authority_end..])
+            }
+            None => rest.to_owned(),
+        };
+        let without_query = visible.split_once('?').map_or(visible.as_str(), |(before, _query)| before);
+        format!("{scheme}://{without_query}")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.redacted())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_secret_is_shown() {
+        assert_eq!(Secret::new("amqp://u:p%40ss@h:5672/%2f?x=p").redacted(), "amqp://u:…@h:5672/%2f");
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "(set)");
+        assert_eq!(Secret::new("sqlite://data/payments.db").redacted(), "sqlite://data/payments.db");
+        assert_eq!(Secret::new("").redacted(), "");
+    }
+}

@@ -1,0 +1,232 @@
+//! The settings as types. Each field is a key of `config/default.toml`, which says what it means and in which unit.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Secret;
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "config/default.toml documents every key, and a test holds the two together")]
+pub struct Settings {
+    pub instance: String,
+    pub amqp: Amqp,
+    pub payments: Payments,
+    pub store: Store,
+    pub http: Http,
+    pub admin: Admin,
+    pub tickets: Tickets,
+    pub callbacks: Callbacks,
+    pub telemetry: Telemetry,
+    pub demo: Demo,
+}
+
+/// `[amqp]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Amqp {
+    pub url: Secret,
+    pub declare: bool,
+    pub exchange: String,
+    pub queue: String,
+    pub binding: String,
+    pub dead_letter_exchange: String,
+    pub dead_letter_queue: String,
+    pub events_exchange: String,
+    pub live_exchange: String,
+    pub prefetch: u16,
+    pub delivery_limit: u32,
+    pub heartbeat_s: u16,
+    pub connect_timeout_s: u64,
+    pub retry_first_ms: u64,
+    pub retry_longest_ms: u64,
+    pub publish_connections_max: usize,
+    pub confirm_timeout_s: u64,
+    pub lag_interval_s: u64,
+}
+
+/// `[payments]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Payments {
+    pub default_merchant: String,
+    pub body_pointer: String,
+    pub body_bytes_max: usize,
+    pub body_depth_max: usize,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Store {
+    pub url: Secret,
+    pub batch_events_max: usize,
+    pub readers: usize,
+    pub reads_waiting_max: usize,
+    pub cache_kib: u32,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Http {
+    pub listen: SocketAddr,
+    #[serde(deserialize_with = "comma_list")]
+    pub allowed_origins: Vec<String>,
+    pub header_timeout_s: u64,
+    pub header_bytes_max: usize,
+    pub header_lines_max: usize,
+    pub body_bytes_max: usize,
+    pub connections_max: usize,
+    pub connections_per_ticket_max: usize,
+    pub subscriptions_per_connection_max: usize,
+    pub frame_bytes_max: usize,
+    pub frames_burst_max: u32,
+    pub frames_per_s_max: u32,
+    pub silent_s: u64,
+    pub ping_s: u64,
+    pub heartbeat_s: u64,
+    pub write_timeout_s: u64,
+    pub wait_s_max: u64,
+    pub drain_s: u64,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Admin {
+    pub listen: SocketAddr,
+}
+
+/// `[tickets]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Tickets {
+    pub hs256_secret: Secret,
+    pub keys: Vec<TicketKey>,
+    pub jwks_file: PathBuf,
+    pub jwks_url: String,
+    pub jwks_max_age_s: u64,
+    pub jwks_refetch_min_s: u64,
+    pub audience: String,
+    pub leeway_s: u64,
+    pub lifetime_s_max: u64,
+    pub api_key: Secret,
+    pub api_key_merchant_id: String,
+}
+
+/// One of `[[tickets.keys]]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct TicketKey {
+    #[serde(default)]
+    pub kid: String,
+    pub algorithm: String,
+    pub public_key_file: PathBuf,
+    #[serde(default)]
+    pub merchant_id: String,
+}
+
+/// `[callbacks]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Callbacks {
+    pub wechat_pay: Vec<WechatPayAccount>,
+    pub alipay: Vec<AlipayAccount>,
+    pub stripe: Vec<StripeAccount>,
+}
+
+/// One of `[[callbacks.wechat_pay]]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct WechatPayAccount {
+    pub merchant_id: String,
+    pub api_v3_key: Secret,
+    #[serde(default)]
+    pub mch_id: String,
+    pub keys: Vec<SerialKey>,
+}
+
+/// A public key of the provider, by the serial that its notifications name.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct SerialKey {
+    pub serial: String,
+    pub public_key_file: PathBuf,
+}
+
+/// One of `[[callbacks.alipay]]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct AlipayAccount {
+    pub merchant_id: String,
+    pub app_id: String,
+    #[serde(default)]
+    pub seller_id: String,
+    pub public_key_file: PathBuf,
+}
+
+/// One of `[[callbacks.stripe]]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct StripeAccount {
+    pub merchant_id: String,
+    pub signing_secrets: Vec<Secret>,
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Telemetry {
+    pub log_format: LogFormat,
+    pub log_filter: String,
+    pub otlp_endpoint: String,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For collectors.
+    Json,
+}
+
+/// `[demo]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Demo {
+    pub enabled: bool,
+}
+
+/// A list in a file, or words with commas in the environment.
+fn comma_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a list of texts, or one text with commas")]
+    enum Either {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Either::deserialize(deserializer)? {
+        Either::List(list) => list,
+        Either::Text(text) => text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect(),
+    })
+}

@@ -1,0 +1,9 @@
+//! Carries payment results from RabbitMQ to the page that waits for them.
+//!
+//! The program is `main.rs`; this library is the same rooms, so that tests and benchmarks can enter them one by one.
+
+pub mod config;
+pub mod hub;
+pub mod payment;
+pub mod runtime;
+pub mod telemetry;

@@ -1,0 +1,27 @@
+//! What a store answers.
+
+use std::sync::Arc;
+
+use crate::payment::{Change, Conflicts, Payment};
+
+/// What became of one event, with the payment as it stands after it.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// What the event did.
+    pub change: Change,
+    /// Conflicts that it brought to light.
+    pub conflicts: Conflicts,
+    /// The payment after the event.
+    pub payment: Arc<Payment>,
+}
+
+/// What became of a page's acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// It is the first of this version or of a later one.
+    First,
+    /// This version or a later one was acknowledged before.
+    Known,
+    /// The payment has no such version.
+    NoSuchVersion,
+}

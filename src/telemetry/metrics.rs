@@ -1,0 +1,309 @@
+//! Metrics as handles that are passed by value. No global recorder: two programs in one process do not mix.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, Key, Label, Metadata, Recorder};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+use super::names::{self, Kind};
+
+/// How a page waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// `GET /v1/ws`
+    WebSocket,
+    /// `GET /v1/payments/{order_id}/events`
+    Sse,
+    /// `GET /v1/payments/{order_id}?after=…&wait=…`
+    LongPoll,
+    /// `GET /v1/payments/{order_id}`
+    Poll,
+}
+
+impl Transport {
+    /// All four.
+    pub const ALL: [Self; 4] = [Self::WebSocket, Self::Sse, Self::LongPoll, Self::Poll];
+
+    /// The value of the label `transport`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::Sse => "sse",
+            Self::LongPoll => "long_poll",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+struct PerTransport {
+    waiting: Gauge,
+    publish_to_page: Histogram,
+    arrival_to_page: Histogram,
+    acks: Counter,
+}
+
+/// Every metric of the program. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    transports: [PerTransport; 4],
+    deliveries: Counter,
+    redeliveries: Counter,
+    acks_lost: Counter,
+    in_flight: Gauge,
+    batch_events: Histogram,
+    commit_seconds: Histogram,
+    connections: Gauge,
+}
+
+const METADATA: Metadata<'static> = Metadata::new("payment_notifier", metrics::Level::INFO, None);
+
+fn counter(recorder: &PrometheusRecorder, name: &'static str, labels: Vec<Label>) -> Counter {
+    recorder.register_counter(&Key::from_parts(name, labels), &METADATA)
+}
+fn gauge(recorder: &PrometheusRecorder, name: &'static str, labels: Vec<Label>) -> Gauge {
+    recorder.register_gauge(&Key::from_parts(name, labels), &METADATA)
+}
+fn histogram(recorder: &PrometheusRecorder, name: &'static str, labels: Vec<Label>) -> Histogram {
+    recorder.register_histogram(&Key::from_parts(name, labels), &METADATA)
+}
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// Where the exporter refuses its bucket bounds.
+    pub fn new() -> Result<Self, BuildError> {
+        let mut builder = PrometheusBuilder::new();
+        for (name, kind, _) in names::ALL {
+            if let Kind::Histogram(bounds) = kind {
+                builder = builder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), bounds)?;
+            }
+        }
+        let recorder = builder.build_recorder();
+        for (name, kind, help) in names::ALL {
+            let (name, help) = ((*name).into(), (*help).into());
+            match kind {
+                Kind::Counter => recorder.describe_counter(name, None, help),
+                Kind::Gauge => recorder.describe_gauge(name, None, help),
+                Kind::Histogram(_) => recorder.describe_histogram(name, None, help),
+            }
+        }
+        let r = &recorder;
+        let transports = Transport::ALL.map(|transport| {
+            let label = || vec![Label::new("transport", transport.as_str())];
+            PerTransport {
+                waiting: gauge(r, names::PAGES_WAITING, label()),
+                publish_to_page: histogram(r, names::PUBLISH_TO_PAGE_SECONDS, label()),
+                arrival_to_page: histogram(r, names::ARRIVAL_TO_PAGE_SECONDS, label()),
+                acks: counter(r, names::PAGE_ACKS, label()),
+            }
+        });
+        let inner = Inner {
+            transports,
+            deliveries: counter(r, names::DELIVERIES, vec![]),
+            redeliveries: counter(r, names::REDELIVERIES, vec![]),
+            acks_lost: counter(r, names::ACKS_LOST, vec![]),
+            in_flight: gauge(r, names::IN_FLIGHT, vec![]),
+            batch_events: histogram(r, names::BATCH_EVENTS, vec![]),
+            commit_seconds: histogram(r, names::COMMIT_SECONDS, vec![]),
+            connections: gauge(r, names::CONNECTIONS, vec![]),
+            handle: recorder.handle(),
+            recorder,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The text that Prometheus reads.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.inner.handle.render()
+    }
+
+    /// Folds what histograms have collected. To be called every few seconds, or they grow.
+    pub fn upkeep(&self) {
+        self.inner.handle.run_upkeep();
+    }
+
+    /// One delivery from the broker.
+    pub fn delivery(&self, redelivered: bool) {
+        self.inner.deliveries.increment(1);
+        self.inner.redeliveries.increment(u64::from(redelivered));
+    }
+
+    /// Deliveries received and not settled.
+    pub fn set_in_flight(&self, deliveries: usize) {
+        self.inner.in_flight.set(as_f64(deliveries));
+    }
+
+    /// Acknowledgements that did not reach the broker.
+    pub fn acks_lost(&self, count: u64) {
+        self.inner.acks_lost.increment(count);
+    }
+
+    /// One committed batch.
+    pub fn committed(&self, events: usize, took: Duration) {
+        self.inner.batch_events.record(as_f64(events));
+        self.inner.commit_seconds.record(took.as_secs_f64());
+    }
+
+    /// Events by what became of them.
+    pub fn events(&self, outcome: &'static str, count: u64) {
+        self.count(names::EVENTS_STORED, "outcome", outcome, count);
+    }
+
+    /// One contradiction.
+    pub fn conflict(&self, kind: &'static str) {
+        self.count(names::CONFLICTS, "kind", kind, 1);
+    }
+
+    /// One message in the dead letters.
+    pub fn dead_letter(&self, reason: &'static str) {
+        self.count(names::DEAD_LETTERS, "reason", reason, 1);
+    }
+
+    /// One attempt to dead-letter that was not confirmed.
+    pub fn dead_letter_failure(&self) {
+        counter(&self.inner.recorder, names::DEAD_LETTER_FAILURES, vec![]).increment(1);
+    }
+
+    /// Length of a queue.
+    pub fn set_queue_messages(&self, queue: &str, messages: u32) {
+        let labels = vec![Label::new("queue", queue.to_owned())];
+        gauge(&self.inner.recorder, names::QUEUE_MESSAGES, labels).set(f64::from(messages));
+    }
+
+    /// Consumers of the results queue.
+    pub fn set_queue_consumers(&self, consumers: u32) {
+        gauge(&self.inner.recorder, names::QUEUE_CONSUMERS, vec![]).set(f64::from(consumers));
+    }
+
+    /// Whether the consumer is established.
+    pub fn set_broker_connected(&self, connected: bool) {
+        gauge(&self.inner.recorder, names::BROKER_CONNECTED, vec![]).set(f64::from(u8::from(connected)));
+    }
+
+    /// One attempt to establish the consumer: `ok` or `error`.
+    pub fn broker_connect(&self, result: &'static str) {
+        self.count(names::BROKER_CONNECTS, "result", result, 1);
+    }
+
+    /// Whether commits succeed.
+    pub fn set_store_available(&self, available: bool) {
+        gauge(&self.inner.recorder, names::STORE_AVAILABLE, vec![]).set(f64::from(u8::from(available)));
+    }
+
+    /// A page waits, until the answer is dropped.
+    pub fn page_waits(&self, transport: Transport) -> Held {
+        Held::new(self.of(transport).waiting.clone())
+    }
+
+    /// A connection is open, until the answer is dropped.
+    pub fn connection(&self) -> Held {
+        Held::new(self.inner.connections.clone())
+    }
+
+    /// A page was given an update that came `since_arrival` ago and was published at that time, if the publisher said.
+    pub fn page_told(&self, transport: Transport, since_arrival: Duration, published_at_ms: Option<i64>, now_ms: i64) {
+        let metrics = self.of(transport);
+        metrics.arrival_to_page.record(since_arrival.as_secs_f64());
+        if let Some(published_at_ms) = published_at_ms {
+            let since = Duration::from_millis(u64::try_from(now_ms - published_at_ms).unwrap_or(0));
+            metrics.publish_to_page.record(since.as_secs_f64());
+        }
+    }
+
+    /// A page has shown a version.
+    pub fn page_ack(&self, transport: Transport) {
+        self.of(transport).acks.increment(1);
+    }
+
+    /// One refused request or frame, by its problem code.
+    pub fn refused(&self, code: &'static str) {
+        self.count(names::REFUSED, "code", code, 1);
+    }
+
+    /// One refused ticket.
+    pub fn ticket_refused(&self, reason: &'static str) {
+        self.count(names::TICKETS_REFUSED, "reason", reason, 1);
+    }
+
+    /// One minted ticket.
+    pub fn ticket_minted(&self) {
+        counter(&self.inner.recorder, names::TICKETS_MINTED, vec![]).increment(1);
+    }
+
+    /// One notification of a payment provider.
+    pub fn callback(&self, provider: &'static str, outcome: &'static str) {
+        let labels = vec![Label::new("provider", provider), Label::new("outcome", outcome)];
+        counter(&self.inner.recorder, names::CALLBACKS, labels).increment(1);
+    }
+
+    fn count(&self, name: &'static str, label: &'static str, value: &'static str, count: u64) {
+        counter(&self.inner.recorder, name, vec![Label::new(label, value)]).increment(count);
+    }
+
+    fn of(&self, transport: Transport) -> &PerTransport {
+        &self.inner.transports[transport as usize]
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// One in a gauge, for as long as it lives.
+#[must_use]
+pub struct Held(Gauge);
+
+impl Held {
+    fn new(gauge: Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Held")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+fn as_f64(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_sets_of_metrics_do_not_mix_and_histograms_have_their_buckets() {
+        let (a, b) = (Metrics::new().unwrap(), Metrics::new().unwrap());
+        a.dead_letter("invalid_json");
+        a.committed(3, Duration::from_millis(2));
+        let waits = a.page_waits(Transport::Sse);
+        let text = a.render();
+        assert!(text.contains(r#"payment_notifier_dead_letters_total{reason="invalid_json"} 1"#), "{text}");
+        assert!(text.contains(r#"payment_notifier_batch_events_bucket{le="4"} 1"#), "{text}");
+        assert!(text.contains(r#"payment_notifier_pages_waiting{transport="sse"} 1"#), "{text}");
+        drop(waits);
+        assert!(a.render().contains(r#"payment_notifier_pages_waiting{transport="sse"} 0"#));
+        assert!(!b.render().contains("invalid_json"));
+    }
+}

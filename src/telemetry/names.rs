@@ -1,0 +1,48 @@
+//! Every metric: its name, its kind and what it says. `docs/OPERATIONS.md` has the same table, and a test compares them.
+
+/// What a metric does with its values.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    /// With these upper bounds.
+    Histogram(&'static [f64]),
+}
+
+pub(super) const SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+pub(super) const EVENTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+macro_rules! names {
+    ($($constant:ident = $name:literal, $kind:expr, $help:literal;)*) => {
+        $(pub(super) const $constant: &str = concat!("payment_notifier_", $name);)*
+        pub(super) const ALL: &[(&str, Kind, &str)] = &[$(($constant, $kind, $help)),*];
+    };
+}
+
+names! {
+    DELIVERIES = "deliveries_total", Kind::Counter, "Deliveries from RabbitMQ.";
+    REDELIVERIES = "redeliveries_total", Kind::Counter, "Deliveries that RabbitMQ had delivered before.";
+    EVENTS_STORED = "events_total", Kind::Counter, "Events by what became of them: applied, duplicate, stale, id_reused.";
+    CONFLICTS = "conflicts_total", Kind::Counter, "Contradictions between events of one payment, by kind.";
+    DEAD_LETTERS = "dead_letters_total", Kind::Counter, "Messages published to the dead-letter exchange, by reason.";
+    DEAD_LETTER_FAILURES = "dead_letter_failures_total", Kind::Counter, "Attempts to dead-letter that were not confirmed.";
+    ACKS_LOST = "acks_lost_total", Kind::Counter, "Acknowledgements whose channel was gone; RabbitMQ delivers those again.";
+    IN_FLIGHT = "deliveries_in_flight", Kind::Gauge, "Deliveries received and not settled yet.";
+    QUEUE_MESSAGES = "queue_messages_ready", Kind::Gauge, "Messages that wait in a queue, by queue. Consumer lag for the results queue.";
+    QUEUE_CONSUMERS = "queue_consumers", Kind::Gauge, "Consumers of the results queue, over all nodes.";
+    BROKER_CONNECTED = "broker_connected", Kind::Gauge, "1 while the consumer is established.";
+    BROKER_CONNECTS = "broker_connects_total", Kind::Counter, "Attempts to establish the consumer, by result: ok, error.";
+    STORE_AVAILABLE = "store_available", Kind::Gauge, "1 while commits succeed.";
+    BATCH_EVENTS = "batch_events", Kind::Histogram(EVENTS), "Events in one commit.";
+    COMMIT_SECONDS = "commit_seconds", Kind::Histogram(SECONDS), "Time to merge and durably commit one batch.";
+    PUBLISH_TO_PAGE_SECONDS = "publish_to_page_seconds", Kind::Histogram(SECONDS), "From the publisher's timestamp_in_ms header to the write to the page's socket, by transport.";
+    ARRIVAL_TO_PAGE_SECONDS = "arrival_to_page_seconds", Kind::Histogram(SECONDS), "From the delivery to the write to the page's socket, by transport.";
+    PAGES_WAITING = "pages_waiting", Kind::Gauge, "Pages that wait, by transport.";
+    PAGE_ACKS = "page_acks_total", Kind::Counter, "Versions that pages said they have shown, by transport.";
+    CONNECTIONS = "http_connections", Kind::Gauge, "Open connections from pages.";
+    REFUSED = "http_refused_total", Kind::Counter, "Requests and frames refused, by problem code.";
+    TICKETS_REFUSED = "tickets_refused_total", Kind::Counter, "Tickets refused, by reason.";
+    TICKETS_MINTED = "tickets_minted_total", Kind::Counter, "Tickets minted by this service.";
+    CALLBACKS = "callbacks_total", Kind::Counter, "Notifications of payment providers, by provider and outcome.";
+}
