@@ -76,6 +76,7 @@ pub(super) struct Session<'a> {
     deliveries: u64,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one at a time, on the stack; a box would be an allocation a delivery")]
 enum Next {
     Stop,
     Late,
@@ -138,8 +139,11 @@ impl<'a> Session<'a> {
                 }
                 Next::Received(received) => {
                     let failed = self.receive(&mut stream, received);
-                    if failed.is_some() {
+                    if let Some(End::Failed { why, .. }) = &failed {
                         (open, lost) = (false, self.channel_is_lost());
+                        // Told before the time that finishing may take.
+                        self.consumer.parts.health.fault(Part::Consumer, why.clone());
+                        self.consumer.parts.metrics.set_broker_connected(false);
                     }
                     failed
                 }
@@ -163,7 +167,7 @@ impl<'a> Session<'a> {
     }
 
     /// Asks for no more deliveries. Those already here are still taken, and then the stream ends.
-    async fn cancel(&self) {
+    async fn cancel(&mut self) {
         let cancel = self.channel.basic_cancel(self.tag.clone(), BasicCancelOptions::default());
         match timeout(Duration::from_secs(CANCEL_S_MAX), cancel).await {
             Ok(Ok(())) => {}
