@@ -4,6 +4,7 @@
 //! Recovery is this module's own: lapin's automatic recovery hides ends and is off. Nothing here waits for a page, and
 //! no message, however wrong, ends anything but itself.
 
+mod commit;
 mod connect;
 mod consumer;
 mod dead_letters;

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
@@ -14,25 +13,23 @@ use lapin::options::BasicCancelOptions;
 use lapin::types::ShortString;
 use lapin::{Channel, ErrorKind};
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{Span, info, warn};
+use tracing::{info, warn};
 
+use super::commit::{Arrived, Committed};
 use super::connect::reason;
 use super::consumer::{Consumer, Parts};
 use super::dead_letters::DeadLetters;
 use super::decode::{Payload, Reject};
 use super::settle::{Settler, Unsettled};
 use crate::hub::Update;
-use crate::payment::{Change, Event};
-use crate::runtime::{Backoff, Part, Tasks};
-use crate::store::Outcome;
+use crate::payment::Change;
+use crate::runtime::{Part, Tasks};
 use crate::telemetry::trace;
 
 /// For what is in flight when the subscription ends. What is not settled by then is delivered again.
 const SETTLE_S_MAX: u64 = 5;
 /// For the broker to stop delivering.
 const CANCEL_S_MAX: u64 = 2;
-/// A commit that takes longer is a fault of the store, and goes on being waited for.
-const COMMIT_SLOW_S: u64 = 10;
 
 /// Why a subscription ended.
 #[derive(Debug)]
@@ -48,21 +45,6 @@ pub(super) enum End {
     },
     /// As many deliveries went well one by one as the prefetch allows at once.
     Narrowed,
-}
-
-/// An event on its way to the store.
-struct Arrived {
-    unsettled: Unsettled,
-    event: Event,
-    delivery: Delivery,
-    published_at_ms: Option<i64>,
-    received_at: std::time::Instant,
-    span: Span,
-}
-
-struct Committed {
-    batch: Vec<Arrived>,
-    outcomes: Vec<Outcome>,
 }
 
 pub(super) struct Session<'a> {
@@ -274,52 +256,4 @@ async fn finished<T>(work: &mut Option<Pin<Box<dyn Future<Output = T> + Send + '
     let done = running.await;
     *work = None;
     done
-}
-
-impl Consumer {
-    /// Gives the batch to the store until it takes it. Ends early only by being dropped.
-    async fn commit(&self, batch: Vec<Arrived>) -> Committed {
-        let amqp = &self.options.amqp;
-        let (first, longest) = (amqp.retry_first_ms, amqp.retry_longest_ms);
-        let mut backoff = Backoff::new(Duration::from_millis(first), Duration::from_millis(longest));
-        loop {
-            let began = Instant::now();
-            let events = batch.iter().map(|arrived| arrived.event.clone()).collect();
-            let mut apply = self.parts.store.apply(events);
-            let answer = loop {
-                match timeout(Duration::from_secs(COMMIT_SLOW_S), &mut apply).await {
-                    Ok(answer) => break answer,
-                    Err(_elapsed) => self.store_is_down(&format!("no answer for {} s", began.elapsed().as_secs())),
-                }
-            };
-            match answer {
-                Ok(outcomes) if outcomes.len() == batch.len() => {
-                    self.parts.metrics.committed(batch.len(), began.elapsed());
-                    self.store_is_up();
-                    return Committed { batch, outcomes };
-                }
-                Ok(outcomes) => {
-                    self.store_is_down(&format!("{} outcomes for {} events", outcomes.len(), batch.len()));
-                }
-                Err(error) => self.store_is_down(&error.to_string()),
-            }
-            tokio::time::sleep(backoff.wait()).await;
-        }
-    }
-
-    fn store_is_down(&self, why: &str) {
-        self.parts.health.fault(Part::Store, why);
-        if !self.store_failed.swap(true, Ordering::Relaxed) {
-            self.parts.metrics.set_store_available(false);
-            warn!(reason = why, "store does not take events, consuming waits for it");
-        }
-    }
-
-    fn store_is_up(&self) {
-        self.parts.metrics.set_store_available(true);
-        if self.store_failed.swap(false, Ordering::Relaxed) {
-            self.parts.health.ok(Part::Store);
-            info!("store takes events again");
-        }
-    }
 }

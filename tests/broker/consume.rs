@@ -9,6 +9,7 @@ use payment_notifier::payment::Status;
 use payment_notifier::runtime::unix_ms;
 
 use crate::harness::{DEADLINE, Node, World, body, event, key, until};
+use crate::memory::Memory;
 
 async fn publish_all(world: &World, node: &Node, orders: std::ops::Range<usize>) {
     let publish = async |order: usize| {
@@ -121,4 +122,22 @@ async fn a_store_that_is_down_pauses_consuming_and_dead_letters_nothing() {
     node.stop().await;
     assert_eq!(world.queue(&world.amqp.queue).await, Some((0, 0)));
     assert_eq!(world.queue(&world.amqp.dead_letter_queue).await, Some((0, 0)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_store_is_down_at_the_start_nothing_is_taken_from_the_queue() {
+    let world = World::new("absent").await;
+    payment_notifier::broker::check(&world.options()).await.unwrap();
+    world.send(&body("o", "e", Status::Succeeded), BasicProperties::default()).await;
+    let store = Memory::new();
+    store.down.store(true, Ordering::SeqCst);
+    let node = Node::begin_with(&world, store);
+    until("the fault is told", async || node.faults().contains("consumer: waits for the store")).await;
+    assert!(node.faults().contains("store: store unavailable: no disk"), "{}", node.faults());
+    until("it has tried more than once", async || node.metric("broker_connects_total{result=\"error\"}") > 2.0).await;
+    assert_eq!(world.queue(&world.amqp.queue).await, Some((1, 0)));
+    node.store.down.store(false, Ordering::SeqCst);
+    until("it is stored", async || node.store.len() == 1 && node.faults().is_empty()).await;
+    assert_eq!(node.metric("redeliveries_total"), 0.0);
+    node.stop().await;
 }

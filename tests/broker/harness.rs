@@ -195,10 +195,14 @@ impl Node {
 
     /// Without waiting for it to be established.
     pub(crate) fn begin(world: &World) -> Self {
+        Self::begin_with(world, Memory::new())
+    }
+
+    pub(crate) fn begin_with(world: &World, store: Arc<Memory>) -> Self {
         let options = world.options();
         let publisher = Publisher::new(&options).unwrap();
         let node = Self {
-            store: Memory::new(),
+            store,
             hub: Hub::new(),
             publisher,
             metrics: Metrics::new().unwrap(),

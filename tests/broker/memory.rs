@@ -1,7 +1,7 @@
 //! A store in memory that fails when it is told to.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -15,6 +15,8 @@ pub(crate) struct Memory {
     pub(crate) refusing: AtomicUsize,
     /// Attempts still to be taken and answered with an error all the same.
     pub(crate) ambiguous: AtomicUsize,
+    /// While set, `check` says that nothing works.
+    pub(crate) down: AtomicBool,
     pub(crate) attempts: AtomicUsize,
     pub(crate) largest_batch: AtomicUsize,
     /// Whoever writes it makes commits hang.
@@ -27,6 +29,7 @@ impl Memory {
             states: Mutex::default(),
             refusing: AtomicUsize::new(0),
             ambiguous: AtomicUsize::new(0),
+            down: AtomicBool::new(false),
             attempts: AtomicUsize::new(0),
             largest_batch: AtomicUsize::new(0),
             gate: RwLock::new(()),
@@ -87,7 +90,7 @@ impl PaymentStore for Memory {
     }
 
     async fn check(&self) -> Result<(), Error> {
-        Ok(())
+        if self.down.load(Ordering::SeqCst) { Err(Error::Unavailable("no disk".into())) } else { Ok(()) }
     }
 
     async fn close(&self) {}
