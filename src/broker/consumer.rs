@@ -121,6 +121,9 @@ impl Consumer {
 
     async fn set_up(&self, narrow: bool) -> Result<Link, Error> {
         let Options { amqp, instance, .. } = &self.options;
+        // With the store down, each subscription would take deliveries and give them back, and each time counts towards
+        // the queue's delivery limit: a long fault of ours would dead-letter good events.
+        self.store_works().await?;
         let connection = connect::connect(amqp, Purpose::Consumer, instance).await?;
         let subscribe = async {
             topology::establish(&connection, amqp).await?;
@@ -143,7 +146,7 @@ impl Consumer {
     fn failed_to_set_up(&self, error: &Error) -> End {
         self.parts.metrics.broker_connect("error");
         let why = error.to_string();
-        if !matches!(error, Error::Consume { .. }) {
+        if !matches!(error, Error::Consume { .. } | Error::Store(_)) {
             self.parts.health.fault(Part::Broker, why.clone());
         }
         End::Failed { why, unreadable: false }
