@@ -6,4 +6,5 @@ pub mod config;
 pub mod hub;
 pub mod payment;
 pub mod runtime;
+pub mod store;
 pub mod telemetry;
