@@ -2,6 +2,7 @@
 //!
 //! The program is `main.rs`; this library is the same rooms, so that tests and benchmarks can enter them one by one.
 
+pub mod callbacks;
 pub mod config;
 pub mod hub;
 pub mod payment;
