@@ -127,6 +127,19 @@ fn a_refund_claims_only_what_went_back() {
 }
 
 #[test]
+fn a_hold_that_was_never_captured_is_no_payment() {
+    // Older API versions give null where later ones give 0.
+    for captured in [Value::Null, json!(0)] {
+        let mut hold = charge(1000, 0, 1000, true);
+        hold["amount_captured"] = captured;
+        let mut told = notification("charge.refunded", &hold);
+        told["api_version"] = "2020-08-27".into();
+        let received = deliver(&told).unwrap();
+        assert_eq!((received.events, received.ignored), (vec![], Some("hold_released")));
+    }
+}
+
+#[test]
 fn any_v1_of_any_secret_is_enough_and_other_schemes_are_not() {
     let body = notification("payment_intent.succeeded", &intent("succeeded")).to_string();
     let (old, new) = (v1(WHSEC_OLD, NOW_UNIX_S, &body), v1(WHSEC_NEW, NOW_UNIX_S, &body));
