@@ -2,7 +2,11 @@
 //!
 //! The program is `main.rs`; this library is the same rooms, so that tests and benchmarks can enter them one by one.
 
+pub mod app;
+pub mod bridge;
+pub mod broker;
 pub mod callbacks;
+pub mod cli;
 pub mod config;
 pub mod hub;
 pub mod payment;
