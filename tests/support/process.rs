@@ -90,6 +90,12 @@ impl Logs {
         self.lines().join("\n")
     }
 
+    /// Each line of a level above `info`.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let is_complaint = |line: &Value| line["level"] == "WARN" || line["level"] == "ERROR";
+        self.json().iter().filter(|line| is_complaint(line)).map(Value::to_string).collect()
+    }
+
     /// Each line that is a JSON object.
     pub(crate) fn json(&self) -> Vec<Value> {
         self.lines().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()

@@ -136,7 +136,7 @@ async fn launch(setup: &Setup) -> (Process, SocketAddr, SocketAddr) {
 }
 
 fn listening(line: &Value) -> Option<(SocketAddr, SocketAddr)> {
-    let fields = &line["fields"];
+    let fields = line.get("fields").unwrap_or(line);
     let address = |name: &str| fields[name].as_str().and_then(|text| text.parse().ok());
     (fields["message"] == "listening").then(|| Some((address("http")?, address("admin")?))).flatten()
 }

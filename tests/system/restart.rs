@@ -23,6 +23,18 @@ async fn a_restart_keeps_the_state_and_shows_what_was_published_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_first_start_and_an_orderly_end_complain_of_nothing() {
+    let mut service = Service::start().await;
+    Publisher::connect(service.vhost()).await.publish(&event("calm-1", "succeeded")).await;
+    service.payment_with_status("calm-1", &ticket("calm-1"), "succeeded").await;
+    Page::subscribed(&service, &ticket("calm-1")).await.0.close().await;
+    service.terminate();
+    assert!(service.wait_end().await.success());
+    let complaints = service.logs().complaints();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[tokio::test]
 async fn sigterm_drains_not_ready_first_then_reconnect_frames_then_close_1012() {
     let mut service = Setup::new().await.set("HTTP__DRAIN_S", 3).start().await;
     let ticket = ticket("drain-1");

@@ -211,6 +211,7 @@ async fn where_a_ticket_runs_out_its_subscriptions_end() {
     let short = with_claims(json!({ "exp": now_s() + 3 }));
     let (mut page, _) = Page::subscribed(&service, &short).await;
     let mut stream = EventStream::open(&service, ORDER, &short).await;
+    assert_eq!(stream.payment().await["version"], 0);
     let frame = page.error("ticket_expired").await;
     assert_eq!(frame["order_id"], ORDER);
     assert_eq!(page.hear().await, Heard::Closed(Some(4401)));
