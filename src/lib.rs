@@ -2,8 +2,14 @@
 //!
 //! The program is `main.rs`; this library is the same rooms, so that tests and benchmarks can enter them one by one.
 
+pub mod app;
+pub mod bridge;
+pub mod broker;
+pub mod callbacks;
+pub mod cli;
 pub mod config;
 pub mod hub;
 pub mod payment;
 pub mod runtime;
+pub mod store;
 pub mod telemetry;

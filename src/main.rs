@@ -1,1 +1,9 @@
-fn main() {}
+//! The program `payment-notifier`.
+
+use std::process::ExitCode;
+
+use payment_notifier::cli;
+
+fn main() -> ExitCode {
+    cli::main()
+}

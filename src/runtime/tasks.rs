@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// The tasks of one part of the program and the token that ends them. Passed by value; clones share both.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,12 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         drop(self.tracker.spawn(task));
+    }
+
+    /// Counts as a task for as long as it lives: for work that a library spawned.
+    #[must_use]
+    pub fn token(&self) -> TaskTrackerToken {
+        self.tracker.token()
     }
 
     /// Tells all tasks to stop.

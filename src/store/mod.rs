@@ -1,11 +1,13 @@
 //! Where payments are kept: the truth that pages are shown and that acknowledgements wait for.
 //!
-//! [`PaymentStore`] is all that the rest of the program knows; its rules are the contract tests in `store/contract.rs`,
+//! [`PaymentStore`] is all that the rest of the program knows; its rules are the contract tests in `store/contract/`,
 //! which every implementation passes.
 
+#[cfg(test)]
+mod contract;
 mod error;
 mod outcome;
-mod sqlite;
+pub mod sqlite;
 
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use crate::payment::{Event, Key, Payment};
 
 pub use error::Error;
 pub use outcome::{Acknowledgement, Outcome};
-pub use sqlite::Sqlite;
+pub use sqlite::{Options, Sqlite};
 
 /// A durable store of payments.
 #[async_trait]

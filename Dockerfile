@@ -1,0 +1,43 @@
+# Built with BuildKit or without.
+FROM rust:1-bookworm AS build
+WORKDIR /build
+
+# The dependencies are a layer of their own: it is made again only when Cargo.toml or Cargo.lock change. Targets beside the
+# library and the program are left out of this manifest, since their files are not here.
+COPY Cargo.toml Cargo.lock ./
+RUN awk '/^\[/ { skip = /^\[\[(bench|example|test)\]\]/ } !skip' Cargo.toml > Cargo.toml.short \
+ && mv Cargo.toml.short Cargo.toml \
+ && mkdir src \
+ && touch src/lib.rs \
+ && echo 'fn main() {}' > src/main.rs \
+ && cargo build --release --locked \
+ && rm -r src
+
+COPY . .
+# cargo goes by file times, and the copied files may be older than what was built from the empty ones.
+RUN touch src/lib.rs src/main.rs \
+ && cargo build --release --locked --bin payment-notifier
+
+FROM debian:bookworm-slim
+# For TLS to the broker, to key sets and to a collector.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin payment-notifier \
+ && install -d -o payment-notifier -g payment-notifier -m 0750 /data
+COPY --from=build /build/target/release/payment-notifier /usr/local/bin/payment-notifier
+
+USER payment-notifier
+WORKDIR /data
+VOLUME /data
+# Every address inside the container: which of them can be reached is for whoever publishes its ports to say.
+ENV PAYMENT_NOTIFIER__HTTP__LISTEN=0.0.0.0:8080 \
+    PAYMENT_NOTIFIER__ADMIN__LISTEN=0.0.0.0:9090 \
+    PAYMENT_NOTIFIER__STORE__URL=sqlite:///data/payments.db
+EXPOSE 8080 9090
+STOPSIGNAL SIGTERM
+# bash speaks this much HTTP by itself, so the image needs no curl for it.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+  CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/9090 && printf 'GET /readyz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && read -r -t 4 _ status _ <&3 && [[ $status == 200 ]]"]
+ENTRYPOINT ["payment-notifier"]
+CMD ["serve"]

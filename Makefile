@@ -1,0 +1,21 @@
+# The few commands a person types. What they do is in scripts/.
+.PHONY: help run test lint bench clean-run
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: ## RabbitMQ, the service and one sample payment; stays until Ctrl-C
+	@scripts/run
+
+test: ## every test, against a private RabbitMQ; ARGS="--test NAME" for some of them
+	@scripts/test $(ARGS)
+
+lint: ## formatting, clippy, shell scripts, compose file, licences
+	@scripts/lint
+
+bench: ## the benchmarks in benches/
+	@echo "bench: running the benchmarks of benches/ (cargo bench)"
+	@cargo bench --locked $(ARGS)
+
+clean-run: ## stop what make run and make test started, and remove .run
+	@scripts/clean-run

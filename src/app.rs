@@ -1,0 +1,288 @@
+//! The one place where parts are built, joined, supervised and shut down in order.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::bridge::ticket::{LoadError, Minter, Verifier};
+use crate::bridge::{self, Context, Parts, ResultPublisher, Server, ServerOptions};
+use crate::broker;
+use crate::callbacks::{self, Accounts};
+use crate::config::{Settings, Store};
+use crate::hub::Hub;
+use crate::payment::{Event, MerchantId};
+use crate::runtime::{Backoff, Health, Part, Tasks};
+use crate::store::{self, PaymentStore, Sqlite};
+use crate::telemetry::{self, Metrics};
+
+/// The merchant of the demo where `payments.default_merchant` is not set.
+const DEMO_MERCHANT: &str = "demo";
+/// How long each part may take to end once it was told to.
+const PART_STOP_LIMIT: Duration = Duration::from_secs(10);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why the service did not start, or did not stop in order.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Keys for tickets cannot be loaded.
+    #[error(transparent)]
+    Tickets(#[from] LoadError),
+    /// Accounts of payment providers cannot be loaded.
+    #[error(transparent)]
+    Callbacks(#[from] callbacks::Error),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Logs or traces cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::logs::Error),
+    /// The broker's address cannot be used.
+    #[error(transparent)]
+    Broker(#[from] broker::Error),
+    /// An event was not published.
+    #[error(transparent)]
+    Publish(#[from] broker::PublishError),
+    /// An address cannot be bound.
+    #[error("{key}: cannot listen on {address}: {source}")]
+    Listen {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Metrics cannot be set up.
+    #[error("metrics: {0}")]
+    Metrics(String),
+}
+
+/// Proves, without side effects, that the service could start with these settings.
+///
+/// # Errors
+/// What it would stumble over: a key file, a log filter, an account.
+pub fn check(settings: &Settings) -> Result<(), Error> {
+    Verifier::load(&settings.tickets)?;
+    Accounts::load(&settings.callbacks)?;
+    telemetry::logs::check(&settings.telemetry)?;
+    broker::Publisher::check(&settings.amqp)?;
+    Ok(())
+}
+
+/// Publishes one event and waits for the broker's confirm.
+///
+/// # Errors
+/// Where it was not confirmed, or no queue takes it.
+pub async fn publish_one(settings: &Settings, event: &Event) -> Result<(), Error> {
+    let options = broker::Options::new(settings, &instance(settings));
+    let results = ResultsOverAmqp::new(&options)?;
+    let published = results.send(event).await;
+    results.publisher.close();
+    Ok(published?)
+}
+
+/// Runs the service until `stop` is ready, then drains it.
+///
+/// # Errors
+/// Why it could not start. Once it runs, faults show in readiness and are recovered from.
+pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let instance = instance(&settings);
+    let telemetry = telemetry::logs::init(&settings.telemetry, &instance)?;
+    let metrics = Metrics::new().map_err(|error| Error::Metrics(error.to_string()))?;
+    let health = Health::starting();
+    let served = serve(settings, &instance, &metrics, &health, stop).await;
+    telemetry.shutdown().await;
+    served
+}
+
+async fn serve(
+    settings: Settings,
+    instance: &str,
+    metrics: &Metrics,
+    health: &Health,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let verifier = Verifier::load(&settings.tickets)?;
+    let accounts = Accounts::load(&settings.callbacks)?;
+    warn_of_settings(&settings, &verifier);
+    let store = open_store(&settings.store)?;
+    health.ok(Part::Store);
+    metrics.set_store_available(true);
+    let hub = Hub::new();
+    let options = broker::Options::new(&settings, instance);
+    let results = Arc::new(ResultsOverAmqp::new(&options)?);
+    let publisher = results.publisher.clone();
+    let consumer = broker::Consumer::new(
+        options,
+        broker::Parts {
+            store: Arc::clone(&store),
+            hub: Arc::clone(&hub),
+            publisher: publisher.clone(),
+            metrics: metrics.clone(),
+            health: health.clone(),
+        },
+    )?;
+
+    let (consuming, serving, watching) = (Tasks::new(), Tasks::new(), Tasks::new());
+    let context = Context::new(Parts {
+        http: settings.http.clone(),
+        api_key: settings.tickets.api_key.clone(),
+        api_key_merchant_id: merchant(&settings.tickets.api_key_merchant_id),
+        demo_merchant_id: merchant(&settings.payments.default_merchant).or_else(|| merchant(DEMO_MERCHANT)),
+        verifier,
+        minter: Minter::new(&settings.tickets),
+        accounts,
+        store: Arc::clone(&store),
+        hub: Arc::clone(&hub),
+        publisher: results,
+        metrics: metrics.clone(),
+        tasks: serving.clone(),
+    });
+    let options = ServerOptions::new(&settings.http);
+    let pages = bridge::router(context, settings.demo.enabled);
+    let pages = bind("http.listen", settings.http.listen, pages, &options, Some(metrics), &serving).await?;
+    let admin = bridge::admin_router(health.clone(), metrics.clone());
+    let admin = bind("admin.listen", settings.admin.listen, admin, &options, None, &watching).await?;
+    if let (Ok(http), Ok(admin)) = (pages.local_addr(), admin.local_addr()) {
+        tracing::info!(%http, %admin, instance, "listening");
+    }
+
+    consuming.spawn(consumer.run(consuming.clone()));
+    serving.spawn(pages.run());
+    watching.spawn(admin.run());
+    watching.spawn(upkeep(metrics.clone(), watching.clone()));
+    watching.spawn(watch_store(Arc::clone(&store), metrics.clone(), health.clone(), watching.clone()));
+    health.ok(Part::Node);
+
+    stop.await;
+    tracing::info!("draining");
+    health.fault(Part::Node, "draining");
+    // What is in flight is stored and shown before the pages are asked to leave.
+    end("consumer", &consuming, PART_STOP_LIMIT).await;
+    end("pages", &serving, Duration::from_secs(settings.http.drain_s) + PART_STOP_LIMIT).await;
+    publisher.close();
+    end("admin", &watching, PART_STOP_LIMIT).await;
+    store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn open_store(settings: &Store) -> Result<Arc<dyn PaymentStore>, Error> {
+    let options = store::Options {
+        batch_events_max: settings.batch_events_max,
+        readers: settings.readers,
+        reads_waiting_max: settings.reads_waiting_max,
+        cache_kib: settings.cache_kib,
+    };
+    Ok(Arc::new(Sqlite::open(settings.url.expose(), options)?))
+}
+
+async fn bind(
+    key: &'static str,
+    address: std::net::SocketAddr,
+    router: axum::Router,
+    options: &ServerOptions,
+    metrics: Option<&Metrics>,
+    tasks: &Tasks,
+) -> Result<Server, Error> {
+    let server = Server::bind(address, router, options.clone(), metrics.cloned(), tasks.clone()).await;
+    server.map_err(|source| Error::Listen { key, address, source })
+}
+
+async fn end(part: &'static str, tasks: &Tasks, limit: Duration) {
+    tasks.stop();
+    if let Err(left) = tasks.join(limit).await {
+        tracing::warn!(part, left, "tasks did not end in time");
+    }
+}
+
+async fn upkeep(metrics: Metrics, tasks: Tasks) {
+    loop {
+        metrics.upkeep();
+        tokio::select! {
+            () = tokio::time::sleep(UPKEEP_INTERVAL) => {}
+            () = tasks.stopping() => return,
+        }
+    }
+}
+
+/// Says in readiness whether the store can be written, also while nothing arrives that would show it.
+async fn watch_store(store: Arc<dyn PaymentStore>, metrics: Metrics, health: Health, tasks: Tasks) {
+    let mut backoff = Backoff::new(STORE_CHECK_INTERVAL, STORE_CHECK_INTERVAL);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(backoff.wait()) => {}
+            () = tasks.stopping() => return,
+        }
+        match store.check().await {
+            Ok(()) => health.ok(Part::Store),
+            Err(error) => health.fault(Part::Store, error.to_string()),
+        }
+        metrics.set_store_available(!health.faults().contains_key(&Part::Store));
+    }
+}
+
+fn warn_of_settings(settings: &Settings, verifier: &Verifier) {
+    if settings.demo.enabled {
+        tracing::warn!("demo.enabled: anybody can mint tickets and publish payments at /demo");
+    }
+    if !verifier.has_keys() {
+        tracing::warn!("no key for tickets is set: every page will be turned away");
+    }
+}
+
+fn merchant(text: &str) -> Option<MerchantId> {
+    MerchantId::new(text).ok()
+}
+
+/// The name of this node: as set, else host name and process id.
+fn instance(settings: &Settings) -> String {
+    if !settings.instance.is_empty() {
+        return settings.instance.clone();
+    }
+    let host = std::fs::read_to_string(Path::new("/proc/sys/kernel/hostname"));
+    let host = host.ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    format!("{}-{}", host.as_deref().unwrap_or("node"), std::process::id())
+}
+
+/// Joins the bridge's need to publish with the broker's publisher, which do not know each other.
+struct ResultsOverAmqp {
+    publisher: broker::Publisher,
+    exchange: String,
+}
+
+impl ResultsOverAmqp {
+    fn new(options: &broker::Options) -> Result<Self, broker::Error> {
+        Ok(Self { publisher: broker::Publisher::new(options)?, exchange: options.amqp.exchange.clone() })
+    }
+
+    async fn send(&self, event: &Event) -> Result<(), broker::PublishError> {
+        let routing_key = format!("payment.result.{}", routing_word(event.provider.as_deref()));
+        self.publisher.publish(&broker::Message::payment(&self.exchange, &routing_key, event)?).await
+    }
+}
+
+/// The provider as one word of a routing key, where a dot would begin another.
+fn routing_word(provider: Option<&str>) -> &str {
+    let is_word = |text: &&str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    provider.filter(is_word).filter(|text| !text.is_empty()).unwrap_or("other")
+}
+
+#[async_trait]
+impl ResultPublisher for ResultsOverAmqp {
+    async fn publish(&self, event: &Event) -> Result<(), bridge::PublishError> {
+        self.send(event).await.map_err(|error| {
+            tracing::warn!(%error, event_id = %event.event_id, "event not published");
+            match error {
+                broker::PublishError::Unroutable { .. } => bridge::PublishError::Unroutable,
+                broker::PublishError::TimedOut(_) | broker::PublishError::Nacked => bridge::PublishError::NotConfirmed,
+                broker::PublishError::Unavailable(_) | broker::PublishError::TooLong(_) => {
+                    bridge::PublishError::Unavailable
+                }
+            }
+        })
+    }
+}

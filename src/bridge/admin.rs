@@ -1,0 +1,46 @@
+//! The second listener, for operators alone: health, readiness, metrics.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+
+use crate::runtime::Health;
+use crate::telemetry::Metrics;
+
+#[derive(Clone)]
+struct Admin {
+    health: Health,
+    metrics: Metrics,
+}
+
+/// `/healthz`, `/readyz`, `/metrics`.
+pub fn router(health: Health, metrics: Metrics) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(render))
+        .with_state(Admin { health, metrics })
+}
+
+/// `{"ready":false,"faults":{"broker":"connection refused"}}`
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    faults: BTreeMap<&'static str, String>,
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response {
+    let faults: BTreeMap<_, _> = admin.health.faults().into_iter().map(|(part, why)| (part.as_str(), why)).collect();
+    let ready = faults.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, faults })).into_response()
+}
+
+async fn render(State(admin): State<Admin>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.render()).into_response()
+}

@@ -1,0 +1,89 @@
+//! `POST /v1/callbacks/{provider}/{merchant_id}`: a payment provider's own notification.
+//!
+//! The provider hears success only after the broker has confirmed the event; otherwise it sends again.
+
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+
+use super::context::Context;
+use super::error::{Problem, ProblemDocument};
+use crate::callbacks::{Code, Provider, Refusal, Reply, failure_reply};
+use crate::payment::MerchantId;
+use crate::runtime::unix_s;
+
+/// Verifies, publishes with a confirm, and answers as that provider wants.
+#[utoipa::path(
+    post,
+    path = "/v1/callbacks/{provider}/{merchant_id}",
+    tag = "callbacks",
+    params(
+        ("provider" = String, Path, description = "wechat_pay, alipay or stripe"),
+        ("merchant_id" = String, Path, description = "The merchant whose account it is", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
+    ),
+    request_body(content = String, description = "The notification as the provider sends it", content_type = "application/octet-stream"),
+    responses(
+        (status = 200, description = "Taken, or of no concern", content_type = "text/plain", body = String),
+        (status = 204, description = "Taken, or of no concern"),
+        (status = 400, description = "The notification cannot be understood", content_type = "text/plain", body = String),
+        (status = 401, description = "The signature does not match", content_type = "text/plain", body = String),
+        (status = 404, description = "No such account", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 500, description = "Not confirmed by the broker: send again", content_type = "text/plain", body = String),
+    )
+)]
+pub(super) async fn post(
+    State(context): State<Context>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let Ok(Path((provider, merchant_id))) = path else {
+        return Err(Problem::not_found());
+    };
+    let body = body?;
+    let Ok(merchant_id) = MerchantId::new(&merchant_id) else {
+        return Err(Problem::not_found());
+    };
+    let Some(name) = Provider::from_name(&provider).map(Provider::as_str) else {
+        return Err(Problem::not_found());
+    };
+    let received = match context.accounts.receive(name, &merchant_id, &headers, &body, unix_s()) {
+        Ok(received) => received,
+        Err(refusal) => {
+            context.metrics.callback(name, refusal.code.as_str());
+            log_refusal(name, &merchant_id, &refusal);
+            return Ok(respond(refusal.reply));
+        }
+    };
+    for event in &received.events {
+        if context.publisher.publish(event).await.is_err() {
+            context.metrics.callback(name, "not_published");
+            return Ok(respond(failure_reply(name)));
+        }
+    }
+    context.metrics.callback(name, received.ignored.unwrap_or("published"));
+    Ok(respond(received.reply))
+}
+
+/// What anybody can cause is no news; what only the provider can have signed is.
+fn log_refusal(provider: &str, merchant_id: &MerchantId, refusal: &Refusal) {
+    let (code, detail) = (refusal.code.as_str(), refusal.detail);
+    match refusal.code {
+        Code::UnknownAccount | Code::BadSignature | Code::UnknownKey | Code::Probe => {
+            tracing::debug!(provider, %merchant_id, code, detail, "callback refused");
+        }
+        Code::Stale | Code::Undecryptable | Code::Malformed | Code::Foreign => {
+            tracing::warn!(provider, %merchant_id, code, detail, "callback refused");
+        }
+    }
+}
+
+fn respond(reply: Reply) -> Response {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, reply.body.into_owned()).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    response
+}

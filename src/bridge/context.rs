@@ -1,0 +1,91 @@
+//! What every request may need, made once by `app`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::limits::TicketLimiter;
+use super::publish::ResultPublisher;
+use super::ticket::{Minter, Refusal, Ticket, Verifier};
+use crate::callbacks::Accounts;
+use crate::config::{Http, Secret};
+use crate::hub::Hub;
+use crate::payment::MerchantId;
+use crate::runtime::Tasks;
+use crate::store::PaymentStore;
+use crate::telemetry::{Metrics, Transport};
+
+/// What `app` gives.
+#[allow(missing_docs, reason = "each is named by its type")]
+pub struct Parts {
+    pub http: Http,
+    pub api_key: Secret,
+    pub api_key_merchant_id: Option<MerchantId>,
+    pub demo_merchant_id: Option<MerchantId>,
+    pub verifier: Verifier,
+    pub minter: Option<Minter>,
+    pub accounts: Accounts,
+    pub store: Arc<dyn PaymentStore>,
+    pub hub: Arc<Hub>,
+    pub publisher: Arc<dyn ResultPublisher>,
+    pub metrics: Metrics,
+    pub tasks: Tasks,
+}
+
+/// The shared context of all requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    parts: Arc<Parts>,
+    limiter: TicketLimiter,
+}
+
+impl std::ops::Deref for Context {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Context")
+    }
+}
+
+impl Context {
+    /// Joins the parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let limiter = TicketLimiter::new(parts.http.connections_per_ticket_max);
+        Self { parts: Arc::new(parts), limiter }
+    }
+
+    pub(super) fn limiter(&self) -> &TicketLimiter {
+        &self.limiter
+    }
+
+    /// Checks a ticket and counts a refusal.
+    pub(super) async fn verify(&self, ticket: Option<&str>) -> Result<Ticket, Refusal> {
+        let checked = match ticket {
+            Some(ticket) => self.verifier.verify(ticket).await,
+            None => Err(Refusal::Absent),
+        };
+        checked.inspect_err(|refusal| self.metrics.ticket_refused(refusal.reason()))
+    }
+
+    pub(super) fn page_told(&self, transport: Transport, update: &crate::hub::Update) {
+        if let Some(received_at) = update.received_at {
+            let now_ms = crate::runtime::unix_ms();
+            self.metrics.page_told(transport, received_at.elapsed(), update.published_at_ms, now_ms);
+        }
+    }
+
+    /// A moment within the drain time, drawn anew for each page, so that they do not all come back at once.
+    pub(super) fn drain_delay(&self) -> Duration {
+        Duration::from_secs(self.http.drain_s).mul_f64(rand::random_range(0.0..0.8))
+    }
+
+    /// How long a page shall wait before it comes back.
+    pub(super) fn reconnect_after_ms(&self) -> u64 {
+        rand::random_range(250..2_000)
+    }
+}

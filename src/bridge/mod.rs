@@ -1,0 +1,30 @@
+//! The side of the pages: axum, WebSocket, event streams, polling, tickets.
+//!
+//! Every transport is thin over [`watch`], which registers first and reads second, so that nothing falls between. This
+//! room never talks to RabbitMQ and never decides what a payment is.
+
+mod admin;
+mod callbacks;
+mod context;
+mod demo;
+mod error;
+mod limits;
+mod mint;
+mod openapi;
+mod poll;
+mod publish;
+mod request;
+mod router;
+mod server;
+mod sse;
+mod stall;
+pub mod ticket;
+mod watch;
+pub mod wire;
+mod ws;
+
+pub use admin::router as admin_router;
+pub use context::{Context, Parts};
+pub use publish::{PublishError, ResultPublisher};
+pub use router::router;
+pub use server::{Server, ServerOptions};

@@ -1,0 +1,106 @@
+//! `GET /openapi.json`, made from the handlers themselves.
+
+use axum::Json;
+use serde_json::Value;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+
+use super::{callbacks, error, mint, poll, sse, wire, ws};
+
+/// A payment as a page sees it. Absent fields are left out.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the text that wire makes by hand")]
+pub(super) struct PaymentSchema {
+    /// The merchant's order number.
+    #[schema(example = "20260131-0001")]
+    order_id: String,
+    /// 0 for an order never heard of, then one more for each change.
+    #[schema(minimum = 0)]
+    version: u64,
+    /// Where it stands.
+    #[schema(pattern = "^(unknown|pending|requires_action|processing|authorized|succeeded|failed|canceled|expired)$")]
+    status: String,
+    /// True where the page may stop waiting.
+    #[schema(rename = "final")]
+    r#final: bool,
+    /// When the deciding event happened, as the publisher wrote it: RFC 3339.
+    #[schema(required = false)]
+    occurred_at: Option<String>,
+    /// How much.
+    #[schema(required = false, nullable = false)]
+    amount: Option<MoneySchema>,
+    /// Who moves the money.
+    #[schema(required = false, nullable = false)]
+    provider: Option<String>,
+    /// How far a refund is.
+    #[schema(required = false, nullable = false)]
+    refund: Option<RefundSchema>,
+    /// Why.
+    #[schema(required = false, nullable = false)]
+    reason: Option<ReasonSchema>,
+    /// The publisher's own JSON for the page.
+    #[schema(required = false)]
+    display: Option<Value>,
+}
+
+/// Minor units of an ISO 4217 currency.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes payment::Money")]
+struct MoneySchema {
+    #[schema(minimum = 0)]
+    value: i64,
+    #[schema(pattern = "^[A-Z]{3}$")]
+    currency: String,
+}
+
+/// A refund.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes payment::Refund")]
+struct RefundSchema {
+    #[schema(pattern = "^(processing|partial|full)$")]
+    status: String,
+    #[schema(required = false, nullable = false)]
+    amount: Option<MoneySchema>,
+}
+
+/// A code and a sentence.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes payment::Reason")]
+struct ReasonSchema {
+    #[schema(required = false, nullable = false)]
+    code: Option<String>,
+    #[schema(required = false, nullable = false)]
+    message: Option<String>,
+}
+
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let bearer = |description: &str| {
+            SecurityScheme::Http(
+                HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build(),
+            )
+        };
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("ticket", bearer("A ticket: a JWT for the orders of one page"));
+        components.add_security_scheme("api_key", bearer("tickets.api_key, for back ends"));
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "payment-notifier",
+        description = "Carries payment results from RabbitMQ to the page that waits for them.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(poll::get, poll::ack, sse::get, ws::upgrade, mint::post, callbacks::post),
+    components(schemas(PaymentSchema, error::ProblemDocument, wire::AckBody, wire::TicketBody, wire::TicketAnswer)),
+    modifiers(&Schemes)
+)]
+struct Document;
+
+pub(super) async fn get() -> Json<utoipa::openapi::OpenApi> {
+    Json(Document::openapi())
+}

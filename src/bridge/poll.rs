@@ -1,0 +1,162 @@
+//! `GET /v1/payments/{order_id}`, at once or held, and `POST …/ack`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query as AxumQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::context::Context;
+use super::error::{Problem, ProblemDocument};
+use super::request::{Query, authorize};
+use super::watch::Watch;
+use super::wire;
+use crate::hub::Update;
+use crate::payment::Key;
+use crate::store::Acknowledgement;
+use crate::telemetry::Transport;
+
+/// The payment as it stands, or as soon as its version is another than `after`.
+#[utoipa::path(
+    get,
+    path = "/v1/payments/{order_id}",
+    tag = "payments",
+    params(
+        ("order_id" = String, Path, description = "The merchant's order number", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of what the page has"),
+        Query,
+    ),
+    security(("ticket" = [])),
+    responses(
+        (status = 200, description = "The payment; version 0 and status `unknown` for an order never heard of",
+            body = super::openapi::PaymentSchema, headers(("ETag" = String, description = "The version, quoted"))),
+        (status = 304, description = "The payment is still what the page has"),
+        (status = 400, description = "A query value is malformed", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No ticket, or one that is refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The ticket is for another order", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "The ticket holds too many waiting pages", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The payment cannot be read at the moment", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get(
+    State(context): State<Context>,
+    order_id: Result<Path<String>, PathRejection>,
+    query: Result<AxumQuery<Query>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (order_id, query) = (path(order_id)?, query?.0);
+    let wait_s_max = context.http.wait_s_max;
+    let wait_s = query.wait.unwrap_or(0);
+    if wait_s > wait_s_max {
+        return Err(Problem::bad_request(format!("wait must be 0 to {wait_s_max} seconds")));
+    }
+    let (ticket, key) = authorize(&context, &headers, &query, &order_id).await?;
+    let update = match query.after {
+        Some(after) if wait_s > 0 => {
+            let place = context.limiter().take(ticket.fingerprint);
+            let _place = place.ok_or_else(|| Problem::rate_limited("this ticket holds too many waiting pages"))?;
+            hold(&context, &key, after, Duration::from_secs(wait_s)).await?
+        }
+        _ => context.store.read(&key).await?.map(Update::stored),
+    };
+    let transport = if query.after.is_some() { Transport::LongPoll } else { Transport::Poll };
+    if let Some(update) = &update {
+        context.page_told(transport, update);
+    }
+    Ok(answer(&headers, &key, update.as_deref()))
+}
+
+/// Waits until the version is another than `after`, the time is over or the node drains.
+async fn hold(context: &Context, key: &Key, after: u64, wait: Duration) -> Result<Option<Arc<Update>>, Problem> {
+    let _waits = context.metrics.page_waits(Transport::LongPoll);
+    let watch = Watch::new(context);
+    let Some(watched) = watch.open(key).await? else {
+        return Err(Problem::not_found());
+    };
+    if watched.snapshot.as_ref().map_or(0, |update| update.payment.version) != after {
+        return Ok(watched.snapshot);
+    }
+    let drained = async {
+        context.tasks.stopping().await;
+        tokio::time::sleep(context.drain_delay()).await;
+    };
+    tokio::select! {
+        update = watch.next() => Ok(Some(update)),
+        () = tokio::time::sleep(wait) => Ok(watched.snapshot),
+        () = drained => Ok(watched.snapshot),
+    }
+}
+
+fn answer(headers: &HeaderMap, key: &Key, update: Option<&Update>) -> Response {
+    let version = update.map_or(0, |update| update.payment.version);
+    let etag = format!("\"{version}\"");
+    let mut response = if if_none_match(headers, &etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let text = update.map_or_else(|| wire::unknown_text(key), |update| update.text(wire::payment_text));
+        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
+    };
+    let response_headers = response.headers_mut();
+    response_headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        response_headers.insert(header::ETAG, etag);
+    }
+    response
+}
+
+/// RFC 9110, 13.1.2: a list of tags, compared weakly, or `*`.
+fn if_none_match(headers: &HeaderMap, etag: &str) -> bool {
+    headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    })
+}
+
+/// The page has shown a version.
+#[utoipa::path(
+    post,
+    path = "/v1/payments/{order_id}/ack",
+    tag = "payments",
+    params(
+        ("order_id" = String, Path, description = "The merchant's order number", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
+        ("ticket" = Option<String>, Query, description = "A ticket, for clients that cannot set headers"),
+    ),
+    request_body = wire::AckBody,
+    security(("ticket" = [])),
+    responses(
+        (status = 204, description = "Noted"),
+        (status = 400, description = "The body is malformed, or the payment has no such version", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No ticket, or one that is refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The ticket is for another order", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be written at the moment", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn ack(
+    State(context): State<Context>,
+    order_id: Result<Path<String>, PathRejection>,
+    query: Result<AxumQuery<Query>, QueryRejection>,
+    headers: HeaderMap,
+    body: Result<Json<wire::AckBody>, JsonRejection>,
+) -> Result<StatusCode, Problem> {
+    let (order_id, query) = (path(order_id)?, query?.0);
+    let (_ticket, key) = authorize(&context, &headers, &query, &order_id).await?;
+    let body = body?.0;
+    match context.store.acknowledge(&key, body.version).await? {
+        Acknowledgement::NoSuchVersion => Err(Problem::bad_request("the payment has no such version")),
+        Acknowledgement::First | Acknowledgement::Known => {
+            context.metrics.page_ack(Transport::Poll);
+            Ok(StatusCode::NO_CONTENT)
+        }
+    }
+}
+
+pub(super) fn path(order_id: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    match order_id {
+        Ok(Path(order_id)) => Ok(order_id),
+        Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
+    }
+}

@@ -1,0 +1,47 @@
+//! What requests have in common: a ticket, an order, a query.
+
+use axum::http::{HeaderMap, header};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::context::Context;
+use super::error::Problem;
+use super::ticket::Ticket;
+use crate::payment::Key;
+
+/// The query of the payment calls.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Query {
+    /// A ticket, for clients that cannot set headers. `Authorization` is the better way: addresses are logged.
+    pub(super) ticket: Option<String>,
+    /// Answer when the version is another than this.
+    pub(super) after: Option<u64>,
+    /// Seconds to wait for that.
+    #[param(minimum = 0, maximum = 50)]
+    pub(super) wait: Option<u64>,
+}
+
+/// The token of `Authorization: Bearer`.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+}
+
+/// The ticket of a request: from its header, else from its query.
+pub(super) fn ticket<'a>(headers: &'a HeaderMap, query: &'a Query) -> Option<&'a str> {
+    bearer(headers).or(query.ticket.as_deref().filter(|ticket| !ticket.is_empty()))
+}
+
+/// The payment that a request may see.
+pub(super) async fn authorize(
+    context: &Context,
+    headers: &HeaderMap,
+    query: &Query,
+    order_id: &str,
+) -> Result<(Ticket, Key), Problem> {
+    let ticket = context.verify(ticket(headers, query)).await?;
+    let key = ticket.authorize(order_id).inspect_err(|refusal| context.metrics.ticket_refused(refusal.reason()))?;
+    Ok((ticket, key))
+}

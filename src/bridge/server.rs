@@ -1,0 +1,173 @@
+//! Accepts connections and serves HTTP/1.1 on them, with a bound on everything a peer can hold.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::stall::Stall;
+use crate::config::Http;
+use crate::runtime::{Backoff, Tasks};
+use crate::telemetry::Metrics;
+
+/// Said to a connection over the limit, before anything of it is read.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\ncontent-type: application/problem+json\r\n\
+    content-length: 118\r\nconnection: close\r\n\r\n\
+    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"too many connections\",\
+    \"code\":\"unavailable\"}";
+/// After this much silence on an unacknowledged write the kernel gives a peer up.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a [`Server`] allows.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// For a request's header to arrive whole, and for a connection between two requests.
+    pub header_timeout: Duration,
+    /// Of a request's header block.
+    pub header_bytes_max: usize,
+    /// Of a request's header block.
+    pub header_lines_max: usize,
+    /// For a write to make progress.
+    pub write_timeout: Duration,
+    /// Open at once.
+    pub connections_max: usize,
+}
+
+impl ServerOptions {
+    /// As the settings say.
+    #[must_use]
+    pub fn new(http: &Http) -> Self {
+        Self {
+            header_timeout: Duration::from_secs(http.header_timeout_s),
+            header_bytes_max: http.header_bytes_max,
+            header_lines_max: http.header_lines_max,
+            write_timeout: Duration::from_secs(http.write_timeout_s),
+            connections_max: http.connections_max,
+        }
+    }
+}
+
+/// A bound listener and what it serves.
+pub struct Server {
+    listener: TcpListener,
+    router: Router,
+    options: ServerOptions,
+    places: Arc<Semaphore>,
+    metrics: Option<Metrics>,
+    tasks: Tasks,
+}
+
+impl Server {
+    /// Binds. Connections are counted in `metrics`, if any is given.
+    ///
+    /// # Errors
+    /// Where the address cannot be bound.
+    pub async fn bind(
+        address: SocketAddr,
+        router: Router,
+        options: ServerOptions,
+        metrics: Option<Metrics>,
+        tasks: Tasks,
+    ) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let places = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
+        Ok(Self { listener, router, options, places, metrics, tasks })
+    }
+
+    /// The address that was bound: the port, where 0 was asked for.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Accepts until the tasks are told to stop. Connections end by themselves after that.
+    pub async fn run(self) {
+        let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = self.tasks.stopping() => return,
+            };
+            match accepted {
+                Ok((stream, _peer)) => {
+                    backoff.reset();
+                    self.accepted(stream);
+                }
+                Err(error) => {
+                    // Out of files, most likely: some must be closed before the next can be opened.
+                    tracing::warn!(%error, "connection not accepted");
+                    tokio::time::sleep(backoff.wait()).await;
+                }
+            }
+        }
+    }
+
+    fn accepted(&self, stream: TcpStream) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            if let Some(metrics) = &self.metrics {
+                metrics.refused("unavailable");
+            }
+            refuse(&self.tasks, stream);
+            return;
+        };
+        let socket = SockRef::from(&stream);
+        if let Err(error) =
+            socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT)))
+        {
+            tracing::debug!(%error, "socket option not set");
+        }
+        // What counts a connection goes along with its stream, into an upgrade too.
+        let counted = (place, self.metrics.as_ref().map(Metrics::connection));
+        let io = TokioIo::new(Stall::new(stream, self.options.write_timeout, counted));
+        let service = TowerToHyperService::new(self.router.clone());
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.options.header_timeout)
+            .max_buf_size(self.options.header_bytes_max)
+            .max_headers(self.options.header_lines_max)
+            .serve_connection(io, service)
+            .with_upgrades();
+        let tasks = self.tasks.clone();
+        self.tasks.spawn(async move {
+            let mut connection = std::pin::pin!(connection);
+            let served = tokio::select! {
+                served = connection.as_mut() => served,
+                () = tasks.stopping() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = served {
+                tracing::debug!(%error, "connection ended");
+            }
+        });
+    }
+}
+
+fn refuse(tasks: &Tasks, mut stream: TcpStream) {
+    tasks.spawn(async move {
+        let said = tokio::time::timeout(Duration::from_secs(1), async {
+            stream.write_all(BUSY).await?;
+            stream.shutdown().await
+        });
+        if !matches!(said.await, Ok(Ok(()))) {
+            tracing::debug!("a connection over the limit was closed without a word");
+        }
+    });
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("options", &self.options).finish_non_exhaustive()
+    }
+}

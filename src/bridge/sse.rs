@@ -1,0 +1,164 @@
+//! `GET /v1/payments/{order_id}/events`: Server-Sent Events.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query as AxumQuery, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::error::{Problem, ProblemDocument};
+use super::limits::Place;
+use super::poll::path;
+use super::request::{Query, authorize};
+use super::ticket::Refusal;
+use super::watch::{Watch, Watched};
+use super::wire;
+use crate::hub::Update;
+use crate::payment::Key;
+use crate::runtime::unix_ms;
+use crate::telemetry::{Held, Transport};
+
+/// The payment as it stands, then each newer version, as events named `payment` whose id is the version.
+#[utoipa::path(
+    get,
+    path = "/v1/payments/{order_id}/events",
+    tag = "payments",
+    params(
+        ("order_id" = String, Path, description = "The merchant's order number", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The version that the page has: it is not sent again"),
+        ("after" = Option<u64>, Query, description = "The same, for clients that cannot set headers"),
+        ("ticket" = Option<String>, Query, description = "A ticket, for clients that cannot set headers"),
+    ),
+    security(("ticket" = [])),
+    responses(
+        (status = 200, description = "A stream that lasts as long as the ticket", content_type = "text/event-stream", body = String),
+        (status = 400, description = "A query value is malformed", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No ticket, or one that is refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The ticket is for another order", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "The ticket holds too many waiting pages", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The payment cannot be read at the moment", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get(
+    State(context): State<Context>,
+    order_id: Result<Path<String>, PathRejection>,
+    query: Result<AxumQuery<Query>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (order_id, query) = (path(order_id)?, query?.0);
+    let (ticket, key) = authorize(&context, &headers, &query, &order_id).await?;
+    let place = context.limiter().take(ticket.fingerprint);
+    let place = place.ok_or_else(|| Problem::rate_limited("this ticket holds too many waiting pages"))?;
+    let watch = Watch::new(&context);
+    let Some(watched) = watch.open(&key).await? else {
+        return Err(Problem::not_found());
+    };
+    let last_event_id = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let ends_in_ms = ticket.ends_at_s.saturating_mul(1000).saturating_sub(unix_ms());
+    let now = Instant::now();
+    let stream = Stream {
+        first: Some(Snapshot { known_version: last_event_id.or(query.after) }),
+        ends_at: now + Duration::from_millis(u64::try_from(ends_in_ms).unwrap_or(0)),
+        heartbeat: Duration::from_secs(context.http.heartbeat_s),
+        _waits: context.metrics.page_waits(Transport::Sse),
+        drain_at: None,
+        ended: false,
+        _place: place,
+        context,
+        key,
+        watched,
+        watch,
+    };
+    let chunks = futures_util::stream::unfold(stream, Stream::next);
+    let mut response = Body::from_stream(chunks).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx would hold events back until its buffer is full.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+struct Stream {
+    context: Context,
+    key: Key,
+    watch: Watch,
+    watched: Watched,
+    first: Option<Snapshot>,
+    ends_at: Instant,
+    drain_at: Option<Instant>,
+    heartbeat: Duration,
+    ended: bool,
+    _place: Place,
+    _waits: Held,
+}
+
+struct Snapshot {
+    known_version: Option<u64>,
+}
+
+impl Stream {
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        if self.ended {
+            return None;
+        }
+        let chunk = match self.first.take() {
+            Some(snapshot) => self.opening(&snapshot),
+            None => self.wait().await?,
+        };
+        Some((Ok(Bytes::from(chunk)), self))
+    }
+
+    /// Says how soon to come back, and gives the payment unless the page has that version.
+    fn opening(&mut self, snapshot: &Snapshot) -> String {
+        let retry = format!("retry: {}\n\n", self.context.reconnect_after_ms());
+        let update = self.watched.snapshot.take();
+        let version = update.as_ref().map_or(0, |update| update.payment.version);
+        if snapshot.known_version == Some(version) {
+            return retry;
+        }
+        let text = update.map_or_else(|| wire::unknown_text(&self.key), |update| update.text(wire::payment_text));
+        retry + &event(version, &text)
+    }
+
+    async fn wait(&mut self) -> Option<String> {
+        let heartbeat_at = Instant::now() + self.heartbeat;
+        loop {
+            let wake_at = heartbeat_at.min(self.ends_at).min(self.drain_at.unwrap_or(heartbeat_at));
+            tokio::select! {
+                update = self.watch.next() => return Some(self.told(&update)),
+                () = self.context.tasks.stopping(), if self.drain_at.is_none() => {
+                    self.drain_at = Some(Instant::now() + self.context.drain_delay());
+                }
+                () = tokio::time::sleep_until(wake_at) => {
+                    let now = Instant::now();
+                    if now >= self.ends_at {
+                        self.ended = true;
+                        let frame = wire::error(Refusal::Expired.code(), &Refusal::Expired.to_string(), Some(self.key.order_id.as_str()));
+                        return Some(format!("event: error\ndata: {frame}\n\n"));
+                    }
+                    if self.drain_at.is_some_and(|at| now >= at) {
+                        return None;
+                    }
+                    return Some(":\n\n".to_owned());
+                }
+            }
+        }
+    }
+
+    fn told(&self, update: &Arc<Update>) -> String {
+        self.context.page_told(Transport::Sse, update);
+        event(update.payment.version, &update.text(wire::payment_text))
+    }
+}
+
+fn event(version: u64, text: &Bytes) -> String {
+    format!("id: {version}\nevent: payment\ndata: {}\n\n", std::str::from_utf8(text).unwrap_or_default())
+}

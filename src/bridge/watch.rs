@@ -1,0 +1,50 @@
+//! What every transport does: the payment as it stands, then each newer version.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use crate::hub::{Inbox, Subscription, Update};
+use crate::payment::Key;
+use crate::store;
+
+/// One page's view of its orders.
+pub(super) struct Watch {
+    context: Context,
+    inbox: Arc<Inbox>,
+}
+
+/// One order of a [`Watch`], with the payment as it stood when it was opened. Dropping it ends it.
+pub(super) struct Watched {
+    pub(super) snapshot: Option<Arc<Update>>,
+    pub(super) subscription: Subscription,
+}
+
+impl Watch {
+    pub(super) fn new(context: &Context) -> Self {
+        Self { context: context.clone(), inbox: Inbox::new() }
+    }
+
+    /// Registers for an order, then reads it: whatever is stored after the reading reaches the slot. Not set if the
+    /// order is watched already.
+    pub(super) async fn open(&self, key: &Key) -> Result<Option<Watched>, store::Error> {
+        let Some(subscription) = self.context.hub.subscribe(&self.inbox, key) else {
+            return Ok(None);
+        };
+        let snapshot = self.read(key).await?;
+        Ok(Some(Watched { snapshot, subscription }))
+    }
+
+    /// Reads an order, and takes what was read as told to the page.
+    pub(super) async fn read(&self, key: &Key) -> Result<Option<Arc<Update>>, store::Error> {
+        let payment = self.context.store.read(key).await?;
+        if let Some(payment) = &payment {
+            self.inbox.told(key, payment.version);
+        }
+        Ok(payment.map(Update::stored))
+    }
+
+    /// The next version of any order that is newer than what the page was told.
+    pub(super) async fn next(&self) -> Arc<Update> {
+        self.inbox.next().await
+    }
+}

@@ -1,0 +1,167 @@
+//! The only types that pages send and receive.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::payment::{Key, Money, OrderId, Payment, Reason, Refund};
+
+/// A payment as a page sees it. Absent fields are left out.
+#[derive(Serialize)]
+struct PaymentView<'a> {
+    order_id: &'a OrderId,
+    version: u64,
+    status: &'static str,
+    #[serde(rename = "final")]
+    is_final: bool,
+    occurred_at: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund: Option<Refund>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display: Option<&'a RawValue>,
+}
+
+/// The JSON text of a payment.
+#[must_use]
+pub fn payment_text(payment: &Payment) -> Bytes {
+    let view = PaymentView {
+        order_id: &payment.key.order_id,
+        version: payment.version,
+        status: payment.status.as_str(),
+        is_final: payment.is_final(),
+        occurred_at: payment.occurred_at.as_str(),
+        amount: payment.amount,
+        provider: payment.provider.as_deref(),
+        refund: payment.refund,
+        reason: payment.reason.as_ref(),
+        display: payment.display.as_ref().and_then(|display| serde_json::from_str(display.as_str()).ok()),
+    };
+    Bytes::from(serde_json::to_vec(&view).unwrap_or_default())
+}
+
+/// The JSON text for an order that was never heard of.
+#[must_use]
+pub fn unknown_text(key: &Key) -> Bytes {
+    // The alphabet of order ids needs no escaping.
+    Bytes::from(format!(r#"{{"order_id":"{}","version":0,"status":"unknown","final":false}}"#, key.order_id))
+}
+
+/// What a page may send over a WebSocket.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum FromPage {
+    Subscribe { ticket: String },
+    Unsubscribe { order_id: String },
+    Ack { order_id: String, version: u64 },
+    Ping {},
+}
+
+/// `{"type":"subscribed", …}`
+pub(super) fn subscribed(key: &Key, payment: Option<&Bytes>) -> String {
+    let payment = payment.map_or("null", |text| as_str(text));
+    format!(r#"{{"type":"subscribed","order_id":"{}","payment":{payment}}}"#, key.order_id)
+}
+
+/// `{"type":"payment", …}`
+pub(super) fn payment(text: &Bytes) -> String {
+    format!(r#"{{"type":"payment","payment":{}}}"#, as_str(text))
+}
+
+/// `{"type":"pong"}`
+pub(super) const PONG: &str = r#"{"type":"pong"}"#;
+
+/// `{"type":"reconnect", …}`
+pub(super) fn reconnect(after_ms: u64) -> String {
+    format!(r#"{{"type":"reconnect","after_ms":{after_ms}}}"#)
+}
+
+/// `{"type":"error", …}`
+#[derive(Serialize)]
+pub(super) struct ErrorFrame<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    code: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_id: Option<&'a str>,
+}
+
+/// `{"type":"error", …}`
+pub(super) fn error(code: &str, message: &str, order_id: Option<&str>) -> String {
+    let frame = ErrorFrame { kind: "error", code, message, order_id };
+    serde_json::to_string(&frame).unwrap_or_default()
+}
+
+fn as_str(text: &Bytes) -> &str {
+    std::str::from_utf8(text).unwrap_or("null")
+}
+
+/// `POST /v1/payments/{order_id}/ack`
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AckBody {
+    /// The version that the page has shown.
+    #[schema(minimum = 1, example = 3)]
+    pub(super) version: u64,
+}
+
+/// `POST /v1/tickets`
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TicketBody {
+    /// Whose orders.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.-]{1,64}$", example = "shop")]
+    pub(super) merchant_id: String,
+    /// One order, or up to 20.
+    pub(super) order_id: OneOrMany,
+    /// Who waits: openid or user id.
+    #[schema(min_length = 1, max_length = 256, example = "user-1")]
+    pub(super) sub: String,
+    /// Seconds that the ticket lives.
+    #[serde(default = "default_ttl_s")]
+    #[schema(minimum = 1, maximum = 86400, default = 900)]
+    pub(super) ttl_s: u64,
+}
+
+fn default_ttl_s() -> u64 {
+    900
+}
+
+/// One order, or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "order_id must be a text or a list of texts")]
+pub(super) enum OneOrMany {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl PartialSchema for OneOrMany {
+    fn schema() -> RefOr<Schema> {
+        let one = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_.-]{1,64}$")).build();
+        let many = ArrayBuilder::new().items(one.clone()).min_items(Some(1)).max_items(Some(20));
+        OneOfBuilder::new().item(one).item(many).into()
+    }
+}
+
+impl ToSchema for OneOrMany {}
+
+/// The answer of `POST /v1/tickets`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TicketAnswer {
+    /// The JWT for the page.
+    pub(super) ticket: String,
+    /// When it expires, RFC 3339.
+    #[schema(example = "2026-01-31T08:45:00Z")]
+    pub(super) expires_at: String,
+}

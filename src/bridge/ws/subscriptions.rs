@@ -1,0 +1,66 @@
+//! The orders that one socket watches.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::bridge::limits::Place;
+use crate::hub::Subscription;
+use crate::payment::Key;
+
+/// One order, until its ticket runs out.
+pub(super) struct Entry {
+    pub(super) subscription: Subscription,
+    pub(super) ends_at: Instant,
+    /// The ticket's place, shared by all orders of that ticket.
+    pub(super) place: Arc<Place>,
+}
+
+/// At most `http.subscriptions_per_connection_max`.
+#[derive(Default)]
+pub(super) struct Subscriptions {
+    entries: Vec<Entry>,
+}
+
+impl Subscriptions {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn add(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    pub(super) fn by_key(&mut self, key: &Key) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.subscription.key() == key)
+    }
+
+    pub(super) fn by_order(&self, order_id: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.subscription.key().order_id.as_str() == order_id)
+    }
+
+    /// False if it was not watched.
+    pub(super) fn remove(&mut self, order_id: &str) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.subscription.key().order_id.as_str() != order_id);
+        self.entries.len() < before
+    }
+
+    /// Takes out those whose ticket has run out.
+    pub(super) fn take_expired(&mut self, now: Instant) -> Vec<Entry> {
+        self.entries.extract_if(.., |entry| entry.ends_at <= now).collect()
+    }
+
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        self.entries.iter().map(|entry| entry.ends_at).min()
+    }
+
+    /// The place of a ticket that is in use here already.
+    pub(super) fn place_of(&self, ticket: crate::bridge::ticket::Fingerprint) -> Option<Arc<Place>> {
+        self.entries.iter().find(|entry| entry.place.is_of(ticket)).map(|entry| Arc::clone(&entry.place))
+    }
+}

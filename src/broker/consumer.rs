@@ -1,0 +1,188 @@
+//! Keeps the subscription to the results queue: whatever ends it, connection, topology, channel and consumer are built
+//! anew, with a wait that grows while that fails.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use lapin::options::{BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Connection};
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use super::connect::{self, Purpose, reason};
+use super::decode::Decoder;
+use super::session::{End, Session};
+use super::{Error, Options, Publisher, lag, topology};
+use crate::hub::Hub;
+use crate::runtime::{Backoff, Health, Part, Tasks};
+use crate::store::PaymentStore;
+use crate::telemetry::Metrics;
+
+/// For topology, channel and consumer together, once connected.
+const SET_UP_S_MAX: u64 = 30;
+/// For the closing handshake of a connection.
+const CLOSE_S_MAX: u64 = 2;
+/// Attempts in a row that a message which breaks the connection is given without a growing wait: enough for RabbitMQ's
+/// usual delivery limit of 20 to take it away.
+const UNREADABLE_FAST_MAX: u32 = 32;
+
+/// What the consumer works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where events are made durable.
+    pub store: Arc<dyn PaymentStore>,
+    /// Who is told of them.
+    pub hub: Arc<Hub>,
+    /// Where dead letters go.
+    pub publisher: Publisher,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Who is told of faults: of `Part::Broker`, `Part::Consumer` and `Part::Store`.
+    pub health: Health,
+}
+
+/// Consumes the results queue. Its handle is the [`Tasks`] that it runs under.
+pub struct Consumer {
+    pub(super) options: Options,
+    pub(super) parts: Parts,
+    pub(super) decoder: Decoder,
+    /// The store did not take the last batch.
+    pub(super) store_failed: AtomicBool,
+}
+
+/// A subscription that stands.
+struct Link {
+    connection: Connection,
+    channel: Channel,
+    stream: lapin::Consumer,
+}
+
+impl Consumer {
+    /// Takes its settings and parts; connects when it runs.
+    ///
+    /// # Errors
+    /// [`Error::Address`] or [`Error::DefaultMerchant`]: settings that could never work.
+    pub fn new(options: Options, parts: Parts) -> Result<Self, Error> {
+        connect::uri(&options.amqp)?;
+        let decoder = Decoder::new(&options.payments)?;
+        Ok(Self { options, parts, decoder, store_failed: AtomicBool::new(false) })
+    }
+
+    /// Consumes until `tasks` are told to stop; then cancels the subscription, settles what is in flight within 5 s, and
+    /// closes the connection. Ends in no other way.
+    pub async fn run(self, tasks: Tasks) {
+        let amqp = &self.options.amqp;
+        let (first, longest) =
+            (Duration::from_millis(amqp.retry_first_ms), Duration::from_millis(amqp.retry_longest_ms));
+        let mut backoff = Backoff::new(first, longest);
+        let mut unreadable_in_a_row = 0;
+        while !tasks.is_stopping() {
+            let narrow = unreadable_in_a_row > 0;
+            let began = Instant::now();
+            let end = match self.set_up_unless_stopping(&tasks, narrow).await {
+                Some(Ok(link)) => self.live(link, &tasks, narrow).await,
+                Some(Err(error)) => self.failed_to_set_up(&error),
+                None => End::Stopped,
+            };
+            let wait = match end {
+                End::Stopped => break,
+                End::Narrowed => {
+                    unreadable_in_a_row = 0;
+                    Duration::ZERO
+                }
+                End::Failed { why, unreadable } => {
+                    warn!(reason = why, "consumer ended, building it anew");
+                    self.parts.health.fault(Part::Consumer, why);
+                    unreadable_in_a_row = if unreadable { unreadable_in_a_row + 1 } else { 0 };
+                    if began.elapsed() >= longest {
+                        backoff.reset();
+                    }
+                    let fast = (1..=UNREADABLE_FAST_MAX).contains(&unreadable_in_a_row);
+                    if fast { first } else { backoff.wait() }
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = tasks.stopping() => {}
+            }
+        }
+        self.parts.health.fault(Part::Consumer, "stopped");
+        info!("consumer stopped");
+    }
+
+    async fn set_up_unless_stopping(&self, tasks: &Tasks, narrow: bool) -> Option<Result<Link, Error>> {
+        tokio::select! {
+            answer = self.set_up(narrow) => Some(answer),
+            () = tasks.stopping() => None,
+        }
+    }
+
+    async fn set_up(&self, narrow: bool) -> Result<Link, Error> {
+        let Options { amqp, instance, .. } = &self.options;
+        let connection = connect::connect(amqp, Purpose::Consumer, instance).await?;
+        let subscribe = async {
+            topology::establish(&connection, amqp).await?;
+            let channel = connection.create_channel().await.map_err(|error| Error::Lost(reason(&error)))?;
+            let prefetch = if narrow { 1 } else { amqp.prefetch };
+            // Never global: on a quorum queue that ends the connection.
+            let failed = |error: lapin::Error| Error::Consume { queue: amqp.queue.clone(), reason: reason(&error) };
+            channel.basic_qos(prefetch, BasicQosOptions { global: false }).await.map_err(failed)?;
+            let queue = ShortString::try_new(amqp.queue.as_str()).unwrap_or_default();
+            let options = BasicConsumeOptions::default();
+            let stream = channel.basic_consume(queue, self.tag(), options, FieldTable::default()).await;
+            Ok((stream.map_err(failed)?, channel))
+        };
+        match timeout(Duration::from_secs(SET_UP_S_MAX), subscribe).await {
+            Ok(answer) => answer.map(|(stream, channel)| Link { connection, channel, stream }),
+            Err(_elapsed) => Err(Error::Lost(format!("no answer in {SET_UP_S_MAX} s"))),
+        }
+    }
+
+    fn failed_to_set_up(&self, error: &Error) -> End {
+        self.parts.metrics.broker_connect("error");
+        let why = error.to_string();
+        if !matches!(error, Error::Consume { .. }) {
+            self.parts.health.fault(Part::Broker, why.clone());
+        }
+        End::Failed { why, unreadable: false }
+    }
+
+    async fn live(&self, link: Link, tasks: &Tasks, narrow: bool) -> End {
+        let Parts { metrics, health, .. } = &self.parts;
+        metrics.broker_connect("ok");
+        metrics.set_broker_connected(true);
+        health.ok(Part::Broker);
+        health.ok(Part::Consumer);
+        info!(queue = self.options.amqp.queue, "consumer established");
+        let Link { connection, channel, stream } = link;
+        let mut session = Session::new(self, channel, self.tag());
+        let end = tokio::select! {
+            end = session.run(stream, tasks, narrow) => end,
+            never = lag::watch(&connection, &self.options.amqp, metrics) => match never {},
+        };
+        metrics.set_broker_connected(false);
+        if let End::Failed { why, .. } = &end
+            && !connection.status().connected()
+        {
+            health.fault(Part::Broker, why.clone());
+        }
+        drop(session);
+        // A connection that is gone answers at once; one that hangs is left behind.
+        drop(timeout(Duration::from_secs(CLOSE_S_MAX), connection.close(200, "OK".into())).await);
+        end
+    }
+
+    fn tag(&self) -> ShortString {
+        let tag = format!("payment-notifier.{}", self.options.instance);
+        // RabbitMQ makes up a tag where this one is too long.
+        ShortString::try_new(tag).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consumer").field("options", &self.options).finish_non_exhaustive()
+    }
+}

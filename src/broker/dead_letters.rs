@@ -1,0 +1,273 @@
+//! Messages that cannot be taken, on their way to the dead-letter exchange. A delivery is settled only after the broker
+//! has confirmed its dead letter; until then it is tried again and again, and good events go on meanwhile.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use lapin::BasicProperties;
+use lapin::message::Delivery;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use tracing::{info, warn};
+
+use super::decode::Reject;
+use super::publisher::PublishError;
+use super::settle::Unsettled;
+use super::{Message, Publisher};
+use crate::config;
+use crate::runtime::{Backoff, Health, Part};
+use crate::telemetry::Metrics;
+
+/// Dead letters that are published at once. More wait, bounded by the prefetch.
+const UNDER_WAY_MAX: usize = 16;
+
+/// Headers larger than this are not passed on: with ours added they might not fit one AMQP frame, which ends the
+/// connection.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+
+struct Letter {
+    unsettled: Unsettled,
+    message: Message,
+    code: &'static str,
+    /// Set once it has failed.
+    backoff: Option<Backoff>,
+}
+
+type Attempt = Pin<Box<dyn Future<Output = (Letter, Result<(), PublishError>)> + Send>>;
+
+/// All dead letters of one channel that are not confirmed yet.
+pub(super) struct DeadLetters {
+    amqp: Arc<config::Amqp>,
+    publisher: Publisher,
+    health: Health,
+    metrics: Metrics,
+    waiting: VecDeque<Letter>,
+    under_way: FuturesUnordered<Attempt>,
+    failing: usize,
+}
+
+impl DeadLetters {
+    pub(super) fn new(amqp: Arc<config::Amqp>, publisher: Publisher, health: Health, metrics: Metrics) -> Self {
+        let (waiting, under_way) = (VecDeque::new(), FuturesUnordered::new());
+        Self { amqp, publisher, health, metrics, waiting, under_way, failing: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_empty()
+    }
+
+    /// Takes a delivery that is refused, and logs it once.
+    pub(super) fn push(&mut self, delivery: Delivery, reject: &Reject, unsettled: Unsettled) {
+        warn!(
+            reason = reject.code,
+            error = %reject,
+            delivery_tag = unsettled.tag(),
+            exchange = %delivery.exchange,
+            routing_key = %delivery.routing_key,
+            message_id = delivery.properties.message_id().as_ref().map(tracing::field::display),
+            body_bytes = delivery.data.len(),
+            "message refused, goes to the dead letters"
+        );
+        let exchange = ShortString::try_new(self.amqp.dead_letter_exchange.as_str()).unwrap_or_default();
+        let message = letter(exchange, delivery, reject);
+        self.waiting.push_back(Letter { unsettled, message, code: reject.code, backoff: None });
+        self.fill();
+    }
+
+    /// The next delivery whose dead letter is confirmed. Nothing is lost if this is dropped while it waits.
+    pub(super) async fn next(&mut self) -> Option<Unsettled> {
+        loop {
+            let (letter, answer) = self.under_way.next().await?;
+            let done = self.after(letter, answer);
+            self.fill();
+            if done.is_some() {
+                return done;
+            }
+        }
+    }
+
+    fn after(&mut self, mut letter: Letter, answer: Result<(), PublishError>) -> Option<Unsettled> {
+        let exchange = &self.amqp.dead_letter_exchange;
+        match answer {
+            Ok(()) => {
+                self.metrics.dead_letter(letter.code);
+                if letter.backoff.is_some() {
+                    self.failing -= 1;
+                    if self.failing == 0 {
+                        self.health.ok(Part::Broker);
+                        info!(exchange, "dead-letter exchange takes messages again");
+                    }
+                }
+                Some(letter.unsettled)
+            }
+            Err(error) => {
+                self.metrics.dead_letter_failure();
+                self.health.fault(Part::Broker, format!("dead-letter exchange {exchange:?}: {error}"));
+                if letter.backoff.is_none() {
+                    if self.failing == 0 {
+                        warn!(exchange, %error, "dead-letter exchange does not take messages, trying again");
+                    }
+                    self.failing += 1;
+                }
+                let (first, longest) = (self.amqp.retry_first_ms, self.amqp.retry_longest_ms);
+                let backoff = letter
+                    .backoff
+                    .get_or_insert_with(|| Backoff::new(Duration::from_millis(first), Duration::from_millis(longest)));
+                let wait = backoff.wait();
+                self.under_way.push(attempt(self.publisher.clone(), letter, wait));
+                None
+            }
+        }
+    }
+
+    fn fill(&mut self) {
+        while self.under_way.len() < UNDER_WAY_MAX
+            && let Some(letter) = self.waiting.pop_front()
+        {
+            self.under_way.push(attempt(self.publisher.clone(), letter, Duration::ZERO));
+        }
+    }
+}
+
+fn attempt(publisher: Publisher, letter: Letter, wait: Duration) -> Attempt {
+    Box::pin(async move {
+        tokio::time::sleep(wait).await;
+        let answer = publisher.publish(&letter.message).await;
+        (letter, answer)
+    })
+}
+
+/// The delivery as it came, with the reason in its headers.
+fn letter(exchange: ShortString, delivery: Delivery, reject: &Reject) -> Message {
+    let given = &delivery.properties;
+    let mut headers = given.headers().clone().unwrap_or_default();
+    if bytes_of(&headers) > HEADER_BYTES_MAX {
+        headers = FieldTable::default();
+        headers.insert("x-headers-dropped".into(), AMQPValue::Boolean(true));
+    }
+    let mut set = |name: &str, value: &str| {
+        headers.insert(name.into(), AMQPValue::LongString(value.into()));
+    };
+    set("x-reason", reject.code);
+    set("x-error", &reject.sentence);
+    set("x-original-exchange", delivery.exchange.as_str());
+    set("x-original-routing-key", delivery.routing_key.as_str());
+    // As properties these would be refused (another user's name) or would delete the dead letter in time.
+    if let Some(user) = given.user_id() {
+        set("x-original-user-id", user.as_str());
+    }
+    if let Some(expiration) = given.expiration() {
+        set("x-original-expiration", expiration.as_str());
+    }
+    let properties = kept(given).with_headers(headers);
+    Message::as_is(exchange, delivery.routing_key, properties, delivery.data)
+}
+
+/// All properties but `headers`, `delivery-mode`, `user-id` and `expiration`.
+fn kept(given: &BasicProperties) -> BasicProperties {
+    let mut kept = BasicProperties::default();
+    let text = |from: &Option<ShortString>, to: fn(BasicProperties, ShortString) -> BasicProperties, kept| match from {
+        Some(value) => to(kept, value.clone()),
+        None => kept,
+    };
+    kept = text(given.content_type(), BasicProperties::with_content_type, kept);
+    kept = text(given.content_encoding(), BasicProperties::with_content_encoding, kept);
+    kept = text(given.correlation_id(), BasicProperties::with_correlation_id, kept);
+    kept = text(given.reply_to(), BasicProperties::with_reply_to, kept);
+    kept = text(given.message_id(), BasicProperties::with_message_id, kept);
+    kept = text(given.kind(), BasicProperties::with_type, kept);
+    kept = text(given.app_id(), BasicProperties::with_app_id, kept);
+    kept = text(given.cluster_id(), BasicProperties::with_cluster_id, kept);
+    if let Some(priority) = given.priority() {
+        kept = kept.with_priority(*priority);
+    }
+    if let Some(timestamp) = given.timestamp() {
+        kept = kept.with_timestamp(*timestamp);
+    }
+    kept
+}
+
+/// At least as many bytes as the table takes in a frame.
+fn bytes_of(table: &FieldTable) -> usize {
+    4 + table.into_iter().map(|(name, value)| 1 + name.as_str().len() + value_bytes(value)).sum::<usize>()
+}
+
+fn value_bytes(value: &AMQPValue) -> usize {
+    const SCALAR_BYTES_MAX: usize = 9;
+    match value {
+        AMQPValue::LongString(text) => 5 + text.len(),
+        AMQPValue::ShortString(text) => 5 + text.as_str().len(),
+        AMQPValue::ByteArray(bytes) => 5 + bytes.len(),
+        AMQPValue::FieldArray(list) => 5 + list.as_slice().iter().map(value_bytes).sum::<usize>(),
+        AMQPValue::FieldTable(table) => 1 + bytes_of(table),
+        _ => SCALAR_BYTES_MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(properties: BasicProperties) -> Delivery {
+        let mut delivery = Delivery::mock(1, "payments".into(), "payment.result.x".into(), false, b"body".to_vec());
+        delivery.properties = properties;
+        delivery
+    }
+
+    fn header(properties: &BasicProperties, name: &str) -> Option<String> {
+        match properties.headers().as_ref()?.inner().get(name)? {
+            AMQPValue::LongString(text) => Some(text.to_string()),
+            other => Some(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_keeps_all_but_what_would_destroy_it() {
+        let mut headers = FieldTable::default();
+        headers.insert("mine".into(), AMQPValue::LongInt(7));
+        let given = BasicProperties::default()
+            .with_content_type("text/plain".into())
+            .with_correlation_id("c".into())
+            .with_message_id("m".into())
+            .with_type("t".into())
+            .with_timestamp(9)
+            .with_priority(3)
+            .with_headers(headers)
+            .with_user_id("them".into())
+            .with_expiration("5".into());
+        let message = letter("dead".into(), delivery(given), &Reject::id_reused());
+        let properties = message.properties();
+        assert_eq!(message.body, b"body");
+        assert_eq!((properties.user_id(), properties.expiration()), (&None, &None));
+        assert_eq!(
+            (*properties.timestamp(), *properties.priority(), *properties.delivery_mode()),
+            (Some(9), Some(3), Some(2))
+        );
+        assert_eq!(properties.kind().as_ref().map(ShortString::as_str), Some("t"));
+        for (name, value) in [
+            ("x-reason", "id_reused"),
+            ("x-original-exchange", "payments"),
+            ("x-original-routing-key", "payment.result.x"),
+            ("x-original-user-id", "them"),
+            ("x-original-expiration", "5"),
+            ("mine", "LongInt(7)"),
+        ] {
+            assert_eq!(header(&properties, name).as_deref(), Some(value), "{name}");
+        }
+        assert!(header(&properties, "x-error").unwrap().contains("event_id"));
+    }
+
+    #[test]
+    fn headers_that_might_not_fit_a_frame_are_left_behind() {
+        let mut headers = FieldTable::default();
+        headers.insert("big".into(), AMQPValue::LongString("x".repeat(HEADER_BYTES_MAX).into()));
+        let message =
+            letter("dead".into(), delivery(BasicProperties::default().with_headers(headers)), &Reject::id_reused());
+        let properties = message.properties();
+        assert_eq!(header(&properties, "big"), None);
+        assert!(header(&properties, "x-headers-dropped").is_some() && header(&properties, "x-reason").is_some());
+    }
+}

@@ -1,0 +1,71 @@
+//! Why a message cannot be taken: a stable code for programs and a sentence for people.
+
+use std::fmt;
+
+/// A message that is dead-lettered. The sentence names the field and the rule that it breaks, and holds at most a short
+/// excerpt of the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Stable: `too_large` `invalid_json` `too_deep` `missing_field` `malformed_field` `unknown_status`
+    /// `duplicate_field` `id_reused`. The header `x-reason`.
+    pub code: &'static str,
+    /// One sentence. The header `x-error`.
+    pub sentence: String,
+}
+
+/// Characters of a value that a sentence may show.
+const EXCERPT_CHARS_MAX: usize = 40;
+
+impl Reject {
+    pub(super) fn too_large(bytes: usize, bytes_max: usize) -> Self {
+        Self::of("too_large", format!("the body has {bytes} bytes, more than {bytes_max}"))
+    }
+
+    pub(super) fn invalid_json(why: impl fmt::Display) -> Self {
+        Self::of("invalid_json", format!("the body is not a JSON object: {why}"))
+    }
+
+    pub(super) fn too_deep(levels_max: usize) -> Self {
+        Self::of("too_deep", format!("the body is nested deeper than {levels_max} levels"))
+    }
+
+    pub(super) fn missing(field: &str) -> Self {
+        Self::of("missing_field", format!("{field} is missing"))
+    }
+
+    pub(super) fn malformed(field: &str, rule: impl fmt::Display) -> Self {
+        Self::of("malformed_field", format!("{field} {rule}"))
+    }
+
+    pub(super) fn unknown_status(field: &str, found: &str, rule: impl fmt::Display) -> Self {
+        Self::of("unknown_status", format!("{field} {rule}, not {}", excerpt(found)))
+    }
+
+    pub(super) fn duplicate(field: &str) -> Self {
+        Self::of("duplicate_field", format!("{field} stands twice"))
+    }
+
+    /// An event whose id another event of the same payment has, with another content.
+    #[must_use]
+    pub fn id_reused() -> Self {
+        let rule = "event_id is known for this order with another status, amount or refund";
+        Self::of("id_reused", rule.to_owned())
+    }
+
+    fn of(code: &'static str, sentence: String) -> Self {
+        Self { code, sentence }
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for Reject {}
+
+fn excerpt(text: &str) -> String {
+    let short: String = text.chars().take(EXCERPT_CHARS_MAX).collect();
+    if short.len() < text.len() { format!("{short:?}…") } else { format!("{short:?}") }
+}

@@ -1,0 +1,34 @@
+//! What can go wrong between this service and its broker. Each is one line for an operator, without a secret.
+
+/// Why the broker cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// `amqp.url` cannot be read.
+    #[error("amqp.url is not an address of the form amqp://user:password@host:port/vhost")]
+    Address,
+    /// No connection.
+    #[error("cannot connect to {address}: {reason}")]
+    Connect {
+        /// Without the password.
+        address: String,
+        /// What failed.
+        reason: String,
+    },
+    /// An exchange, queue or binding is missing or other than it has to be.
+    #[error("{0}")]
+    Topology(String),
+    /// The connection or its channel ended while it was being set up.
+    #[error("connection lost: {0}")]
+    Lost(String),
+    /// The queue is there and may not be consumed.
+    #[error("queue {queue:?} cannot be consumed: {reason}")]
+    Consume {
+        /// `amqp.queue`
+        queue: String,
+        /// In the broker's words.
+        reason: String,
+    },
+    /// `payments.default_merchant` is none.
+    #[error("payments.default_merchant {0}")]
+    DefaultMerchant(#[from] crate::payment::InvalidId),
+}

@@ -1,0 +1,52 @@
+//! RabbitMQ: what comes in is decoded, made durable, shown to the pages that wait, and acknowledged, in that order;
+//! what goes out is confirmed.
+//!
+//! Recovery is this module's own: lapin's automatic recovery hides ends and is off. Nothing here waits for a page, and
+//! no message, however wrong, ends anything but itself.
+
+mod connect;
+mod consumer;
+mod dead_letters;
+pub mod decode;
+mod error;
+mod lag;
+mod message;
+mod publisher;
+mod session;
+mod settle;
+pub mod topology;
+
+use std::sync::Arc;
+
+use crate::config;
+
+pub use consumer::{Consumer, Parts};
+pub use error::Error;
+pub use message::Message;
+pub use publisher::{PublishError, Publisher};
+
+/// What of the settings concerns the broker.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `[amqp]`
+    pub amqp: Arc<config::Amqp>,
+    /// `[payments]`
+    pub payments: config::Payments,
+    /// Events that one commit takes: `store.batch_events_max`.
+    pub batch_events_max: usize,
+    /// Names this node in RabbitMQ's console.
+    pub instance: String,
+}
+
+impl Options {
+    /// From the settings, for the node named `instance`.
+    #[must_use]
+    pub fn new(settings: &config::Settings, instance: &str) -> Self {
+        Self {
+            amqp: Arc::new(settings.amqp.clone()),
+            payments: settings.payments.clone(),
+            batch_events_max: settings.store.batch_events_max,
+            instance: instance.to_owned(),
+        }
+    }
+}

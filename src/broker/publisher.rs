@@ -1,0 +1,263 @@
+//! Publishes with confirms, on connections of its own: a broker that blocks publishers blocks all writing on a
+//! connection, and acknowledgements must go on.
+//!
+//! One message at a time is under way on a channel. With more, lapin may hand the return of an unroutable message to
+//! another message's confirm.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use deadpool_lapin::{Config, Pool, PoolConfig, PoolError, QueueMode, Runtime, Timeouts};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{Channel, Confirmation, ErrorKind};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::connect::{self, Purpose, reason};
+use super::{Error, Message, Options};
+use crate::config;
+use crate::runtime::Backoff;
+
+/// Messages under way at once on one connection, each on a channel of its own.
+const CHANNELS_PER_CONNECTION_MAX: usize = 16;
+
+/// Why a message must not be taken as published. It may have arrived all the same, but for `Unroutable` and `TooLong`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// No queue is bound where it was sent.
+    #[error("no queue is bound to exchange {exchange:?} for routing key {routing_key:?}")]
+    Unroutable {
+        /// Where it was sent.
+        exchange: String,
+        /// With what.
+        routing_key: String,
+    },
+    /// No confirm in `amqp.confirm_timeout_s`.
+    #[error("no confirm in {0} s")]
+    TimedOut(u64),
+    /// The broker refused to take it, e.g. because a queue is full.
+    #[error("the broker refused the message (nack)")]
+    Nacked,
+    /// No connection, or the broker closed the channel. The text is for operators and holds no secret.
+    #[error("{0}")]
+    Unavailable(String),
+    /// AMQP cannot carry this name.
+    #[error("{0} is longer than 255 bytes")]
+    TooLong(&'static str),
+}
+
+/// Publishes. Clones share their connections.
+#[derive(Clone)]
+pub struct Publisher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: Pool,
+    address: String,
+    confirm_timeout_s: u64,
+    under_way: Semaphore,
+    idle: Mutex<Vec<Channel>>,
+    connecting: Mutex<Connecting>,
+}
+
+/// Keeps a broker that cannot be reached from being asked for each message.
+struct Connecting {
+    backoff: Backoff,
+    refused: Option<(Instant, String)>,
+}
+
+impl Publisher {
+    /// Connects with the first message, not before. Has to be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Address`].
+    pub fn new(options: &Options) -> Result<Self, Error> {
+        let amqp = &options.amqp;
+        let confirm_timeout = Duration::from_secs(amqp.confirm_timeout_s);
+        let config = Config {
+            url: Some(connect::uri(amqp)?.to_string()),
+            pool: Some(PoolConfig {
+                max_size: amqp.publish_connections_max,
+                timeouts: Timeouts {
+                    wait: Some(confirm_timeout),
+                    create: Some(Duration::from_secs(amqp.connect_timeout_s).min(confirm_timeout)),
+                    recycle: Some(confirm_timeout),
+                },
+                queue_mode: QueueMode::Fifo,
+            }),
+        };
+        let instance = options.instance.clone();
+        let properties = move || connect::properties(Purpose::Publisher, &instance);
+        // The error could only repeat the configuration, which holds the address.
+        let Ok(pool) = config.create_pool(properties, Runtime::Tokio1) else {
+            return Err(Error::Address);
+        };
+        let (first, longest) = (amqp.retry_first_ms, amqp.retry_longest_ms);
+        let backoff = Backoff::new(Duration::from_millis(first), Duration::from_millis(longest));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                pool,
+                address: amqp.url.redacted(),
+                confirm_timeout_s: amqp.confirm_timeout_s,
+                under_way: Semaphore::new(amqp.publish_connections_max.saturating_mul(CHANNELS_PER_CONNECTION_MAX)),
+                idle: Mutex::default(),
+                connecting: Mutex::new(Connecting { backoff, refused: None }),
+            }),
+        })
+    }
+
+    /// Proves that the address can be used, without connecting.
+    ///
+    /// # Errors
+    /// [`Error::Address`].
+    pub fn check(amqp: &config::Amqp) -> Result<(), Error> {
+        connect::uri(amqp).map(drop)
+    }
+
+    /// Publishes and waits for the confirm, at most `amqp.confirm_timeout_s` in all. When this answers `Ok`, the broker
+    /// has the message in at least one queue, durably if the queue is durable.
+    ///
+    /// # Errors
+    /// [`PublishError`]. A retry may deliver the message twice.
+    pub async fn publish(&self, message: &Message) -> Result<(), PublishError> {
+        let limit = Duration::from_secs(self.inner.confirm_timeout_s);
+        match tokio::time::timeout(limit, self.inner.publish(message)).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => Err(self.inner.late()),
+        }
+    }
+
+    /// Closes the connections. What is under way fails.
+    pub fn close(&self) {
+        self.inner.under_way.close();
+        lock(&self.inner.idle).clear();
+        self.inner.pool.close();
+    }
+}
+
+impl Inner {
+    async fn publish(&self, message: &Message) -> Result<(), PublishError> {
+        let Ok(_permit) = self.under_way.acquire().await else {
+            return Err(PublishError::Unavailable("the publisher is closed".to_owned()));
+        };
+        // A connection that was lost unnoticed shows with the next use of its channel; then a fresh one is tried.
+        while let Some(channel) = self.idle_channel() {
+            match self.publish_on(channel, message).await {
+                Err(Failed { answer: PublishError::Unavailable(_), with_channel: false }) => {}
+                answer => return answer.map_err(|failed| failed.answer),
+            }
+        }
+        let channel = self.open_channel().await?;
+        self.publish_on(channel, message).await.map_err(|failed| failed.answer)
+    }
+
+    async fn publish_on(&self, channel: Channel, message: &Message) -> Result<(), Failed> {
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let (exchange, key) = (message.exchange.clone(), message.routing_key.clone());
+        let sent = channel.basic_publish(exchange, key, options, &message.body, message.properties()).await;
+        let confirmation = match sent {
+            Ok(confirm) => confirm.await,
+            Err(error) => Err(error),
+        };
+        let answer = match confirmation {
+            Ok(Confirmation::Ack(None)) => Ok(()),
+            Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_))) => Err(PublishError::Unroutable {
+                exchange: message.exchange.to_string(),
+                routing_key: message.routing_key.to_string(),
+            }),
+            Ok(Confirmation::Nack(None)) => Err(PublishError::Nacked),
+            Ok(Confirmation::NotRequested) => {
+                return Err(Failed::by("the channel gives no confirms".to_owned(), true));
+            }
+            Err(error) => {
+                let told_by_broker = matches!(error.kind(), ErrorKind::ProtocolError(_));
+                let why = format!("exchange {:?}: {}", message.exchange.as_str(), reason(&error));
+                return Err(Failed::by(why, told_by_broker));
+            }
+        };
+        lock(&self.idle).push(channel);
+        answer.map_err(|answer| Failed { answer, with_channel: true })
+    }
+
+    fn idle_channel(&self) -> Option<Channel> {
+        let mut idle = lock(&self.idle);
+        std::iter::from_fn(|| idle.pop()).find(|channel| channel.status().connected())
+    }
+
+    async fn open_channel(&self) -> Result<Channel, PublishError> {
+        if let Some((until, why)) = &lock(&self.connecting).refused
+            && Instant::now() < *until
+        {
+            return Err(PublishError::Unavailable(why.clone()));
+        }
+        let connection = match self.pool.get().await {
+            Ok(connection) => connection,
+            Err(error) => return Err(self.refused(&error)),
+        };
+        {
+            let mut connecting = lock(&self.connecting);
+            connecting.backoff.reset();
+            connecting.refused = None;
+        }
+        if connection.status().blocked() {
+            return Err(blocked());
+        }
+        let lost = |error: lapin::Error| PublishError::Unavailable(reason(&error));
+        let channel = connection.create_channel().await.map_err(lost)?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(lost)?;
+        Ok(channel)
+    }
+
+    fn refused(&self, error: &PoolError) -> PublishError {
+        let why = match error {
+            PoolError::Backend(error) => format!("cannot connect to {}: {}", self.address, reason(error)),
+            PoolError::Timeout(_) => format!("cannot connect to {}: no answer", self.address),
+            PoolError::Closed => "the publisher is closed".to_owned(),
+            PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => "no connection".to_owned(),
+        };
+        let mut connecting = lock(&self.connecting);
+        let until = Instant::now() + connecting.backoff.wait();
+        connecting.refused = Some((until, why.clone()));
+        PublishError::Unavailable(why)
+    }
+
+    fn late(&self) -> PublishError {
+        let mut is_blocked = false;
+        // The only way to look at a connection without taking it out.
+        self.pool.retain(|connection, _| {
+            is_blocked |= connection.status().blocked();
+            true
+        });
+        if is_blocked { blocked() } else { PublishError::TimedOut(self.confirm_timeout_s) }
+    }
+}
+
+/// A failure, and whether the channel had told of it: then a fresh channel would fail alike.
+struct Failed {
+    answer: PublishError,
+    with_channel: bool,
+}
+
+impl Failed {
+    fn by(why: String, with_channel: bool) -> Self {
+        Self { answer: PublishError::Unavailable(why), with_channel }
+    }
+}
+
+fn blocked() -> PublishError {
+    PublishError::Unavailable("the broker blocks publishers (memory or disk alarm)".to_owned())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that runs under these locks can leave them half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Deadpool's types print the address with its password.
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("address", &self.inner.address).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,324 @@
+//! One subscription, from its first delivery to its end: decode, commit in batches, tell the pages, acknowledge.
+//!
+//! While one batch is being committed the next one gathers, so one event alone is fast and a flood is cheap. What is in
+//! flight is bounded by the prefetch. Between receiving a delivery and settling it nothing returns early.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+use lapin::message::Delivery;
+use lapin::options::BasicCancelOptions;
+use lapin::types::ShortString;
+use lapin::{Channel, ErrorKind};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{Span, info, warn};
+
+use super::connect::reason;
+use super::consumer::{Consumer, Parts};
+use super::dead_letters::DeadLetters;
+use super::decode::{Payload, Reject};
+use super::settle::{Settler, Unsettled};
+use crate::hub::Update;
+use crate::payment::{Change, Event};
+use crate::runtime::{Backoff, Part, Tasks};
+use crate::store::Outcome;
+use crate::telemetry::trace;
+
+/// For what is in flight when the subscription ends. What is not settled by then is delivered again.
+const SETTLE_S_MAX: u64 = 5;
+/// For the broker to stop delivering.
+const CANCEL_S_MAX: u64 = 2;
+/// A commit that takes longer is a fault of the store, and goes on being waited for.
+const COMMIT_SLOW_S: u64 = 10;
+
+/// Why a subscription ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The tasks were told to stop.
+    Stopped,
+    /// By the broker, or with the connection.
+    Failed {
+        /// For operators.
+        why: String,
+        /// A message could not even be read from the wire, which ends the connection.
+        unreadable: bool,
+    },
+    /// As many deliveries went well one by one as the prefetch allows at once.
+    Narrowed,
+}
+
+/// An event on its way to the store.
+struct Arrived {
+    unsettled: Unsettled,
+    event: Event,
+    delivery: Delivery,
+    published_at_ms: Option<i64>,
+    received_at: std::time::Instant,
+    span: Span,
+}
+
+struct Committed {
+    batch: Vec<Arrived>,
+    outcomes: Vec<Outcome>,
+}
+
+pub(super) struct Session<'a> {
+    consumer: &'a Consumer,
+    channel: Channel,
+    tag: ShortString,
+    settler: Settler,
+    letters: DeadLetters,
+    waiting: VecDeque<Arrived>,
+    commit: Option<Pin<Box<dyn Future<Output = Committed> + Send + 'a>>>,
+    deliveries: u64,
+}
+
+enum Next {
+    Stop,
+    Late,
+    Committed(Committed),
+    DeadLettered(Option<Unsettled>),
+    Received(Option<lapin::Result<Delivery>>),
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(consumer: &'a Consumer, channel: Channel, tag: ShortString) -> Self {
+        let Parts { publisher, metrics, health, .. } = consumer.parts.clone();
+        Self {
+            consumer,
+            channel,
+            tag,
+            settler: Settler::new(metrics.clone()),
+            letters: DeadLetters::new(consumer.options.amqp.clone(), publisher, health, metrics),
+            waiting: VecDeque::new(),
+            commit: None,
+            deliveries: 0,
+        }
+    }
+
+    /// Works until the stream ends or the tasks stop, then finishes what is in flight within [`SETTLE_S_MAX`].
+    pub(super) async fn run(&mut self, mut stream: lapin::Consumer, tasks: &Tasks, narrow: bool) -> End {
+        let mut end = None;
+        let mut deadline = Instant::now();
+        let (mut open, mut lost) = (true, false);
+        loop {
+            self.begin_commit();
+            if !open && self.commit.is_none() && (lost || self.letters.is_empty()) {
+                break;
+            }
+            let next = tokio::select! {
+                biased;
+                () = tasks.stopping(), if end.is_none() => Next::Stop,
+                () = sleep_until(deadline), if end.is_some() => Next::Late,
+                done = finished(&mut self.commit), if self.commit.is_some() => Next::Committed(done),
+                settled = self.letters.next(), if !self.letters.is_empty() => Next::DeadLettered(settled),
+                // Polled whatever is in flight, or its end would go unseen; the prefetch is the bound.
+                received = stream.next(), if open => Next::Received(received),
+            };
+            let ended = match next {
+                Next::Stop => {
+                    self.cancel().await;
+                    Some(End::Stopped)
+                }
+                Next::Late => {
+                    warn!(deliveries = self.settler.open(), "not settled in time, the broker delivers them again");
+                    break;
+                }
+                Next::Committed(committed) => {
+                    self.committed(committed).await;
+                    None
+                }
+                Next::DeadLettered(settled) => {
+                    settled.into_iter().for_each(|unsettled| self.settler.settle(unsettled));
+                    self.settler.flush().await;
+                    None
+                }
+                Next::Received(received) => {
+                    let failed = self.receive(&mut stream, received);
+                    if failed.is_some() {
+                        (open, lost) = (false, self.channel_is_lost());
+                    }
+                    failed
+                }
+            };
+            let narrowed = narrow && self.deliveries >= self.consumer.options.amqp.prefetch.into();
+            if end.is_none()
+                && let Some(first) = ended.or_else(|| narrowed.then_some(End::Narrowed))
+            {
+                if matches!(first, End::Narrowed) {
+                    self.cancel().await;
+                }
+                deadline = Instant::now() + Duration::from_secs(SETTLE_S_MAX);
+                end = Some(first);
+            }
+        }
+        end.unwrap_or(End::Stopped)
+    }
+
+    fn channel_is_lost(&self) -> bool {
+        !self.channel.status().connected()
+    }
+
+    /// Asks for no more deliveries. Those already here are still taken, and then the stream ends.
+    fn cancel(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (channel, tag) = (self.channel.clone(), self.tag.clone());
+        async move {
+            let cancel = channel.basic_cancel(tag, BasicCancelOptions::default());
+            match timeout(Duration::from_secs(CANCEL_S_MAX), cancel).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => info!(reason = reason(&error), "subscription could not be cancelled"),
+                Err(_elapsed) => info!("subscription was not cancelled in time"),
+            }
+        }
+    }
+
+    /// Takes a delivery and all that are ready behind it. Answers why, where the stream has ended.
+    fn receive(&mut self, stream: &mut lapin::Consumer, first: Option<lapin::Result<Delivery>>) -> Option<End> {
+        let mut next = Some(first);
+        while let Some(item) = next {
+            match item {
+                Some(Ok(delivery)) => self.take(delivery),
+                Some(Err(error)) => {
+                    let unreadable = matches!(error.kind(), ErrorKind::ParsingError(_));
+                    return Some(End::Failed { why: reason(&error), unreadable });
+                }
+                None => {
+                    let why = "the broker ended the subscription (queue deleted or moved?)".to_owned();
+                    return Some(End::Failed { why, unreadable: false });
+                }
+            }
+            next = stream.next().now_or_never();
+        }
+        None
+    }
+
+    fn take(&mut self, delivery: Delivery) {
+        self.deliveries += 1;
+        self.consumer.parts.metrics.delivery(delivery.redelivered);
+        let received_at = std::time::Instant::now();
+        let unsettled = self.settler.received(delivery.delivery_tag, delivery.acker.clone());
+        let payload = Payload::of(&delivery.properties, &delivery.data);
+        match self.consumer.decoder.decode(&payload) {
+            Ok(event) => {
+                let key = &event.key;
+                let (order_id, merchant_id) = (key.order_id.as_str(), key.merchant_id.as_str());
+                let span = trace::delivery(payload.traceparent(), event.event_id.as_str(), order_id, merchant_id);
+                let published_at_ms = payload.published_at_ms();
+                self.waiting.push_back(Arrived { unsettled, event, delivery, published_at_ms, received_at, span });
+            }
+            Err(reject) => self.letters.push(delivery, &reject, unsettled),
+        }
+    }
+
+    fn begin_commit(&mut self) {
+        if self.commit.is_some() || self.waiting.is_empty() {
+            return;
+        }
+        let events = self.waiting.len().min(self.consumer.options.batch_events_max);
+        let batch = self.waiting.drain(..events).collect();
+        self.commit = Some(Box::pin(self.consumer.commit(batch)));
+    }
+
+    async fn committed(&mut self, committed: Committed) {
+        let Parts { hub, metrics, .. } = &self.consumer.parts;
+        let mut counts = [0_u64; CHANGES.len()];
+        // Spans end with the acknowledgement.
+        let mut spans = Vec::with_capacity(committed.batch.len());
+        for (arrived, outcome) in committed.batch.into_iter().zip(committed.outcomes) {
+            let Arrived { unsettled, event, delivery, published_at_ms, received_at, span } = arrived;
+            // Whatever became of it: after a commit whose answer was lost, the page has not seen the payment yet. A page
+            // that has takes nothing that is not newer.
+            hub.publish(&Update::arrived(outcome.payment, published_at_ms, received_at));
+            let place = CHANGES.iter().position(|(change, _)| *change == outcome.change).unwrap_or(0);
+            counts[place] += 1;
+            trace::outcome(&span, CHANGES[place].1);
+            spans.push(span);
+            for conflict in outcome.conflicts.iter() {
+                metrics.conflict(conflict.as_str());
+                warn!(
+                    conflict = conflict.as_str(),
+                    merchant_id = %event.key.merchant_id,
+                    order_id = %event.key.order_id,
+                    event_id = %event.event_id,
+                    "events of one payment contradict each other"
+                );
+            }
+            match outcome.change {
+                Change::IdReused => self.letters.push(delivery, &Reject::id_reused(), unsettled),
+                Change::Applied | Change::Duplicate | Change::Stale => self.settler.settle(unsettled),
+            }
+        }
+        for ((_, label), count) in CHANGES.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
+            metrics.events(label, count);
+        }
+        self.settler.flush().await;
+    }
+}
+
+/// Each change with its label in metrics and traces.
+const CHANGES: [(Change, &str); 4] = [
+    (Change::Applied, "applied"),
+    (Change::Duplicate, "duplicate"),
+    (Change::Stale, "stale"),
+    (Change::IdReused, "id_reused"),
+];
+
+async fn finished<T>(work: &mut Option<Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> T {
+    let Some(running) = work else {
+        return std::future::pending().await;
+    };
+    let done = running.await;
+    *work = None;
+    done
+}
+
+impl Consumer {
+    /// Gives the batch to the store until it takes it. Ends early only by being dropped.
+    async fn commit(&self, batch: Vec<Arrived>) -> Committed {
+        let amqp = &self.options.amqp;
+        let (first, longest) = (amqp.retry_first_ms, amqp.retry_longest_ms);
+        let mut backoff = Backoff::new(Duration::from_millis(first), Duration::from_millis(longest));
+        loop {
+            let began = Instant::now();
+            let events = batch.iter().map(|arrived| arrived.event.clone()).collect();
+            let mut apply = self.parts.store.apply(events);
+            let answer = loop {
+                match timeout(Duration::from_secs(COMMIT_SLOW_S), &mut apply).await {
+                    Ok(answer) => break answer,
+                    Err(_elapsed) => self.store_is_down(&format!("no answer for {} s", began.elapsed().as_secs())),
+                }
+            };
+            match answer {
+                Ok(outcomes) if outcomes.len() == batch.len() => {
+                    self.parts.metrics.committed(batch.len(), began.elapsed());
+                    self.store_is_up();
+                    return Committed { batch, outcomes };
+                }
+                Ok(outcomes) => {
+                    self.store_is_down(&format!("{} outcomes for {} events", outcomes.len(), batch.len()));
+                }
+                Err(error) => self.store_is_down(&error.to_string()),
+            }
+            tokio::time::sleep(backoff.wait()).await;
+        }
+    }
+
+    fn store_is_down(&self, why: &str) {
+        self.parts.health.fault(Part::Store, why);
+        if !self.store_failed.swap(true, Ordering::Relaxed) {
+            self.parts.metrics.set_store_available(false);
+            warn!(reason = why, "store does not take events, consuming waits for it");
+        }
+    }
+
+    fn store_is_up(&self) {
+        self.parts.metrics.set_store_available(true);
+        if self.store_failed.swap(false, Ordering::Relaxed) {
+            self.parts.health.ok(Part::Store);
+            info!("store takes events again");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Alipay: verify the signature over the sorted form, check whose it is, map it.
+//!
+//! Rules: the Alipay open platform, "异步通知验签" and "异步通知参数说明".
+
+mod form;
+mod map;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use self::form::Form;
+use super::receipt::{Fault, Meaning};
+use super::rsa_key::{KeyFile, RsaKey};
+use super::{Code, Error};
+use crate::config::AlipayAccount;
+use crate::payment::MerchantId;
+
+/// One merchant's account.
+pub(super) struct Account {
+    merchant_id: MerchantId,
+    app_id: Box<str>,
+    seller_id: Option<Box<str>>,
+    key: RsaKey,
+}
+
+impl Account {
+    /// # Errors
+    /// [`Error`] that names a key under `section`.
+    pub(super) fn load(section: &str, merchant_id: MerchantId, settings: &AlipayAccount) -> Result<Self, Error> {
+        if settings.app_id.is_empty() {
+            return Err(Error::new(format!("{section}.app_id"), "must not be empty"));
+        }
+        let file = KeyFile::read(&settings.public_key_file);
+        let file = file.map_err(|clause| Error::new(format!("{section}.public_key_file"), clause))?;
+        let seller_id = Some(settings.seller_id.as_str()).filter(|id| !id.is_empty()).map(Box::from);
+        Ok(Self { merchant_id, app_id: settings.app_id.as_str().into(), seller_id, key: file.key })
+    }
+
+    /// # Errors
+    /// `bad_signature`, `foreign` or `malformed`. Never `stale`: Alipay signs no time of sending that a repetition a day
+    /// later would not also have, so repetitions are known by `notify_id` alone.
+    pub(super) fn receive(&self, body: &[u8]) -> Result<Meaning, Fault> {
+        let form = Form::parse(body).ok_or(Fault::new(Code::BadSignature, "not a form"))?;
+        self.verify(&form)?;
+        if form.text("app_id") != Some(&self.app_id) {
+            return Err(Fault::new(Code::Foreign, "app_id is another application's"));
+        }
+        if let Some(seller_id) = &self.seller_id
+            && form.text("seller_id") != Some(seller_id)
+        {
+            return Err(Fault::new(Code::Foreign, "seller_id is another seller's"));
+        }
+        map::meaning(&self.merchant_id, &form)
+    }
+
+    /// RSA PKCS#1 v1.5 with SHA-256 ("RSA2"). Most notices are signed without `sign_type`, some kinds with it, and
+    /// nothing in them says which.
+    fn verify(&self, form: &Form) -> Result<(), Fault> {
+        let sign = form.text("sign").ok_or(Fault::new(Code::BadSignature, "no sign"))?;
+        let sign = STANDARD.decode(sign).unwrap_or_default();
+        let variants: [&[&str]; 2] = [&["sign", "sign_type"], &["sign"]];
+        if variants.into_iter().any(|without| self.key.verifies(&form.signed_text(without), &sign)) {
+            return Ok(());
+        }
+        Err(Fault::new(Code::BadSignature, "sign does not fit"))
+    }
+}

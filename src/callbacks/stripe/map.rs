@@ -1,0 +1,172 @@
+//! An event of Stripe's to an event of ours: `payment_intent.*` and `charge.refunded`. Who paid (customer, card, billing
+//! details) is not even read.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::callbacks::Provider;
+use crate::callbacks::draft::{Draft, money, reason};
+use crate::callbacks::receipt::{Fault, Meaning};
+use crate::payment::{MerchantId, Money, Refund, RefundStatus, Status, Timestamp};
+
+/// From this API version on, a hold that is let go, wholly or by capturing less, is no longer told as a refund
+/// (Stripe's changelog, 2025-03-31.basil).
+const HOLDS_ARE_NOT_REFUNDS_SINCE: &str = "2025-03-31";
+
+#[derive(Deserialize)]
+struct Notification<'a> {
+    id: Box<str>,
+    #[serde(rename = "type")]
+    kind: Box<str>,
+    created: u64,
+    api_version: Option<Box<str>>,
+    #[serde(borrow)]
+    data: Option<Data<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Data<'a> {
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+/// Amounts in the currency's minor unit: yen are yen.
+#[derive(Deserialize)]
+struct PaymentIntent {
+    id: Box<str>,
+    status: Box<str>,
+    amount: i64,
+    amount_received: Option<i64>,
+    currency: Box<str>,
+    #[serde(default)]
+    metadata: Value,
+    last_payment_error: Option<PaymentError>,
+    cancellation_reason: Option<Box<str>>,
+}
+
+#[derive(Deserialize)]
+struct PaymentError {
+    code: Option<Box<str>>,
+    message: Option<Box<str>>,
+}
+
+/// `amount_refunded` is the sum of all refunds of the charge.
+#[derive(Deserialize)]
+struct Charge {
+    id: Box<str>,
+    payment_intent: Option<Box<str>>,
+    amount: i64,
+    amount_captured: Option<i64>,
+    amount_refunded: i64,
+    captured: bool,
+    refunded: bool,
+    currency: Box<str>,
+    #[serde(default)]
+    metadata: Value,
+}
+
+/// # Errors
+/// `malformed`.
+pub(super) fn meaning(merchant_id: &MerchantId, body: &[u8]) -> Result<Meaning, Fault> {
+    let said: Notification = serde_json::from_slice(body).ok().ok_or(Fault::malformed("not an event"))?;
+    let of_intent = said.kind.starts_with("payment_intent.");
+    if !of_intent && said.kind.as_ref() != "charge.refunded" {
+        return Ok(Meaning::Nothing("event_type"));
+    }
+    let object = said.data.as_ref().ok_or(Fault::malformed("no data.object"))?.object.get();
+    if of_intent { intent(merchant_id, &said, object) } else { refund(merchant_id, &said, object) }
+}
+
+fn intent(merchant_id: &MerchantId, said: &Notification<'_>, object: &str) -> Result<Meaning, Fault> {
+    let intent: PaymentIntent = serde_json::from_str(object).ok().ok_or(Fault::malformed("not a payment intent"))?;
+    let Some(order_id) = order_id(&intent.metadata) else { return Ok(Meaning::Nothing("no_order_id")) };
+    // After a declined attempt the intent waits for another means of payment, so its status says nothing of the decline.
+    let provider_status = match said.kind.as_ref() {
+        "payment_intent.payment_failed" => "payment_failed",
+        _ => intent.status.as_ref(),
+    };
+    let status = match provider_status {
+        "requires_payment_method" | "requires_confirmation" => Status::Pending,
+        "requires_action" => Status::RequiresAction,
+        "processing" => Status::Processing,
+        "requires_capture" => Status::Authorized,
+        "succeeded" => Status::Succeeded,
+        "payment_failed" => Status::Failed,
+        "canceled" => Status::Canceled,
+        _ => return Err(Fault::malformed("status is unknown")),
+    };
+    // Less than was asked for may have been captured.
+    let value = match (status, intent.amount_received) {
+        (Status::Succeeded, Some(received)) if received > 0 => received,
+        _ => intent.amount,
+    };
+    let why = match (status, &intent.last_payment_error) {
+        (Status::Failed, Some(error)) => reason(error.code.as_deref(), error.message.as_deref()),
+        (Status::Canceled, _) => reason(intent.cancellation_reason.as_deref(), None),
+        _ => None,
+    };
+    let event = Draft {
+        provider: Provider::Stripe,
+        merchant_id,
+        event_id: &said.id,
+        order_id,
+        transaction_id: Some(&intent.id),
+        provider_status,
+        status,
+        occurred_at: occurred_at(said)?,
+        amount: Some(amount(value, &intent.currency)?),
+        refund: None,
+        reason: why,
+    };
+    Ok(Meaning::Payment(Box::new(event.event()?)))
+}
+
+fn refund(merchant_id: &MerchantId, said: &Notification<'_>, object: &str) -> Result<Meaning, Fault> {
+    let charge: Charge = serde_json::from_str(object).ok().ok_or(Fault::malformed("not a charge"))?;
+    let captured = charge.amount_captured.unwrap_or(charge.amount);
+    let refunded = charge.amount_refunded.saturating_sub(released(said, &charge, captured));
+    // A hold that was never captured: no money moved, so neither `succeeded` nor a refund would be true.
+    if !charge.captured || refunded <= 0 {
+        return Ok(Meaning::Nothing("hold_released"));
+    }
+    let Some(order_id) = order_id(&charge.metadata) else { return Ok(Meaning::Nothing("no_order_id")) };
+    let whole = charge.refunded || refunded >= captured;
+    let status = if whole { RefundStatus::Full } else { RefundStatus::Partial };
+    let event = Draft {
+        provider: Provider::Stripe,
+        merchant_id,
+        event_id: &said.id,
+        order_id,
+        transaction_id: Some(charge.payment_intent.as_deref().unwrap_or(&charge.id)),
+        provider_status: &said.kind,
+        status: Status::Succeeded,
+        occurred_at: occurred_at(said)?,
+        amount: Some(amount(captured, &charge.currency)?),
+        refund: Some(Refund { status, amount: Some(amount(refunded, &charge.currency)?) }),
+        reason: None,
+    };
+    Ok(Meaning::Payment(Box::new(event.event()?)))
+}
+
+/// How much of `amount_refunded` was only held and let go, because less was captured. An account may have had the later
+/// behaviour before its version: then the remainder may not be in the sum, and subtracting it claims too little rather
+/// than too much.
+fn released(said: &Notification<'_>, charge: &Charge, captured: i64) -> i64 {
+    let told_as_refund = said.api_version.as_deref().is_some_and(|version| version < HOLDS_ARE_NOT_REFUNDS_SINCE);
+    let remainder = charge.amount.saturating_sub(captured).max(0);
+    if told_as_refund && charge.amount_refunded >= remainder { remainder } else { 0 }
+}
+
+/// Stripe has no field for the merchant's order number. Metadata of a payment intent is copied to its charge.
+fn order_id(metadata: &Value) -> Option<&str> {
+    metadata.get("order_id").and_then(Value::as_str).filter(|id| !id.is_empty())
+}
+
+fn occurred_at(said: &Notification<'_>) -> Result<Timestamp, Fault> {
+    Timestamp::from_unix_s(said.created).ok().ok_or(Fault::malformed("created is out of range"))
+}
+
+fn amount(value: i64, currency: &str) -> Result<Money, Fault> {
+    money(value, &currency.to_ascii_uppercase())
+}

@@ -1,0 +1,44 @@
+//! `config check|show|env`
+
+use super::Failure;
+use crate::config::{Settings, env_variables};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Subcommand)]
+enum What {
+    /// Read everything, key files too, and say whether it can be used
+    Check,
+    /// Print what is in force, secrets left out, as TOML
+    Show,
+    /// Print every environment variable with its default
+    Env,
+}
+
+impl Args {
+    pub(super) fn needs_no_settings(&self) -> bool {
+        self.what == What::Env
+    }
+}
+
+pub(super) fn print_env() {
+    for (name, default) in env_variables() {
+        println!("{name}={default}");
+    }
+}
+
+pub(super) fn run(settings: &Settings, args: &Args) -> Result<(), Failure> {
+    match args.what {
+        What::Check => {
+            crate::app::check(settings)?;
+            println!("ok");
+        }
+        What::Show => print!("{}", toml::to_string(settings)?),
+        What::Env => print_env(),
+    }
+    Ok(())
+}

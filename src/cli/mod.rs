@@ -1,0 +1,110 @@
+//! The command line: one file a command, each parses and hands over.
+//!
+//! What people read goes to standard output, what went wrong is one line on standard error and a non-zero exit.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program speaks to people")]
+
+mod config;
+mod publish;
+mod serve;
+mod ticket;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Settings, load};
+use crate::payment::{InvalidId, Key, MerchantId, OrderId};
+
+/// Carries payment results from RabbitMQ to the page that waits for them.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+struct Cli {
+    /// Settings over config/default.toml; the environment (PAYMENT_NOTIFIER__SECTION__KEY) goes over both
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service
+    Serve,
+    /// Publish one test event and wait for the broker's confirm
+    Publish(publish::Args),
+    /// Mint a ticket with tickets.hs256_secret
+    Ticket(ticket::Args),
+    /// Wait for an order's result as a page would
+    Watch(watch::Args),
+    /// Look at the configuration
+    Config(config::Args),
+}
+
+/// A failure that ends the program: one line for people.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Parses the arguments and runs the command.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("payment-notifier: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    if let Command::Config(args) = &cli.command
+        && args.needs_no_settings()
+    {
+        config::print_env();
+        return Ok(());
+    }
+    let settings = load(cli.config.as_deref())?;
+    // Everything that speaks TLS takes the process's provider; a second installation is no fault.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider was installed before");
+    }
+    match cli.command {
+        Command::Serve => runtime(None)?.block_on(serve::run(settings)),
+        Command::Publish(args) => runtime(Some(1))?.block_on(publish::run(&settings, args)),
+        Command::Ticket(args) => ticket::run(&settings, &args),
+        Command::Watch(args) => runtime(Some(1))?.block_on(watch::run(&settings, args)),
+        Command::Config(args) => config::run(&settings, &args),
+    }
+}
+
+fn runtime(threads: Option<usize>) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads);
+    }
+    builder.enable_all().build()
+}
+
+/// Which order.
+#[derive(Debug, clap::Args)]
+struct Order {
+    /// The merchant [default: payments.default_merchant]
+    #[arg(long, value_name = "MERCHANT")]
+    merchant: Option<String>,
+    /// The merchant's order number
+    #[arg(long, value_name = "ORDER")]
+    order: String,
+}
+
+impl Order {
+    fn key(&self, settings: &Settings) -> Result<Key, Failure> {
+        let merchant = match self.merchant.as_deref().unwrap_or(&settings.payments.default_merchant) {
+            "" => return Err("--merchant is needed: payments.default_merchant is not set".into()),
+            merchant => MerchantId::new(merchant).map_err(|rule: InvalidId| format!("--merchant {rule}"))?,
+        };
+        Ok(Key::new(merchant, OrderId::new(&self.order).map_err(|rule| format!("--order {rule}"))?))
+    }
+}

@@ -1,0 +1,75 @@
+//! `publish`
+
+use std::time::Instant;
+
+use super::{Failure, Order};
+use crate::app;
+use crate::config::Settings;
+use crate::payment::{Currency, Event, EventId, Money, Reason, Refund, RefundStatus, Status, Timestamp};
+use crate::runtime::unix_ms;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    order: Order,
+    /// One of pending, requires_action, processing, authorized, succeeded, failed, canceled, expired
+    #[arg(long, default_value = "succeeded")]
+    status: String,
+    /// Minor units: 1999 is 19.99
+    #[arg(long, value_name = "VALUE")]
+    amount: Option<i64>,
+    /// ISO 4217
+    #[arg(long, default_value = "CNY")]
+    currency: String,
+    /// Who moves the money; also the last word of the routing key
+    #[arg(long, default_value = "test")]
+    provider: String,
+    /// Why, for the page
+    #[arg(long, value_name = "MESSAGE")]
+    reason: Option<String>,
+    /// One of processing, partial, full
+    #[arg(long, value_name = "STATUS")]
+    refund: Option<String>,
+    /// The key for de-duplication [default: made up]
+    #[arg(long)]
+    event_id: Option<String>,
+    /// RFC 3339 [default: the present]
+    #[arg(long)]
+    occurred_at: Option<String>,
+}
+
+pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> {
+    let event = event(settings, &args)?;
+    let started_at = Instant::now();
+    app::publish_one(settings, &event).await?;
+    let ms = started_at.elapsed().as_secs_f64() * 1000.0;
+    println!("confirmed {} {} for {} in {ms:.1} ms", event.event_id, event.status, event.key.order_id);
+    Ok(())
+}
+
+fn event(settings: &Settings, args: &Args) -> Result<Event, Failure> {
+    let key = args.order.key(settings)?;
+    let now_ms = unix_ms();
+    let event_id = match &args.event_id {
+        Some(id) => id.clone(),
+        None => format!("cli-{now_ms}-{:08x}", rand::random::<u32>()),
+    };
+    let event_id = EventId::new(&event_id).map_err(|rule| format!("--event-id {rule}"))?;
+    let status: Status = args.status.parse().map_err(|rule| format!("--status {rule}"))?;
+    let occurred_at = match &args.occurred_at {
+        Some(text) => Timestamp::parse(text).map_err(|rule| format!("--occurred-at {rule}"))?,
+        None => Timestamp::from_unix_ms(now_ms)?,
+    };
+    let mut event = Event::new(key, event_id, status, occurred_at);
+    let currency = Currency::new(&args.currency).map_err(|rule| format!("--currency {rule}"))?;
+    event.amount =
+        args.amount.map(|value| Money::new(value, currency)).transpose().map_err(|rule| format!("--amount {rule}"))?;
+    event.provider = Some(args.provider.as_str().into());
+    event.reason = args.reason.as_deref().map(|message| Reason { code: None, message: Some(message.into()) });
+    if let Some(refund) = &args.refund {
+        let status = RefundStatus::ALL.into_iter().find(|status| status.as_str() == refund);
+        let status = status.ok_or("--refund must be one of processing, partial, full")?;
+        event.refund = Some(Refund { status, amount: None });
+    }
+    Ok(event)
+}

@@ -1,0 +1,181 @@
+//! `watch`: waits for an order's result as a page would, over any of the four transports.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{Failure, Order, ticket};
+use crate::config::Settings;
+use crate::runtime::unix_ms;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    order: Order,
+    /// The service [default: http.listen]
+    #[arg(long)]
+    url: Option<String>,
+    /// How to wait
+    #[arg(long, value_enum, default_value_t = Way::Websocket)]
+    transport: Way,
+    /// A ticket [default: minted with tickets.hs256_secret]
+    #[arg(long)]
+    ticket: Option<String>,
+    /// Give up after this many seconds
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    timeout_s: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Way {
+    Websocket,
+    Sse,
+    LongPoll,
+    Poll,
+}
+
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+const HOLD_S: u64 = 25;
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Prints each state and ends with the first final one.
+pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> {
+    let key = args.order.key(settings)?;
+    let ticket = match args.ticket {
+        Some(ticket) => ticket,
+        None => ticket::for_order(settings, &key)?,
+    };
+    let url = args.url.unwrap_or_else(|| format!("http://{}", settings.http.listen));
+    let page = Page { url: url.trim_end_matches('/').to_owned(), order_id: key.order_id.to_string(), ticket };
+    let waits = async {
+        match args.transport {
+            Way::Websocket => page.websocket().await,
+            Way::Sse => page.sse().await,
+            Way::LongPoll => page.poll(true).await,
+            Way::Poll => page.poll(false).await,
+        }
+    };
+    match tokio::time::timeout(Duration::from_secs(args.timeout_s), waits).await {
+        Ok(result) => result,
+        Err(_elapsed) => {
+            Err(format!("no final result in {} s: check the order later, do not pay again", args.timeout_s).into())
+        }
+    }
+}
+
+struct Page {
+    url: String,
+    order_id: String,
+    ticket: String,
+}
+
+impl Page {
+    async fn websocket(&self) -> Result<(), Failure> {
+        let url = format!("ws{}/v1/ws", self.url.strip_prefix("http").unwrap_or(&self.url));
+        let (mut socket, _response) = tokio_tungstenite::connect_async(url.as_str()).await?;
+        let subscribe = json!({ "type": "subscribe", "ticket": self.ticket }).to_string();
+        socket.send(Message::text(subscribe)).await?;
+        loop {
+            let frame = match tokio::time::timeout(PING_INTERVAL, socket.next()).await {
+                Ok(Some(frame)) => frame?,
+                Ok(None) => return Err("the service closed the socket".into()),
+                Err(_quiet) => {
+                    socket.send(Message::text(r#"{"type":"ping"}"#)).await?;
+                    continue;
+                }
+            };
+            let Message::Text(text) = frame else { continue };
+            let frame: Value = serde_json::from_str(&text)?;
+            match frame["type"].as_str() {
+                Some("error") => return Err(refused(&frame)),
+                Some("reconnect") => return Err("the node is draining: try again".into()),
+                Some(what @ ("subscribed" | "payment")) => {
+                    let version = &frame["payment"]["version"];
+                    if self.show(what, &frame["payment"]) {
+                        let ack = json!({ "type": "ack", "order_id": self.order_id, "version": version }).to_string();
+                        socket.send(Message::text(ack)).await?;
+                        socket.close(None).await?;
+                        return Ok(());
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    async fn sse(&self) -> Result<(), Failure> {
+        let mut response = self.get("/events").send().await?;
+        if !response.status().is_success() {
+            return Err(refused(&response.json().await?));
+        }
+        let mut text = String::new();
+        while let Some(chunk) = response.chunk().await? {
+            text.push_str(std::str::from_utf8(&chunk)?);
+            while let Some((block, rest)) = text.split_once("\n\n") {
+                let data =
+                    block.lines().find_map(|line| line.strip_prefix("data: ")).map(serde_json::from_str::<Value>);
+                let is_error = block.lines().any(|line| line == "event: error");
+                let rest = rest.to_owned();
+                if let Some(data) = data.transpose()? {
+                    if is_error {
+                        return Err(refused(&data));
+                    }
+                    if self.show("event", &data) {
+                        return Ok(());
+                    }
+                }
+                text = rest;
+            }
+        }
+        Err("the service ended the stream".into())
+    }
+
+    async fn poll(&self, hold: bool) -> Result<(), Failure> {
+        let mut seen = None;
+        loop {
+            let mut request = self.get("");
+            if let Some(version) = seen.filter(|_| hold) {
+                request = request.query(&[("after", version), ("wait", HOLD_S)]);
+            }
+            let response = request.send().await?;
+            let status = response.status();
+            let payment: Value = response.json().await?;
+            if !status.is_success() {
+                return Err(refused(&payment));
+            }
+            let version = payment["version"].as_u64();
+            if version != seen {
+                seen = version;
+                if self.show("answer", &payment) {
+                    return Ok(());
+                }
+            }
+            if !hold {
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+        }
+    }
+
+    fn get(&self, tail: &str) -> reqwest::RequestBuilder {
+        let url = format!("{}/v1/payments/{}{tail}", self.url, self.order_id);
+        reqwest::Client::new().get(url).bearer_auth(&self.ticket)
+    }
+
+    /// One line a state; true if it is final.
+    fn show(&self, what: &str, payment: &Value) -> bool {
+        let status = payment["status"].as_str().unwrap_or("unknown");
+        let version = payment["version"].as_u64().unwrap_or(0);
+        let age = payment["occurred_at"].as_str().and_then(|at| crate::payment::Timestamp::parse(at).ok());
+        let age = age.map(|at| format!(", {} ms after it occurred", unix_ms() - at.unix_ms())).unwrap_or_default();
+        println!("{what} {} {status} (version {version}{age})", self.order_id);
+        payment["final"].as_bool().unwrap_or(false)
+    }
+}
+
+fn refused(problem: &Value) -> Failure {
+    let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+    let detail = if problem["detail"].is_string() { text("detail") } else { text("message") };
+    format!("{}: {detail}", text("code")).into()
+}

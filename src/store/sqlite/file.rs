@@ -1,0 +1,125 @@
+//! The database file and the connections to it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, FileControl, OpenFlags};
+
+use super::schema;
+use crate::store::Error;
+
+const SCHEME: &str = "sqlite://";
+
+/// How long a connection waits for another program that holds the file, e.g. a backup.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The log keeps no more than this many bytes on disk once all of it was copied into the file.
+const LOG_BYTES_KEPT: i64 = 32 * 1024 * 1024;
+
+/// More than the statements of a connection, so that each is compiled once.
+const STATEMENTS_CACHED: usize = 16;
+
+/// Where the database is and how connections to it are set up.
+#[derive(Debug, Clone)]
+pub(super) struct File {
+    path: PathBuf,
+    cache_kib: u32,
+}
+
+impl File {
+    /// Takes `sqlite://PATH`.
+    pub(super) fn new(url: &str, cache_kib: u32) -> Result<Self, Error> {
+        match url.strip_prefix(SCHEME) {
+            // `./` keeps SQLite from taking a name like `:memory:` or `file:x` for more than a name.
+            Some(path) if !path.is_empty() => Ok(Self { path: Path::new(".").join(path), cache_kib }),
+            _ => Err(Error::Unavailable("the store's address must be sqlite:// and a path".to_owned())),
+        }
+    }
+
+    /// Makes folder, file and tables where they are missing, and gives the connection that writes.
+    pub(super) fn create(&self) -> Result<Connection, Error> {
+        if let Some(folder) = self.path.parent() {
+            make_folder(folder).map_err(|e| Error::Unavailable(format!("{}: {e}", folder.display())))?;
+        }
+        self.open_writer(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+    }
+
+    /// The connection that writes, to a file that must be there: a file that vanished under a running program is a
+    /// fault to be seen, not one to be covered with an empty file.
+    pub(super) fn writer(&self) -> Result<Connection, Error> {
+        self.open_writer(OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    /// A connection that only reads.
+    pub(super) fn reader(&self) -> Result<Connection, Error> {
+        self.named(self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY))
+    }
+
+    /// True if the path leads to another file than `connection` has open, or to none. What is written to such a
+    /// connection is lost.
+    pub(super) fn has_moved(&self, connection: &Connection) -> bool {
+        let mut moved = 0;
+        let asked = connection.file_control(Some("main"), FileControl::HasMoved(&mut moved));
+        asked.is_err() || moved != 0
+    }
+
+    fn open_writer(&self, flags: OpenFlags) -> Result<Connection, Error> {
+        self.named((|| {
+            let mut connection = self.connect(flags)?;
+            // SQLite falls back to reading where the file is write-protected.
+            if connection.is_readonly("main")? {
+                return Err(Error::Unavailable("the file is write-protected".to_owned()));
+            }
+            schema::recognise(&connection)?;
+            let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+            if mode != "wal" {
+                return Err(Error::Unavailable("the file system allows no write-ahead log".to_owned()));
+            }
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            // The log is copied into the file after the callers have their answers, see `log`.
+            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+            connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+            schema::migrate(&mut connection)?;
+            schema::quick_check(&connection)?;
+            Ok(connection)
+        })())
+    }
+
+    fn connect(&self, flags: OpenFlags) -> Result<Connection, Error> {
+        // Each connection stays with one thread, so SQLite's own locks would only cost.
+        let connection = Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+        connection.pragma_update(None, "cache_size", -i64::from(self.cache_kib))?;
+        // A damaged page is an error when it is read, not a wrong answer.
+        connection.pragma_update(None, "cell_size_check", true)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        Ok(connection)
+    }
+
+    /// Says which file an error is about.
+    fn named<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        let path = self.path.display();
+        result.map_err(|error| match error {
+            Error::Corrupt(text) => Error::Corrupt(format!("{path}: {text}")),
+            Error::Unavailable(text) => Error::Unavailable(format!("{path}: {text}")),
+            other => other,
+        })
+    }
+}
+
+/// Makes `folder` and the folders above it, such that they outlive a loss of power as the file in them does.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_folder(parent)?;
+    match fs::create_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    fs::File::open(parent)?.sync_all()
+}

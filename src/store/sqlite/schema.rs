@@ -1,0 +1,97 @@
+//! The tables, and how a file of an older version is brought up to date.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::store::Error;
+
+/// In the header of every file of ours: "PNpd" in ASCII.
+const APPLICATION_ID: i32 = 0x504e_7064;
+
+/// Each step once, in this order; the header's `user_version` counts the steps done. A step is never edited after a
+/// release: files exist that were made by it.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE payments (
+        id            INTEGER PRIMARY KEY,
+        merchant_id   TEXT    NOT NULL,
+        order_id      TEXT    NOT NULL,
+        version       INTEGER NOT NULL,
+        status        TEXT    NOT NULL,
+        final         INTEGER NOT NULL,
+        acked_version INTEGER NOT NULL DEFAULT 0,
+        created_ms    INTEGER NOT NULL,
+        changed_ms    INTEGER NOT NULL,
+        state         TEXT    NOT NULL,
+        UNIQUE (merchant_id, order_id)
+    ) STRICT;
+    CREATE TABLE meta (
+        name  TEXT    PRIMARY KEY,
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// Files up to this size are looked through when they are opened. It takes about a millisecond a mebibyte, so larger
+/// ones are only checked page by page as they are read.
+const QUICK_CHECK_BYTES_MAX: i64 = 32 * 1024 * 1024;
+
+/// Reads the header, before anything is written to what may be another program's file.
+///
+/// # Errors
+/// [`Error::Corrupt`] for another program's file, a newer version's or a damaged one.
+pub(super) fn recognise(connection: &Connection) -> Result<(), Error> {
+    steps_done(connection).map(drop)
+}
+
+/// Makes the tables in an empty file, or brings an older file up to date, in one transaction.
+///
+/// # Errors
+/// As for [`recognise`].
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
+    if steps_done(connection)? == STEPS.len() {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for step in STEPS.iter().skip(steps_done(&transaction)?) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", STEPS.len().to_string())?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Looks through the whole file if it is small.
+///
+/// # Errors
+/// [`Error::Corrupt`] with the first damage found.
+pub(super) fn quick_check(connection: &Connection) -> Result<(), Error> {
+    let bytes = pragma(connection, "page_count")?.saturating_mul(pragma(connection, "page_size")?);
+    if bytes <= QUICK_CHECK_BYTES_MAX {
+        let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if found != "ok" {
+            return Err(Error::Corrupt(found));
+        }
+    }
+    Ok(())
+}
+
+fn steps_done(connection: &Connection) -> Result<usize, Error> {
+    let (id, version) = (pragma(connection, "application_id")?, pragma(connection, "user_version")?);
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if (id, version, tables) == (0, 0, 0) {
+        return Ok(0);
+    }
+    if id != i64::from(APPLICATION_ID) {
+        return Err(Error::Corrupt(format!("the file belongs to another program (application id {id:#x})")));
+    }
+    match usize::try_from(version) {
+        Ok(done) if done <= STEPS.len() => Ok(done),
+        _ => Err(Error::Corrupt(format!(
+            "the file is of version {version}, but this program knows versions up to {}: a newer one wrote it",
+            STEPS.len()
+        ))),
+    }
+}
+
+fn pragma(connection: &Connection, name: &str) -> Result<i64, Error> {
+    Ok(connection.pragma_query_value(None, name, |row| row.get(0))?)
+}

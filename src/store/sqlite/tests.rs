@@ -1,0 +1,232 @@
+//! The contract, and what only a file can suffer.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use crate::payment::{Change, EventId, MerchantId, OrderId, Status, Timestamp};
+use crate::store::contract::{Place, READS_WAITING_MAX, contract_tests};
+
+const OPTIONS: Options =
+    Options { batch_events_max: 64, readers: 2, reads_waiting_max: READS_WAITING_MAX, cache_kib: 1024 };
+
+/// A folder that goes with the test. The store's own folder in it is missing at first.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("a/b/payments.db")
+    }
+
+    fn open(&self, options: Options) -> Result<Sqlite, Error> {
+        Sqlite::open(&format!("sqlite://{}", self.path().display()), options)
+    }
+}
+
+#[async_trait]
+impl Place for Folder {
+    async fn open(&self, reads_waiting_max: usize) -> Arc<dyn PaymentStore> {
+        Arc::new(Folder::open(self, Options { reads_waiting_max, ..OPTIONS }).unwrap())
+    }
+}
+
+mod contract {
+    use super::*;
+    contract_tests!(Folder::new());
+}
+
+fn event(order: &str, id: &str) -> Event {
+    let key = Key::new(MerchantId::new("shop").unwrap(), OrderId::new(order).unwrap());
+    let at = Timestamp::parse("2026-01-31T08:30:00Z").unwrap();
+    Event::new(key, EventId::new(id).unwrap(), Status::Pending, at)
+}
+
+fn events(orders: std::ops::Range<u32>) -> Vec<Event> {
+    orders.map(|n| event(&format!("o{n}"), "e1")).collect()
+}
+
+async fn act(store: &Sqlite, act: impl Fn(&Connection) + Send + 'static) {
+    assert!(store.commands().unwrap().send(Command::Act(Box::new(act))).await.is_ok());
+}
+
+fn pages_max(pages: u32) -> impl Fn(&Connection) + Send + 'static {
+    move |connection| connection.pragma_update(None, "max_page_count", pages).unwrap()
+}
+
+#[tokio::test]
+async fn a_full_disk_stores_nothing_and_is_over_when_there_is_room() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    store.apply(events(0..10)).await.unwrap();
+    // SQLite takes it as "no more than there are".
+    act(&store, pages_max(1)).await;
+    for _ in 0..3 {
+        let answer = store.apply(events(0..1000)).await;
+        assert!(matches!(&answer, Err(Error::Unavailable(why)) if why.contains("full")), "{answer:?}");
+        assert!(store.read(&event("o500", "e1").key).await.unwrap().is_none());
+        assert_eq!(store.read(&event("o5", "e1").key).await.unwrap().unwrap().version, 1);
+    }
+    act(&store, pages_max(1_000_000)).await;
+    let outcomes = store.apply(events(0..1000)).await.unwrap();
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.change == Change::Applied).count(), 990);
+    assert_eq!(store.read(&event("o500", "e1").key).await.unwrap().unwrap().version, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_the_writer_is_one_transaction_and_a_panic_ends_no_more_than_that() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
+    let held = std::sync::Mutex::new(held);
+    act(&store, move |_| held.lock().unwrap().recv().unwrap()).await;
+    let (one, other, ()) = tokio::join!(store.apply(events(0..1)), store.apply(events(1..2)), async {
+        act(&store, |_| panic!("a test's own panic")).await;
+        release.send(()).unwrap();
+    });
+    assert!(matches!(one, Err(Error::Unavailable(_))) && matches!(other, Err(Error::Unavailable(_))));
+    assert!(store.read(&event("o0", "e1").key).await.unwrap().is_none());
+    let outcomes = store.apply(events(0..2)).await.unwrap();
+    assert!(outcomes.iter().all(|outcome| outcome.change == Change::Applied));
+}
+
+#[tokio::test]
+async fn a_payment_that_cannot_be_understood_is_reported_and_holds_up_no_other() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    store.apply(events(0..3)).await.unwrap();
+    let other = Connection::open(folder.path()).unwrap();
+    other.execute("UPDATE payments SET state = '{}' WHERE order_id = 'o1'", []).unwrap();
+    other
+        .execute(
+            "UPDATE payments SET state = (SELECT state FROM payments WHERE order_id = 'o0') WHERE order_id = 'o2'",
+            [],
+        )
+        .unwrap();
+    let key = |order| event(order, "e1").key;
+    for order in ["o1", "o2"] {
+        assert!(matches!(store.read(&key(order)).await, Err(Error::Corrupt(why)) if why.contains(order)));
+        assert!(matches!(store.apply(vec![event(order, "e2")]).await, Err(Error::Corrupt(_))));
+    }
+    let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
+    let held = std::sync::Mutex::new(held);
+    act(&store, move |_| held.lock().unwrap().recv().unwrap()).await;
+    let (o0, o1) = (key("o0"), key("o1"));
+    let (good, bad, ()) = tokio::join!(store.acknowledge(&o0, 1), store.acknowledge(&o1, 1), async {
+        release.send(()).unwrap();
+    });
+    assert!(matches!(good, Ok(Acknowledgement::First)) && matches!(bad, Err(Error::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn a_file_that_vanished_is_a_fault_until_it_is_back() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    store.apply(events(0..1)).await.unwrap();
+    let (there, away) = (folder.path(), folder.path().with_extension("away"));
+    std::fs::rename(&there, &away).unwrap();
+    assert!(matches!(store.apply(events(1..2)).await, Err(Error::Unavailable(_))));
+    assert!(matches!(store.read(&event("o0", "e1").key).await, Err(Error::Unavailable(_))));
+    assert!(matches!(store.check().await, Err(Error::Unavailable(_))));
+    assert!(!there.exists(), "no empty file takes its place");
+    std::fs::rename(&away, &there).unwrap();
+    store.check().await.unwrap();
+    store.apply(events(1..2)).await.unwrap();
+    for order in ["o0", "o1"] {
+        assert_eq!(store.read(&event(order, "e1").key).await.unwrap().unwrap().version, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_newer_or_damaged_file_is_refused_and_left_as_it_is() {
+    let refused = |folder: &Folder, words: &str| {
+        let before = std::fs::read(folder.path()).unwrap();
+        let error = folder.open(OPTIONS).unwrap_err();
+        assert!(matches!(&error, Error::Corrupt(why) if why.contains(words)), "{error}");
+        assert_eq!(std::fs::read(folder.path()).unwrap(), before, "{words}");
+    };
+    let made = |sql: &str| {
+        let folder = Folder::new();
+        std::fs::create_dir_all(folder.path().parent().unwrap()).unwrap();
+        Connection::open(folder.path()).unwrap().execute_batch(sql).unwrap();
+        folder
+    };
+    refused(&made("CREATE TABLE payments (id)"), "another program");
+    refused(&made("PRAGMA application_id = 7"), "another program");
+    refused(&made("PRAGMA application_id = 0x504e7064; PRAGMA user_version = 99"), "a newer one wrote it");
+
+    let text = made("");
+    std::fs::write(text.path(), "merchant,order\n".repeat(1000)).unwrap();
+    refused(&text, "not a database");
+
+    let damaged = Folder::new();
+    let store = damaged.open(OPTIONS).unwrap();
+    store.apply(events(0..500)).await.unwrap();
+    store.close().await;
+    let mut bytes = std::fs::read(damaged.path()).unwrap();
+    bytes[8192..40_960].fill(0xA5);
+    std::fs::write(damaged.path(), bytes).unwrap();
+    assert!(matches!(damaged.open(OPTIONS), Err(Error::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn an_address_must_be_of_a_file() {
+    for url in ["", "payments.db", "sqlite:", "sqlite://", "postgres://x"] {
+        assert!(matches!(Sqlite::open(url, OPTIONS), Err(Error::Unavailable(_))), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn closed_the_file_is_whole_and_has_no_log_beside_it() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    store.apply(events(0..10)).await.unwrap();
+    store.close().await;
+    let log = folder.path().with_extension("db-wal");
+    assert!(!log.exists() || log.metadata().unwrap().len() == 0);
+    let count = "SELECT count(*) FROM payments WHERE version = 1 AND final = 0 AND created_ms = changed_ms";
+    let stored: i64 = Connection::open(folder.path()).unwrap().query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(stored, 10);
+}
+
+#[tokio::test]
+async fn the_log_starts_over_while_pages_read() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    let key = event("o0", "e1").key;
+    let log = folder.path().with_extension("db-wal");
+    let mut longest = 0;
+    for round in 0..12 {
+        // Every row anew, so that each round writes as much as the one before.
+        let batch = (0..1000).map(|n| event(&format!("o{n}"), &format!("e{round}"))).collect();
+        let (applied, read) = tokio::join!(store.apply(batch), store.read(&key));
+        assert_eq!(applied.unwrap().len(), 1000);
+        read.unwrap();
+        longest = longest.max(log.metadata().unwrap().len());
+    }
+    let first = folder.path().metadata().unwrap().len();
+    assert!(longest < first * 6, "log of {longest} bytes beside a file of {first}");
+}
+
+#[tokio::test]
+async fn dropped_without_close_it_ends_by_itself() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    store.apply(events(0..1)).await.unwrap();
+    let reads = Arc::downgrade(&store.reads);
+    drop(store);
+    let ended = async {
+        while reads.upgrade().is_some() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
+}

@@ -1,0 +1,254 @@
+// Opens the demo page of a running payment-notifier in Chromium and pays, as a person would.
+//
+//   DEMO_URL      address of the program's page side, e.g. http://127.0.0.1:8080 (it must serve /demo)
+//   CHROMIUM      path of the browser, /usr/bin/chromium if not set
+//   SCREENSHOTS   folder for pictures; none are taken if not set
+//
+// Nothing here waits for a fixed time: each step waits for what the page shows, and a page that never shows it fails.
+
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { chromium } from "playwright-core";
+
+const BASE = (process.env.DEMO_URL ?? "").replace(/\/(demo\/?)?$/, "");
+const SHOTS = process.env.SCREENSHOTS;
+const STEP_MS = 20_000;
+const PHONE = { width: 390, height: 844 };
+const TRANSPORTS = ["websocket", "sse", "long-poll", "poll"];
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+];
+
+let folder, browser, page;
+/** What the console said and what the page threw. */
+let complaints;
+
+before(async () => {
+  assert.ok(BASE, "DEMO_URL is not set");
+  if (SHOTS) await mkdir(SHOTS, { recursive: true });
+  folder = await mkdtemp(join(tmpdir(), "payment-notifier-chromium-"));
+  browser = await chromium.launchPersistentContext(folder, {
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    headless: true,
+    args: FLAGS,
+    locale: "en-US",
+    viewport: PHONE,
+  });
+  browser.setDefaultTimeout(STEP_MS);
+});
+
+after(async () => {
+  await browser?.close();
+  if (folder) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+});
+
+beforeEach(async () => {
+  complaints = [];
+  page = await browser.newPage();
+  page.on("pageerror", (error) => complaints.push(`thrown: ${error}`));
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`);
+  });
+});
+
+afterEach(async () => {
+  await browser.setOffline(false);
+  await page.close();
+});
+
+async function open(query = "") {
+  const answer = await page.goto(`${BASE}/demo${query}`);
+  assert.equal(answer.status(), 200);
+  await live();
+  return answer;
+}
+
+const app = (selector) => page.waitForSelector(`#app${selector}`);
+const live = () => app("[data-link=live]");
+const phase = (name) => app(`[data-phase=${name}]`);
+const text = async (id) => (await page.textContent(`#${id}`)).trim();
+const publish = (status) => page.click(`[data-publish=${status}]`);
+const came = (status, via) => page.waitForSelector(`#events [data-kind=came][data-status=${status}]${via ? `[data-via=${via}]` : ""}`);
+const choose = (transport) => page.locator(`input[value=${transport}]`).check({ force: true });
+const quiet = () => assert.deepEqual(complaints, []);
+
+async function picture(name) {
+  if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
+}
+
+/** The order as the service gives it to a page with a ticket. */
+async function asStored(orderId) {
+  return page.evaluate(async (order_id) => {
+    const headers = { "Content-Type": "application/json" };
+    const minted = await fetch("/demo/api/tickets", { method: "POST", headers, body: JSON.stringify({ order_id }) });
+    const { ticket } = await minted.json();
+    const answer = await fetch(`/v1/payments/${order_id}`, { headers: { Authorization: `Bearer ${ticket}` } });
+    return answer.json();
+  }, orderId);
+}
+
+describe("the demo cashier", { concurrency: false }, () => {
+  for (const transport of TRANSPORTS) {
+    test(`a payment is shown over ${transport}: confirming, processing, succeeded`, async () => {
+      await open(`?transport=${transport}`);
+      await phase("ready");
+      await page.click("#primary");
+      await phase("confirming");
+      assert.match(await text("headline"), /Confirming/);
+
+      await publish("processing");
+      await came("processing", transport);
+      assert.match(await text("headline"), /Confirming/);
+      await publish("succeeded");
+      await phase("succeeded");
+      await came("succeeded", transport);
+      assert.equal(await text("headline"), "Paid");
+      assert.equal(await text("fact-version"), "2");
+      assert.match(await text("took"), /^[\d,]+ ms from click to page/);
+
+      await page.waitForFunction(() => document.getElementById("fact-acked").textContent === "version 2");
+      const stored = await asStored(await text("order"));
+      assert.deepEqual([stored.status, stored.version, stored.final], ["succeeded", 2, true]);
+      await picture(`paid-${transport}`);
+      quiet();
+    });
+  }
+
+  test("a failure is shown as the provider's word, and money that moves after all wins", async () => {
+    await open();
+    await publish("failed");
+    await phase("failed");
+    await picture("failed");
+    await publish("succeeded");
+    await phase("succeeded");
+    assert.equal(await text("fact-version"), "2");
+    quiet();
+  });
+
+  test("a failure after the success changes nothing", async () => {
+    await open();
+    await publish("succeeded");
+    await phase("succeeded");
+    await publish("failed");
+    await page.waitForFunction(() => /changes nothing/.test(document.getElementById("events").textContent));
+    assert.equal(await text("headline"), "Paid");
+    assert.equal(await text("fact-version"), "1");
+    quiet();
+  });
+
+  test("the transport can be switched while waiting, and nothing is lost or shown twice", async () => {
+    await open();
+    await page.click("#primary");
+    let version = 0;
+    for (const transport of ["sse", "long-poll", "poll", "websocket", "sse"]) {
+      await choose(transport);
+      await live();
+      await publish("processing");
+      version += 1;
+      await app(`[data-version="${version}"]`);
+    }
+    await publish("succeeded");
+    await phase("succeeded");
+    assert.equal(await page.locator("#events [data-kind=came]").count(), version + 1);
+    assert.equal(await text("fact-reconnects"), "0");
+    quiet();
+  });
+
+  for (const transport of TRANSPORTS) {
+    test(`offline and back over ${transport}: the result that came meanwhile is shown`, async () => {
+      await open(`?transport=${transport}`);
+      await page.click("#primary");
+      const order = await text("order");
+      await browser.setOffline(true);
+      await app("[data-link=offline]");
+      assert.match(await text("headline"), /Confirming/);
+      await publishFromOutside(order, "succeeded");
+      await browser.setOffline(false);
+      await phase("succeeded");
+      await live();
+      assert.notEqual(await text("fact-reconnects"), "0");
+      // A browser reports by itself what it could not reach while offline.
+      complaints = complaints.filter((line) => !/ERR_INTERNET_DISCONNECTED|ERR_NETWORK_CHANGED/.test(line));
+      quiet();
+    });
+  }
+
+  test("a reload goes on with the same order, and a new order starts from nothing", async () => {
+    await open();
+    const order = await text("order");
+    await publish("succeeded");
+    await phase("succeeded");
+    await page.reload();
+    await phase("succeeded");
+    assert.equal(await text("order"), order);
+    await page.click("#primary");
+    await phase("ready");
+    assert.notEqual(await text("order"), order);
+    quiet();
+  });
+
+  test("past its deadline the page says to check later, never that the payment failed", async () => {
+    await open("?late_s=0.2");
+    await page.click("#primary");
+    await phase("late");
+    assert.match(await text("explanation"), /Do not pay again/);
+    await picture("late");
+    await publish("succeeded");
+    await phase("succeeded");
+    quiet();
+  });
+
+  test("both languages, told to assistive technology too", async () => {
+    await open();
+    assert.equal(await page.getAttribute("html", "lang"), "en");
+    await page.click("#language");
+    assert.equal(await page.getAttribute("html", "lang"), "zh-CN");
+    await page.click("#primary");
+    await phase("confirming");
+    assert.match(await text("headline"), /确认中/);
+    // Focus does not fall off the page with the button that vanished.
+    assert.equal(await page.evaluate(() => document.activeElement.id), "headline");
+    assert.equal(await page.getAttribute("#status", "aria-live"), "polite");
+    await picture("chinese");
+    quiet();
+  });
+
+  for (const [name, viewport] of Object.entries({ phone: PHONE, small: { width: 320, height: 568 }, desktop: { width: 1280, height: 900 } })) {
+    test(`on a ${name} screen nothing is cut off and nothing scrolls sideways`, async () => {
+      await page.setViewportSize(viewport);
+      await open();
+      await publish("processing");
+      await came("processing");
+      await page.click("summary");
+      const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.ok(content <= screen, `${content} px of content on ${screen} px of screen`);
+      const cut = await page.$$eval("button, .transports span", (all) => all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent));
+      assert.deepEqual(cut, []);
+      await picture(`screen-${name}`);
+      quiet();
+    });
+  }
+
+  test("the page warns, and allows neither foreign nor inline scripts", async () => {
+    const answer = await open();
+    assert.match(await text("banner"), /anybody who opens this page can publish/i);
+    const policy = answer.headers()["content-security-policy"] ?? "";
+    assert.match(policy, /default-src 'none'|default-src 'self'/);
+    assert.doesNotMatch(policy, /unsafe-inline|unsafe-eval|\*/);
+    quiet();
+  });
+});
+
+/** Publishes by the demo's API from this process, so that the page in the browser may be offline. */
+async function publishFromOutside(order_id, status) {
+  const answer = await fetch(`${BASE}/demo/api/payments`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ order_id, status, amount: { value: 1999, currency: "CNY" } }),
+  });
+  assert.equal(answer.status, 202);
+}
