@@ -20,7 +20,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
     ("store", &["payment", "config", "telemetry", "runtime"]),
     ("payment", &[]),
     ("config", &[]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "runtime"]),
     ("runtime", &[]),
 ];
 

@@ -32,9 +32,10 @@ async fn schemathesis_finds_nothing_against_the_running_service() {
     let page = ticket("api-1");
     service.payment_with_status("api-1", &page, "processing").await;
     let its_own_order = "[parameters]\n\"path.order_id\" = \"api-1\"\n";
-    // A stream to which the ticket belongs has no end that a fuzzer could wait for.
+    // Left out: a stream to which the ticket belongs has no end that a fuzzer could wait for, and a WebSocket handshake
+    // is beyond it.
     judge(&service, "^/v1/payments/[^/]+(/ack)?$", &page, its_own_order).await;
-    judge(&service, "^/v1/(ws|payments|callbacks)", &page, "").await;
+    judge(&service, "^/v1/(payments|callbacks)", &page, "").await;
     judge(&service, "^/v1/tickets", API_KEY, "").await;
     service.wait_ready().await;
 }
