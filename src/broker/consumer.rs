@@ -20,8 +20,9 @@ use crate::runtime::{Backoff, Health, Part, Tasks};
 use crate::store::PaymentStore;
 use crate::telemetry::Metrics;
 
-/// For topology, channel and consumer together, once connected.
-const SET_UP_S_MAX: u64 = 30;
+/// For the topology, and again for channel and consumer, once connected. A quorum queue that has no leader answers a
+/// passive look and never a subscription.
+const SET_UP_S_MAX: u64 = 15;
 /// For the closing handshake of a connection.
 const CLOSE_S_MAX: u64 = 2;
 /// Attempts in a row that a message which breaks the connection is given without a growing wait: enough for RabbitMQ's
@@ -78,11 +79,15 @@ impl Consumer {
             (Duration::from_millis(amqp.retry_first_ms), Duration::from_millis(amqp.retry_longest_ms));
         let mut backoff = Backoff::new(first, longest);
         let mut unreadable_in_a_row = 0;
+        let mut last_why = String::new();
         while !tasks.is_stopping() {
             let narrow = unreadable_in_a_row > 0;
             let began = Instant::now();
             let end = match self.set_up_unless_stopping(&tasks, narrow).await {
-                Some(Ok(link)) => self.live(link, &tasks, narrow).await,
+                Some(Ok(link)) => {
+                    last_why.clear();
+                    self.live(link, &tasks, narrow).await
+                }
                 Some(Err(error)) => self.failed_to_set_up(&error),
                 None => End::Stopped,
             };
@@ -93,7 +98,11 @@ impl Consumer {
                     Duration::ZERO
                 }
                 End::Failed { why, unreadable } => {
-                    warn!(reason = why, "consumer ended, building it anew");
+                    // Each reason once: an outage is not told again with each attempt.
+                    if why != last_why {
+                        warn!(reason = why, "consumer ended, building it anew");
+                        last_why.clone_from(&why);
+                    }
                     self.parts.health.fault(Part::Consumer, why);
                     unreadable_in_a_row = if unreadable { unreadable_in_a_row + 1 } else { 0 };
                     if began.elapsed() >= longest {
@@ -121,29 +130,40 @@ impl Consumer {
 
     async fn set_up(&self, narrow: bool) -> Result<Link, Error> {
         let Options { amqp, instance, .. } = &self.options;
+        // With the store down, each subscription would take deliveries and give them back, and each time counts towards
+        // the queue's delivery limit: a long fault of ours would dead-letter good events.
+        self.store_works().await?;
         let connection = connect::connect(amqp, Purpose::Consumer, instance).await?;
-        let subscribe = async {
-            topology::establish(&connection, amqp).await?;
-            let channel = connection.create_channel().await.map_err(|error| Error::Lost(reason(&error)))?;
-            let prefetch = if narrow { 1 } else { amqp.prefetch };
-            // Never global: on a quorum queue that ends the connection.
-            let failed = |error: lapin::Error| Error::Consume { queue: amqp.queue.clone(), reason: reason(&error) };
-            channel.basic_qos(prefetch, BasicQosOptions { global: false }).await.map_err(failed)?;
-            let queue = ShortString::try_new(amqp.queue.as_str()).unwrap_or_default();
-            let options = BasicConsumeOptions::default();
-            let stream = channel.basic_consume(queue, self.tag(), options, FieldTable::default()).await;
-            Ok((stream.map_err(failed)?, channel))
-        };
-        match timeout(Duration::from_secs(SET_UP_S_MAX), subscribe).await {
-            Ok(answer) => answer.map(|(stream, channel)| Link { connection, channel, stream }),
-            Err(_elapsed) => Err(Error::Lost(format!("no answer in {SET_UP_S_MAX} s"))),
+        let limit = Duration::from_secs(SET_UP_S_MAX);
+        let silent = || format!("no answer in {SET_UP_S_MAX} s");
+        match timeout(limit, topology::establish(&connection, amqp)).await {
+            Ok(answer) => answer?,
+            Err(_elapsed) => return Err(Error::Lost(silent())),
         }
+        let failed = |reason| Error::Consume { queue: amqp.queue.clone(), reason };
+        match timeout(limit, self.subscribe(&connection, narrow)).await {
+            Ok(Ok((channel, stream))) => Ok(Link { connection, channel, stream }),
+            Ok(Err(error)) => Err(failed(reason(&error))),
+            Err(_elapsed) => Err(failed(format!("{} (has it a leader?)", silent()))),
+        }
+    }
+
+    async fn subscribe(&self, connection: &Connection, narrow: bool) -> lapin::Result<(Channel, lapin::Consumer)> {
+        let amqp = &self.options.amqp;
+        let channel = connection.create_channel().await?;
+        let prefetch = if narrow { 1 } else { amqp.prefetch };
+        // Never global: on a quorum queue that ends the connection.
+        channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
+        let queue = ShortString::try_new(amqp.queue.as_str()).unwrap_or_default();
+        let options = BasicConsumeOptions::default();
+        let stream = channel.basic_consume(queue, self.tag(), options, FieldTable::default()).await?;
+        Ok((channel, stream))
     }
 
     fn failed_to_set_up(&self, error: &Error) -> End {
         self.parts.metrics.broker_connect("error");
         let why = error.to_string();
-        if !matches!(error, Error::Consume { .. }) {
+        if !matches!(error, Error::Consume { .. } | Error::Store(_)) {
             self.parts.health.fault(Part::Broker, why.clone());
         }
         End::Failed { why, unreadable: false }

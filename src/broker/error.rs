@@ -28,6 +28,9 @@ pub enum Error {
         /// In the broker's words.
         reason: String,
     },
+    /// The store does not work, so nothing is consumed.
+    #[error("waits for the store: {0}")]
+    Store(String),
     /// `payments.default_merchant` is none.
     #[error("payments.default_merchant {0}")]
     DefaultMerchant(#[from] crate::payment::InvalidId),

@@ -4,6 +4,7 @@
 //! Recovery is this module's own: lapin's automatic recovery hides ends and is off. Nothing here waits for a page, and
 //! no message, however wrong, ends anything but itself.
 
+mod commit;
 mod connect;
 mod consumer;
 mod dead_letters;
@@ -49,4 +50,15 @@ impl Options {
             instance: instance.to_owned(),
         }
     }
+}
+
+/// Connects once, makes or checks the topology, and disconnects: for the command line.
+///
+/// # Errors
+/// [`Error`], one line for an operator.
+pub async fn check(options: &Options) -> Result<(), Error> {
+    let connection = connect::connect(&options.amqp, connect::Purpose::Consumer, &options.instance).await?;
+    let answer = topology::establish(&connection, &options.amqp).await;
+    drop(connection.close(200, "OK".into()).await);
+    answer
 }

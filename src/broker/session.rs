@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
@@ -14,25 +13,23 @@ use lapin::options::BasicCancelOptions;
 use lapin::types::ShortString;
 use lapin::{Channel, ErrorKind};
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{Span, info, warn};
+use tracing::{info, warn};
 
+use super::commit::{Arrived, Committed};
 use super::connect::reason;
 use super::consumer::{Consumer, Parts};
 use super::dead_letters::DeadLetters;
 use super::decode::{Payload, Reject};
 use super::settle::{Settler, Unsettled};
 use crate::hub::Update;
-use crate::payment::{Change, Event};
-use crate::runtime::{Backoff, Part, Tasks};
-use crate::store::Outcome;
+use crate::payment::Change;
+use crate::runtime::{Part, Tasks};
 use crate::telemetry::trace;
 
 /// For what is in flight when the subscription ends. What is not settled by then is delivered again.
 const SETTLE_S_MAX: u64 = 5;
 /// For the broker to stop delivering.
 const CANCEL_S_MAX: u64 = 2;
-/// A commit that takes longer is a fault of the store, and goes on being waited for.
-const COMMIT_SLOW_S: u64 = 10;
 
 /// Why a subscription ended.
 #[derive(Debug)]
@@ -50,21 +47,6 @@ pub(super) enum End {
     Narrowed,
 }
 
-/// An event on its way to the store.
-struct Arrived {
-    unsettled: Unsettled,
-    event: Event,
-    delivery: Delivery,
-    published_at_ms: Option<i64>,
-    received_at: std::time::Instant,
-    span: Span,
-}
-
-struct Committed {
-    batch: Vec<Arrived>,
-    outcomes: Vec<Outcome>,
-}
-
 pub(super) struct Session<'a> {
     consumer: &'a Consumer,
     channel: Channel,
@@ -76,6 +58,7 @@ pub(super) struct Session<'a> {
     deliveries: u64,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one at a time, on the stack; a box would be an allocation a delivery")]
 enum Next {
     Stop,
     Late,
@@ -138,8 +121,11 @@ impl<'a> Session<'a> {
                 }
                 Next::Received(received) => {
                     let failed = self.receive(&mut stream, received);
-                    if failed.is_some() {
+                    if let Some(End::Failed { why, .. }) = &failed {
                         (open, lost) = (false, self.channel_is_lost());
+                        // Told before the time that finishing may take.
+                        self.consumer.parts.health.fault(Part::Consumer, why.clone());
+                        self.consumer.parts.metrics.set_broker_connected(false);
                     }
                     failed
                 }
@@ -163,15 +149,12 @@ impl<'a> Session<'a> {
     }
 
     /// Asks for no more deliveries. Those already here are still taken, and then the stream ends.
-    fn cancel(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (channel, tag) = (self.channel.clone(), self.tag.clone());
-        async move {
-            let cancel = channel.basic_cancel(tag, BasicCancelOptions::default());
-            match timeout(Duration::from_secs(CANCEL_S_MAX), cancel).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => info!(reason = reason(&error), "subscription could not be cancelled"),
-                Err(_elapsed) => info!("subscription was not cancelled in time"),
-            }
+    async fn cancel(&mut self) {
+        let cancel = self.channel.basic_cancel(self.tag.clone(), BasicCancelOptions::default());
+        match timeout(Duration::from_secs(CANCEL_S_MAX), cancel).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => info!(reason = reason(&error), "subscription could not be cancelled"),
+            Err(_elapsed) => info!("subscription was not cancelled in time"),
         }
     }
 
@@ -273,52 +256,4 @@ async fn finished<T>(work: &mut Option<Pin<Box<dyn Future<Output = T> + Send + '
     let done = running.await;
     *work = None;
     done
-}
-
-impl Consumer {
-    /// Gives the batch to the store until it takes it. Ends early only by being dropped.
-    async fn commit(&self, batch: Vec<Arrived>) -> Committed {
-        let amqp = &self.options.amqp;
-        let (first, longest) = (amqp.retry_first_ms, amqp.retry_longest_ms);
-        let mut backoff = Backoff::new(Duration::from_millis(first), Duration::from_millis(longest));
-        loop {
-            let began = Instant::now();
-            let events = batch.iter().map(|arrived| arrived.event.clone()).collect();
-            let mut apply = self.parts.store.apply(events);
-            let answer = loop {
-                match timeout(Duration::from_secs(COMMIT_SLOW_S), &mut apply).await {
-                    Ok(answer) => break answer,
-                    Err(_elapsed) => self.store_is_down(&format!("no answer for {} s", began.elapsed().as_secs())),
-                }
-            };
-            match answer {
-                Ok(outcomes) if outcomes.len() == batch.len() => {
-                    self.parts.metrics.committed(batch.len(), began.elapsed());
-                    self.store_is_up();
-                    return Committed { batch, outcomes };
-                }
-                Ok(outcomes) => {
-                    self.store_is_down(&format!("{} outcomes for {} events", outcomes.len(), batch.len()));
-                }
-                Err(error) => self.store_is_down(&error.to_string()),
-            }
-            tokio::time::sleep(backoff.wait()).await;
-        }
-    }
-
-    fn store_is_down(&self, why: &str) {
-        self.parts.health.fault(Part::Store, why);
-        if !self.store_failed.swap(true, Ordering::Relaxed) {
-            self.parts.metrics.set_store_available(false);
-            warn!(reason = why, "store does not take events, consuming waits for it");
-        }
-    }
-
-    fn store_is_up(&self) {
-        self.parts.metrics.set_store_available(true);
-        if self.store_failed.swap(false, Ordering::Relaxed) {
-            self.parts.health.ok(Part::Store);
-            info!("store takes events again");
-        }
-    }
 }

@@ -40,7 +40,7 @@ impl Provider {
 
     pub(super) fn success(self) -> Reply {
         match self {
-            // Since 2024 WeChat Pay wants 200 or 204 and no body.
+            // The status alone tells WeChat Pay: 200 or 204, no body.
             Self::WechatPay => Reply { status: 204, content_type: JSON, body: Cow::Borrowed("") },
             // Any other byte, even a line end, and Alipay sends it again.
             Self::Alipay => Reply { status: 200, content_type: TEXT, body: Cow::Borrowed("success") },

@@ -39,7 +39,7 @@ pub struct Refusal {
 
 /// Why a notification is refused.
 ///
-/// Anybody can cause the first four and `Probe`. The others, and `Stale`, only come after the signature was found good.
+/// Anybody can cause the first four. The others only come after the signature was found good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
     /// No such provider, or the merchant has no account there.

@@ -30,7 +30,6 @@ impl Tasks {
     }
 
     /// Counts as a task for as long as it lives: for work that a library spawned.
-    #[must_use]
     pub fn token(&self) -> TaskTrackerToken {
         self.tracker.token()
     }

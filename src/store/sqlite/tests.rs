@@ -58,6 +58,20 @@ async fn act(store: &Sqlite, act: impl Fn(&Connection) + Send + 'static) {
     assert!(store.commands().unwrap().send(Command::Act(Box::new(act))).await.is_ok());
 }
 
+/// Holds the writer in a transaction until what this gives is dropped.
+async fn hold(store: &Sqlite) -> std::sync::mpsc::SyncSender<()> {
+    let (release, held) = std::sync::mpsc::sync_channel(1);
+    let (begun, mut is_held) = mpsc::channel(1);
+    let held = Mutex::new(held);
+    act(store, move |_| {
+        begun.try_send(()).unwrap();
+        assert!(held.lock().unwrap().recv().is_err());
+    })
+    .await;
+    is_held.recv().await.unwrap();
+    release
+}
+
 fn pages_max(pages: u32) -> impl Fn(&Connection) + Send + 'static {
     move |connection| connection.pragma_update(None, "max_page_count", pages).unwrap()
 }
@@ -85,12 +99,10 @@ async fn a_full_disk_stores_nothing_and_is_over_when_there_is_room() {
 async fn what_waits_for_the_writer_is_one_transaction_and_a_panic_ends_no_more_than_that() {
     let folder = Folder::new();
     let store = folder.open(OPTIONS).unwrap();
-    let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
-    let held = std::sync::Mutex::new(held);
-    act(&store, move |_| held.lock().unwrap().recv().unwrap()).await;
+    let release = hold(&store).await;
     let (one, other, ()) = tokio::join!(store.apply(events(0..1)), store.apply(events(1..2)), async {
         act(&store, |_| panic!("a test's own panic")).await;
-        release.send(()).unwrap();
+        drop(release);
     });
     assert!(matches!(one, Err(Error::Unavailable(_))) && matches!(other, Err(Error::Unavailable(_))));
     assert!(store.read(&event("o0", "e1").key).await.unwrap().is_none());
@@ -116,12 +128,10 @@ async fn a_payment_that_cannot_be_understood_is_reported_and_holds_up_no_other()
         assert!(matches!(store.read(&key(order)).await, Err(Error::Corrupt(why)) if why.contains(order)));
         assert!(matches!(store.apply(vec![event(order, "e2")]).await, Err(Error::Corrupt(_))));
     }
-    let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
-    let held = std::sync::Mutex::new(held);
-    act(&store, move |_| held.lock().unwrap().recv().unwrap()).await;
+    let release = hold(&store).await;
     let (o0, o1) = (key("o0"), key("o1"));
     let (good, bad, ()) = tokio::join!(store.acknowledge(&o0, 1), store.acknowledge(&o1, 1), async {
-        release.send(()).unwrap();
+        drop(release);
     });
     assert!(matches!(good, Ok(Acknowledgement::First)) && matches!(bad, Err(Error::Corrupt(_))));
 }

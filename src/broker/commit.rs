@@ -1,0 +1,96 @@
+//! From a batch of events to its outcomes. A fault of the store is never the fault of an event: the same batch is given
+//! again until it is taken, and meanwhile nothing is acknowledged.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use lapin::message::Delivery;
+use tokio::time::{Instant, timeout};
+use tracing::{Span, info, warn};
+
+use super::Error;
+use super::consumer::Consumer;
+use super::settle::Unsettled;
+use crate::payment::Event;
+use crate::runtime::{Backoff, Part};
+use crate::store::Outcome;
+
+/// A commit that takes longer is a fault of the store, and goes on being waited for.
+const COMMIT_SLOW_S: u64 = 10;
+
+/// An event on its way to the store.
+pub(super) struct Arrived {
+    pub(super) unsettled: Unsettled,
+    pub(super) event: Event,
+    pub(super) delivery: Delivery,
+    pub(super) published_at_ms: Option<i64>,
+    pub(super) received_at: std::time::Instant,
+    pub(super) span: Span,
+}
+
+pub(super) struct Committed {
+    pub(super) batch: Vec<Arrived>,
+    pub(super) outcomes: Vec<Outcome>,
+}
+
+impl Consumer {
+    /// Gives the batch to the store until it takes it. Ends early only by being dropped.
+    pub(super) async fn commit(&self, batch: Vec<Arrived>) -> Committed {
+        let amqp = &self.options.amqp;
+        let (first, longest) = (amqp.retry_first_ms, amqp.retry_longest_ms);
+        let mut backoff = Backoff::new(Duration::from_millis(first), Duration::from_millis(longest));
+        loop {
+            let began = Instant::now();
+            let events = batch.iter().map(|arrived| arrived.event.clone()).collect();
+            let mut apply = self.parts.store.apply(events);
+            let answer = loop {
+                match timeout(Duration::from_secs(COMMIT_SLOW_S), &mut apply).await {
+                    Ok(answer) => break answer,
+                    Err(_elapsed) => self.store_is_down(&format!("no answer for {} s", began.elapsed().as_secs())),
+                }
+            };
+            match answer {
+                Ok(outcomes) if outcomes.len() == batch.len() => {
+                    self.parts.metrics.committed(batch.len(), began.elapsed());
+                    self.store_is_up();
+                    return Committed { batch, outcomes };
+                }
+                Ok(outcomes) => {
+                    self.store_is_down(&format!("{} outcomes for {} events", outcomes.len(), batch.len()));
+                }
+                Err(error) => self.store_is_down(&error.to_string()),
+            }
+            tokio::time::sleep(backoff.wait()).await;
+        }
+    }
+
+    /// Asks the store whether it works.
+    pub(super) async fn store_works(&self) -> Result<(), Error> {
+        let why = match timeout(Duration::from_secs(COMMIT_SLOW_S), self.parts.store.check()).await {
+            Ok(Ok(())) => {
+                self.store_is_up();
+                return Ok(());
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => format!("no answer for {COMMIT_SLOW_S} s"),
+        };
+        self.store_is_down(&why);
+        Err(Error::Store(why))
+    }
+
+    fn store_is_down(&self, why: &str) {
+        self.parts.health.fault(Part::Store, why);
+        if !self.store_failed.swap(true, Ordering::Relaxed) {
+            self.parts.metrics.set_store_available(false);
+            warn!(reason = why, "store does not take events, consuming waits for it");
+        }
+    }
+
+    fn store_is_up(&self) {
+        self.parts.metrics.set_store_available(true);
+        if self.store_failed.swap(false, Ordering::Relaxed) {
+            self.parts.health.ok(Part::Store);
+            info!("store takes events again");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A store in memory that fails when it is told to.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use payment_notifier::payment::{Change, Conflicts, Event, Key, Payment, State};
+use payment_notifier::store::{Acknowledgement, Error, Outcome, PaymentStore};
+use tokio::sync::RwLock;
+
+pub(crate) struct Memory {
+    states: Mutex<HashMap<Key, State>>,
+    /// Attempts still to be refused, unchanged.
+    pub(crate) refusing: AtomicUsize,
+    /// Attempts still to be taken and answered with an error all the same.
+    pub(crate) ambiguous: AtomicUsize,
+    /// While set, `check` says that nothing works.
+    pub(crate) down: AtomicBool,
+    pub(crate) attempts: AtomicUsize,
+    pub(crate) largest_batch: AtomicUsize,
+    /// Whoever writes it makes commits hang.
+    pub(crate) gate: RwLock<()>,
+}
+
+impl Memory {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            states: Mutex::default(),
+            refusing: AtomicUsize::new(0),
+            ambiguous: AtomicUsize::new(0),
+            down: AtomicBool::new(false),
+            attempts: AtomicUsize::new(0),
+            largest_batch: AtomicUsize::new(0),
+            gate: RwLock::new(()),
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.states.lock().unwrap().len()
+    }
+
+    pub(crate) fn version(&self, key: &Key) -> Option<u64> {
+        self.states.lock().unwrap().get(key).map(State::version)
+    }
+}
+
+fn counts_down(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
+}
+
+#[async_trait]
+impl PaymentStore for Memory {
+    async fn apply(&self, batch: Vec<Event>) -> Result<Vec<Outcome>, Error> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        self.largest_batch.fetch_max(batch.len(), Ordering::SeqCst);
+        let _open = self.gate.read().await;
+        if counts_down(&self.refusing) {
+            return Err(Error::Unavailable("disk full".into()));
+        }
+        let mut states = self.states.lock().unwrap();
+        let mut outcomes = Vec::new();
+        for event in batch {
+            let (change, conflicts, payment) = match states.get_mut(&event.key) {
+                Some(state) => {
+                    let merged = state.merge(event);
+                    (merged.change, merged.conflicts, state.payment())
+                }
+                None => {
+                    let state = State::first(event);
+                    let payment = state.payment();
+                    states.insert(payment.key.clone(), state);
+                    (Change::Applied, Conflicts::default(), payment)
+                }
+            };
+            outcomes.push(Outcome { change, conflicts, payment: Arc::new(payment) });
+        }
+        if counts_down(&self.ambiguous) {
+            return Err(Error::Unavailable("answer lost".into()));
+        }
+        Ok(outcomes)
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {
+        Ok(self.states.lock().unwrap().get(key).map(|state| Arc::new(state.payment())))
+    }
+
+    async fn acknowledge(&self, _key: &Key, _version: u64) -> Result<Acknowledgement, Error> {
+        Ok(Acknowledgement::NoSuchVersion)
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        if self.down.load(Ordering::SeqCst) { Err(Error::Unavailable("no disk".into())) } else { Ok(()) }
+    }
+
+    async fn close(&self) {}
+}

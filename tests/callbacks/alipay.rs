@@ -1,0 +1,184 @@
+use std::collections::BTreeMap;
+
+use http::HeaderMap;
+use payment_notifier::callbacks::{Code, Received, Refusal};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
+
+use crate::support::{APP_ID, NOW_UNIX_S, SELLER_ID, accounts, code, event, gist, merchant, rsa_sign};
+
+type Fields = BTreeMap<&'static str, String>;
+type Field = (&'static str, &'static str);
+
+fn notice(trade_status: &str, more: &[(&'static str, &str)]) -> Fields {
+    let common = [
+        ("notify_time", "2026-01-31 08:31:00"),
+        ("notify_type", "trade_status_sync"),
+        ("notify_id", "2026013100222083100000000000000001"),
+        ("app_id", APP_ID),
+        ("auth_app_id", APP_ID),
+        ("charset", "utf-8"),
+        ("version", "1.0"),
+        ("sign_type", "RSA2"),
+        ("trade_no", "2026013122001400000000000001"),
+        ("out_trade_no", "order-1"),
+        ("seller_id", SELLER_ID),
+        ("buyer_id", "2088999999999999"),
+        ("buyer_logon_id", "159****5620"),
+        ("subject", "订单 1+1=2 & 100%"),
+        ("trade_status", trade_status),
+        ("total_amount", "19.99"),
+        ("gmt_create", "2026-01-31 08:29:00"),
+    ];
+    common.iter().chain(more).map(|(name, value)| (*name, (*value).to_owned())).collect()
+}
+
+fn joined(fields: &Fields, without: &[&str]) -> String {
+    let kept = fields.iter().filter(|(name, _)| !without.contains(*name));
+    kept.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+}
+
+fn encoded(fields: &Fields) -> String {
+    let pairs = fields.iter().rev().map(|(name, value)| {
+        format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC).to_string().replace("%20", "+"))
+    });
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+fn signed(mut fields: Fields) -> String {
+    let sign = rsa_sign(joined(&fields, &["sign_type"]).as_bytes());
+    fields.insert("sign", sign);
+    encoded(&fields)
+}
+
+fn receive(body: &str) -> Result<Received, Refusal> {
+    accounts().receive("alipay", &merchant("shop"), &HeaderMap::new(), body.as_bytes(), NOW_UNIX_S)
+}
+
+const PAID: Field = ("gmt_payment", "2026-01-31 08:30:00");
+
+#[test]
+fn a_payment_becomes_an_event_without_its_buyer() {
+    let received = receive(&signed(notice("TRADE_SUCCESS", &[PAID]))).unwrap();
+    assert_eq!((received.reply.status, received.reply.body.as_ref()), (200, "success"));
+    let told = serde_json::to_value(&received.events).unwrap();
+    let wanted = json!([{
+        "key": { "merchant_id": "shop", "order_id": "order-1" }, "event_id": "2026013100222083100000000000000001",
+        "status": "succeeded", "occurred_at": "2026-01-31T08:30:00+08:00",
+        "amount": { "value": 1999, "currency": "CNY" }, "provider": "alipay",
+        "provider_transaction_id": "2026013122001400000000000001", "provider_status": "TRADE_SUCCESS",
+    }]);
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn both_ways_of_signing_are_known() {
+    let fields = notice("TRADE_SUCCESS", &[PAID]);
+    for without in [&["sign_type"][..], &[]] {
+        let mut fields = fields.clone();
+        fields.insert("sign", rsa_sign(joined(&fields, without).as_bytes()));
+        assert!(receive(&encoded(&fields)).is_ok(), "{without:?}");
+    }
+}
+
+#[test]
+fn each_trade_status_has_its_status() {
+    const REFUND_AT: Field = ("gmt_refund", "2026-02-01 09:00:00.320");
+    let cases: [(&str, &[Field], &str); 12] = [
+        ("WAIT_BUYER_PAY", &[], "pending 2026-01-31T08:29:00+08:00"),
+        ("TRADE_SUCCESS", &[PAID], "succeeded 2026-01-31T08:30:00+08:00"),
+        ("TRADE_SUCCESS", &[], "succeeded 2026-01-31T08:31:00+08:00"),
+        ("TRADE_SUCCESS", &[PAID, ("refund_fee", "0.00")], "succeeded 2026-01-31T08:30:00+08:00"),
+        ("TRADE_FINISHED", &[PAID], "succeeded 2026-01-31T08:30:00+08:00"),
+        (
+            "TRADE_SUCCESS",
+            &[PAID, REFUND_AT, ("refund_fee", "19.98")],
+            "succeeded 2026-02-01T09:00:00.320+08:00 partial 1998",
+        ),
+        (
+            "TRADE_SUCCESS",
+            &[PAID, REFUND_AT, ("refund_fee", "19.99")],
+            "succeeded 2026-02-01T09:00:00.320+08:00 full 1999",
+        ),
+        (
+            "TRADE_CLOSED",
+            &[PAID, REFUND_AT, ("refund_fee", "19.99")],
+            "succeeded 2026-02-01T09:00:00.320+08:00 full 1999",
+        ),
+        ("TRADE_CLOSED", &[REFUND_AT], "succeeded 2026-02-01T09:00:00.320+08:00 full 1999"),
+        ("TRADE_CLOSED", &[("refund_fee", "19.99")], "succeeded 2026-01-31T08:31:00+08:00 full 1999"),
+        ("TRADE_CLOSED", &[PAID], "succeeded 2026-01-31T08:30:00+08:00"),
+        ("TRADE_CLOSED", &[("gmt_close", "2026-01-31 08:59:00")], "expired 2026-01-31T08:59:00+08:00"),
+    ];
+    for (trade_status, more, wanted) in cases {
+        let event = event(receive(&signed(notice(trade_status, more))));
+        assert_eq!(gist(&event), wanted, "{trade_status} {more:?}");
+        assert_eq!(event.provider_status.as_deref(), Some(trade_status));
+    }
+}
+
+#[test]
+fn one_changed_field_is_a_bad_signature() {
+    let mut fields = notice("WAIT_BUYER_PAY", &[]);
+    fields.insert("sign", rsa_sign(joined(&fields, &["sign_type"]).as_bytes()));
+    assert!(receive(&encoded(&fields)).is_ok());
+    for (name, value) in
+        [("trade_status", "TRADE_SUCCESS"), ("total_amount", "0.01"), ("sign", "AAAA"), ("sign", ""), ("extra", "1")]
+    {
+        let mut changed = fields.clone();
+        changed.insert(name, value.to_owned());
+        let refusal = receive(&encoded(&changed)).unwrap_err();
+        assert_eq!((refusal.code, refusal.reply.body.as_ref()), (Code::BadSignature, "failure"), "{name}");
+    }
+    for body in [String::new(), format!("{}&app_id={APP_ID}", encoded(&fields)), "a=%zz".into()] {
+        assert_eq!(code(receive(&body)), Code::BadSignature, "{body}");
+    }
+}
+
+#[test]
+fn another_application_or_seller_is_foreign() {
+    for (name, value) in
+        [("app_id", "2021000000000002"), ("app_id", ""), ("seller_id", "2088000000000002"), ("seller_id", "")]
+    {
+        let fields = notice("TRADE_SUCCESS", &[PAID, (name, value)]);
+        assert_eq!(code(receive(&signed(fields))), Code::Foreign, "{name} {value}");
+    }
+}
+
+#[test]
+fn what_is_signed_but_makes_no_sense_is_malformed() {
+    let long = "x".repeat(129);
+    for (name, value) in [
+        ("out_trade_no", "order/1"),
+        ("out_trade_no", ""),
+        ("notify_id", ""),
+        ("trade_no", &long),
+        ("trade_status", "TRADE_MAYBE"),
+        ("total_amount", "19.999"),
+        ("total_amount", "-1"),
+        ("refund_fee", "1e2"),
+        ("gmt_payment", "2026-01-31T08:30:00Z"),
+    ] {
+        let fields = notice("TRADE_SUCCESS", &[PAID, (name, value)]);
+        assert_eq!(code(receive(&signed(fields))), Code::Malformed, "{name} {value}");
+    }
+}
+
+#[test]
+fn what_is_no_trade_is_accepted_and_not_published() {
+    for more in [("notify_type", "dut_user_sign"), ("trade_status", "")] {
+        let received = receive(&signed(notice("TRADE_SUCCESS", &[more]))).unwrap();
+        assert_eq!((received.events, received.ignored), (vec![], Some("event_type")));
+        assert_eq!(received.reply.body, "success");
+    }
+}
+
+#[test]
+fn a_notice_in_gbk_verifies_over_its_own_bytes() {
+    let fields = notice("TRADE_SUCCESS", &[PAID, ("subject", "@"), ("charset", "gbk")]);
+    let bytes = |text: &str| text.bytes().flat_map(|b| if b == b'@' { vec![0xD6, 0xD0] } else { vec![b] }).collect();
+    let message: Vec<u8> = bytes(&joined(&fields, &["sign_type"]));
+    let sign = utf8_percent_encode(&rsa_sign(&message), NON_ALPHANUMERIC).to_string();
+    let body = format!("{}&sign={sign}", encoded(&fields).replace("%40", "%D6%D0"));
+    assert_eq!(event(receive(&body)).key.order_id.as_str(), "order-1");
+}

@@ -1,0 +1,222 @@
+use http::HeaderMap;
+use payment_notifier::callbacks::{Code, Received, Refusal};
+use ring::hmac;
+use serde_json::{Value, json};
+
+use crate::support::{NOW_UNIX_S, WHSEC_NEW, WHSEC_OLD, accounts, code, event, gist, headers, merchant};
+
+fn notification(kind: &str, object: &Value) -> Value {
+    json!({
+        "id": "evt_1", "object": "event", "type": kind, "created": 1_769_819_398, "livemode": true,
+        "api_version": "2025-03-31.basil", "data": { "object": object },
+    })
+}
+
+fn intent(status: &str) -> Value {
+    json!({
+        "id": "pi_1", "object": "payment_intent", "status": status, "amount": 1999, "amount_received": 0,
+        "currency": "usd", "customer": "cus_secret", "receipt_email": "payer@example.org",
+        "metadata": { "order_id": "order-1" }, "last_payment_error": null, "cancellation_reason": null,
+    })
+}
+
+fn charge(amount: i64, captured: i64, refunded: i64, all: bool) -> Value {
+    json!({
+        "id": "ch_1", "object": "charge", "payment_intent": "pi_1", "amount": amount, "amount_captured": captured,
+        "amount_refunded": refunded, "captured": captured > 0, "refunded": all, "currency": "jpy",
+        "billing_details": { "name": "payer" }, "metadata": { "order_id": "order-1" },
+    })
+}
+
+fn v1(secret: &str, signed_at: i64, body: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let tag = hmac::sign(&key, format!("{signed_at}.{body}").as_bytes());
+    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn receive(headers: &HeaderMap, body: &str) -> Result<Received, Refusal> {
+    accounts().receive("stripe", &merchant("shop"), headers, body.as_bytes(), NOW_UNIX_S)
+}
+
+fn receive_with(signature: &str, body: &str) -> Result<Received, Refusal> {
+    receive(&headers(&[("stripe-signature", signature)]), body)
+}
+
+/// Signs and delivers.
+fn deliver(notification: &Value) -> Result<Received, Refusal> {
+    let body = notification.to_string();
+    receive_with(&format!("t={NOW_UNIX_S},v1={}", v1(WHSEC_NEW, NOW_UNIX_S, &body)), &body)
+}
+
+#[test]
+fn a_payment_becomes_an_event_without_its_payer() {
+    let mut paid = intent("succeeded");
+    paid["amount_received"] = 1500.into();
+    let received = deliver(&notification("payment_intent.succeeded", &paid)).unwrap();
+    assert_eq!((received.reply.status, received.reply.body.as_ref()), (200, r#"{"received":true}"#));
+    let told = serde_json::to_value(&received.events).unwrap();
+    let wanted = json!([{
+        "key": { "merchant_id": "shop", "order_id": "order-1" }, "event_id": "evt_1", "status": "succeeded",
+        "occurred_at": "2026-01-31T00:29:58Z", "amount": { "value": 1500, "currency": "USD" }, "provider": "stripe",
+        "provider_transaction_id": "pi_1", "provider_status": "succeeded",
+    }]);
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn each_status_of_an_intent_has_its_own() {
+    for (kind, status, wanted) in [
+        ("payment_intent.created", "requires_payment_method", "pending"),
+        ("payment_intent.created", "requires_confirmation", "pending"),
+        ("payment_intent.requires_action", "requires_action", "requires_action"),
+        ("payment_intent.processing", "processing", "processing"),
+        ("payment_intent.amount_capturable_updated", "requires_capture", "authorized"),
+        ("payment_intent.succeeded", "succeeded", "succeeded"),
+        ("payment_intent.payment_failed", "requires_payment_method", "failed"),
+        ("payment_intent.canceled", "canceled", "canceled"),
+    ] {
+        let event = event(deliver(&notification(kind, &intent(status))));
+        assert_eq!(event.status.as_str(), wanted, "{kind}");
+        assert_eq!(event.amount.map(|m| m.value()), Some(1999), "{kind}");
+    }
+}
+
+#[test]
+fn a_decline_says_why_to_the_page() {
+    let mut declined = intent("requires_payment_method");
+    declined["last_payment_error"] =
+        json!({ "code": "card_declined", "decline_code": "stolen_card", "message": "Your card was declined." });
+    let event = event(deliver(&notification("payment_intent.payment_failed", &declined)));
+    let reason = event.reason.unwrap();
+    assert_eq!(
+        (reason.code.as_deref(), reason.message.as_deref()),
+        (Some("card_declined"), Some("Your card was declined."))
+    );
+    assert_eq!(event.provider_status.as_deref(), Some("payment_failed"));
+}
+
+#[test]
+fn a_refund_claims_only_what_went_back() {
+    // API version, amount, captured, refunded, all of it; what is told.
+    let cases = [
+        ("2025-03-31.basil", 1000, 1000, 1000, true, Some("full 1000")),
+        ("2025-03-31.basil", 1000, 1000, 400, false, Some("partial 400")),
+        ("2025-03-31.basil", 1000, 750, 100, false, Some("partial 100")),
+        ("2025-03-31.basil", 1000, 750, 750, false, Some("full 750")),
+        ("2020-08-27", 1000, 1000, 1000, true, Some("full 1000")),
+        ("2020-08-27", 1000, 750, 250, false, None),
+        ("2020-08-27", 1000, 750, 350, false, Some("partial 100")),
+        ("2020-08-27", 1000, 750, 1000, true, Some("full 750")),
+        ("2020-08-27", 1000, 0, 1000, true, None),
+    ];
+    for (version, amount, captured, refunded, all, wanted) in cases {
+        let mut told = notification("charge.refunded", &charge(amount, captured, refunded, all));
+        told["api_version"] = version.into();
+        let received = deliver(&told);
+        let Some(wanted) = wanted else {
+            let received = received.unwrap();
+            assert_eq!((received.events, received.ignored), (vec![], Some("hold_released")));
+            continue;
+        };
+        let event = event(received);
+        assert_eq!(gist(&event), format!("succeeded 2026-01-31T00:29:58Z {wanted}"));
+        assert_eq!(serde_json::to_value(event.amount).unwrap(), json!({ "value": captured, "currency": "JPY" }));
+        assert_eq!(event.provider_transaction_id.as_deref(), Some("pi_1"));
+        assert_eq!(event.provider_status.as_deref(), Some("charge.refunded"));
+    }
+}
+
+#[test]
+fn a_hold_that_was_never_captured_is_no_payment() {
+    // Older API versions give null where later ones give 0.
+    for captured in [Value::Null, json!(0)] {
+        let mut hold = charge(1000, 0, 1000, true);
+        hold["amount_captured"] = captured;
+        let mut told = notification("charge.refunded", &hold);
+        told["api_version"] = "2020-08-27".into();
+        let received = deliver(&told).unwrap();
+        assert_eq!((received.events, received.ignored), (vec![], Some("hold_released")));
+    }
+}
+
+#[test]
+fn any_v1_of_any_secret_is_enough_and_other_schemes_are_not() {
+    let body = notification("payment_intent.succeeded", &intent("succeeded")).to_string();
+    let (old, new) = (v1(WHSEC_OLD, NOW_UNIX_S, &body), v1(WHSEC_NEW, NOW_UNIX_S, &body));
+    let other = v1("whsec_of_somebody_else_000000", NOW_UNIX_S, &body);
+    for good in [
+        format!("t={NOW_UNIX_S},v1={old}"),
+        format!("t={NOW_UNIX_S},v1={other},v1={new},v0=00"),
+        format!("v1={new},t={NOW_UNIX_S}"),
+        format!("t={NOW_UNIX_S}, v1={}", new.to_uppercase()),
+    ] {
+        assert!(receive_with(&good, &body).is_ok(), "{good}");
+    }
+    for bad in [
+        format!("t={NOW_UNIX_S},v1={other}"),
+        format!("t={NOW_UNIX_S},v0={new}"),
+        format!("t={NOW_UNIX_S},v1={}", &new[..62]),
+        format!("t={},v1={new}", NOW_UNIX_S + 1),
+        format!("t={NOW_UNIX_S},t={NOW_UNIX_S},v1={new}"),
+        format!("v1={new}"),
+        format!("t={NOW_UNIX_S}"),
+        String::new(),
+    ] {
+        assert_eq!(code(receive_with(&bad, &body)), Code::BadSignature, "{bad}");
+    }
+    let good = format!("t={NOW_UNIX_S},v1={new}");
+    assert_eq!(code(receive_with(&good, &body.replace("1999", "1"))), Code::BadSignature);
+    let refusal = receive(&HeaderMap::new(), &body).unwrap_err();
+    assert_eq!((refusal.code, refusal.reply.body.as_ref()), (Code::BadSignature, r#"{"error":"bad_signature"}"#));
+}
+
+#[test]
+fn three_hundred_seconds_either_way_are_the_bound() {
+    let body = notification("payment_intent.succeeded", &intent("succeeded")).to_string();
+    for (offset_s, stale) in [(-300, false), (300, false), (-301, true), (301, true)] {
+        let at = NOW_UNIX_S + offset_s;
+        let received = receive_with(&format!("t={at},v1={}", v1(WHSEC_NEW, at, &body)), &body);
+        assert_eq!(received.err().map(|r| r.code), stale.then_some(Code::Stale), "{offset_s}");
+    }
+}
+
+#[test]
+fn what_is_signed_but_makes_no_sense_is_malformed() {
+    for (pointer, value) in [
+        ("/id", json!("")),
+        ("/created", json!(-1)),
+        ("/created", json!(u64::MAX)),
+        ("/data", Value::Null),
+        ("/data/object", json!([])),
+        ("/data/object/status", json!("requires_patience")),
+        ("/data/object/amount", json!(-1)),
+        ("/data/object/currency", json!("dollars")),
+        ("/data/object/metadata/order_id", json!("order 1")),
+    ] {
+        let mut told = notification("payment_intent.processing", &intent("processing"));
+        *told.pointer_mut(pointer).unwrap() = value;
+        assert_eq!(code(deliver(&told)), Code::Malformed, "{pointer}");
+    }
+    let body = "{";
+    let signature = format!("t={NOW_UNIX_S},v1={}", v1(WHSEC_NEW, NOW_UNIX_S, body));
+    assert_eq!(code(receive_with(&signature, body)), Code::Malformed);
+}
+
+#[test]
+fn what_is_no_order_of_ours_is_accepted_and_not_published() {
+    let thin = json!({ "id": "evt_2", "type": "v1.billing.meter.no_meter_found", "created": 1 });
+    let mut without = intent("succeeded");
+    without["metadata"] = json!({});
+    let mut refund_without = charge(1000, 1000, 1000, true);
+    refund_without["metadata"] = json!([]);
+    for (told, why) in [
+        (notification("customer.created", &json!({})), "event_type"),
+        (notification("charge.succeeded", &charge(1000, 1000, 0, false)), "event_type"),
+        (thin, "event_type"),
+        (notification("payment_intent.succeeded", &without), "no_order_id"),
+        (notification("charge.refunded", &refund_without), "no_order_id"),
+    ] {
+        let received = deliver(&told).unwrap();
+        assert_eq!((received.events, received.ignored, received.reply.status), (vec![], Some(why), 200));
+    }
+}
