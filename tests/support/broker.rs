@@ -51,6 +51,11 @@ impl Broker {
         }
     }
 
+    /// Host and port of AMQP.
+    pub(crate) fn amqp_authority(&self) -> &str {
+        &self.amqp_authority
+    }
+
     /// Calls the management API; panics if it does not answer, hands back what it answers.
     fn call(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let body = body.map(Value::to_string);
@@ -102,8 +107,13 @@ impl Vhost {
 
     /// The address by which an AMQP client reaches this vhost.
     pub(crate) fn amqp_url(&self) -> String {
-        let Broker { user, password, amqp_authority, .. } = &self.broker;
-        format!("amqp://{}:{}@{amqp_authority}/{}", encoded(user), encoded(password), self.name)
+        self.amqp_url_at(&self.broker.amqp_authority)
+    }
+
+    /// The same by another host and port: a proxy's.
+    pub(crate) fn amqp_url_at(&self, authority: &str) -> String {
+        let Broker { user, password, .. } = &self.broker;
+        format!("amqp://{}:{}@{authority}/{}", encoded(user), encoded(password), self.name)
     }
 
     /// The broker password, for proving that it is nowhere in the program's output.
@@ -140,6 +150,47 @@ impl Vhost {
         assert!(status < 300, "DELETE {kind} {name}: {status} {answer}");
     }
 
+    /// Makes a queue or an exchange, as an operator would in the console.
+    pub(crate) async fn put(&self, kind: &str, name: &str, definition: &Value) {
+        let path = format!("{}/{}", self.path(kind), encoded(name));
+        let (status, answer) = self.broker.call_async("PUT", path, Some(definition.clone())).await;
+        assert!(status < 300, "PUT {kind} {name}: {status} {answer}");
+    }
+
+    /// Binds a queue to an exchange, with an empty routing key.
+    pub(crate) async fn bind(&self, exchange: &str, queue: &str) {
+        let path = format!("{}/e/{}/q/{}", self.path("bindings"), encoded(exchange), encoded(queue));
+        let (status, answer) = self.broker.call_async("POST", path, Some(json!({ "routing_key": "" }))).await;
+        assert!(status < 300, "POST binding: {status} {answer}");
+    }
+
+    /// Imports the part of some definitions that lies in a vhost into this one.
+    pub(crate) async fn import(&self, definitions: &Value) {
+        let mut part = json!({});
+        for kind in ["exchanges", "queues", "bindings", "policies"] {
+            part[kind] = definitions[kind].clone();
+        }
+        let (status, answer) = self.broker.call_async("POST", self.path("definitions"), Some(part)).await;
+        assert!(status < 300, "POST definitions: {status} {answer}");
+    }
+
+    /// Makes a user with these permissions in this vhost, for as long as the answer lives.
+    pub(crate) async fn user(&self, permissions: &Value) -> User {
+        let name = format!("{}-{:08x}", self.name, rand::random::<u32>());
+        let user = User {
+            broker: Broker { user: name.clone(), ..self.broker.clone() },
+            owner: self.broker.clone(),
+            vhost: self.name.clone(),
+        };
+        let login = json!({ "password": user.broker.password, "tags": "" });
+        let (status, answer) = self.broker.call_async("PUT", format!("/api/users/{name}"), Some(login)).await;
+        assert!(status < 300, "PUT user: {status} {answer}");
+        let path = format!("{}/{name}", self.path("permissions"));
+        let (status, answer) = self.broker.call_async("PUT", path, Some(permissions.clone())).await;
+        assert!(status < 300, "PUT permissions: {status} {answer}");
+        user
+    }
+
     fn path(&self, kind: &str) -> String {
         format!("/api/{kind}/{}", self.name)
     }
@@ -151,6 +202,28 @@ impl Drop for Vhost {
         let login = format!("{}:{}", self.broker.user, self.broker.password);
         // The vhost of a failed test may be gone already; its failure must not be hidden by another.
         drop(blocking_request(&self.broker.management_authority, "DELETE", &path, Some(&login), None));
+    }
+}
+
+/// A user of a vhost, gone when this value is. Its password is ours.
+pub(crate) struct User {
+    broker: Broker,
+    owner: Broker,
+    vhost: String,
+}
+
+impl User {
+    pub(crate) fn amqp_url(&self) -> String {
+        let Broker { user, password, amqp_authority, .. } = &self.broker;
+        format!("amqp://{}:{}@{amqp_authority}/{}", encoded(user), encoded(password), self.vhost)
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        let login = format!("{}:{}", self.owner.user, self.owner.password);
+        let path = format!("/api/users/{}", self.broker.user);
+        drop(blocking_request(&self.owner.management_authority, "DELETE", &path, Some(&login), None));
     }
 }
 

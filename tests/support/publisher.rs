@@ -17,7 +17,12 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(crate) async fn connect(vhost: &Vhost) -> Self {
-        let (connection, channel) = open(vhost).await;
+        Self::connect_to(&vhost.amqp_url()).await
+    }
+
+    /// By the address of a user, or of a proxy.
+    pub(crate) async fn connect_to(amqp_url: &str) -> Self {
+        let (connection, channel) = open(amqp_url).await;
         channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
         Self { _connection: connection, channel }
     }
@@ -56,7 +61,7 @@ pub(crate) struct DeadLetters {
 
 impl DeadLetters {
     pub(crate) async fn of(vhost: &Vhost) -> Self {
-        let (connection, channel) = open(vhost).await;
+        let (connection, channel) = open(&vhost.amqp_url()).await;
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let queue = "payment-notifier.dead-letters".into();
         let consumer = channel.basic_consume(queue, "test".into(), options, FieldTable::default()).await;
@@ -81,9 +86,9 @@ impl DeadLetters {
     }
 }
 
-async fn open(vhost: &Vhost) -> (Connection, Channel) {
+async fn open(amqp_url: &str) -> (Connection, Channel) {
     let properties = ConnectionProperties::default().with_connection_name("test".into());
-    let connection = within("AMQP connects", Connection::connect(&vhost.amqp_url(), properties)).await;
+    let connection = within("AMQP connects", Connection::connect(amqp_url, properties)).await;
     let connection = connection.expect("RabbitMQ accepts us");
     let channel = connection.create_channel().await.expect("a channel");
     (connection, channel)

@@ -28,6 +28,11 @@ impl RawSocket {
         Self { stream }
     }
 
+    /// Sends bytes as they are.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("open");
+    }
+
     /// Sends the head of a text frame that promises `length` bytes, and no byte of it.
     pub(crate) async fn promise_text(&mut self, length: u64) {
         let mut head = vec![0x81, 0xff];

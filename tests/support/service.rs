@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::process::{Logs, Process};
+use super::proxy::Proxy;
 use super::{Vhost, ticket, wait_for};
 
 /// The program that this build made.
@@ -28,7 +29,15 @@ pub(crate) struct Setup {
 impl Setup {
     /// A vhost and a folder of the test's own, free ports, and tickets by [`ticket::SECRET`].
     pub(crate) async fn new() -> Self {
-        let vhost = Arc::new(Vhost::create().await);
+        Self::on(Arc::new(Vhost::create().await))
+    }
+
+    /// Another node on the same vhost, with a folder of its own.
+    pub(crate) fn beside(service: &Service) -> Self {
+        Self::on(Arc::clone(service.vhost()))
+    }
+
+    fn on(vhost: Arc<Vhost>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let store = format!("sqlite://{}", folder.path().join("data/payments.db").display());
         let amqp_url = vhost.amqp_url();
@@ -49,6 +58,12 @@ impl Setup {
     pub(crate) fn set(mut self, key: &str, value: impl ToString) -> Self {
         self.env.insert(format!("PAYMENT_NOTIFIER__{key}"), value.to_string());
         self
+    }
+
+    /// Reaches the broker through a proxy. The publishers of the test do not.
+    pub(crate) fn through(self, proxy: &Proxy) -> Self {
+        let url = self.vhost.amqp_url_at(&proxy.address.to_string());
+        self.set("AMQP__URL", url)
     }
 
     /// A setting that is left to its default after all.

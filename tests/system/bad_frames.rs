@@ -38,6 +38,25 @@ async fn frames_that_are_not_of_the_protocol_get_an_error_frame_and_close_4400()
 }
 
 #[tokio::test]
+async fn frames_that_break_the_websocket_standard_get_an_error_frame_and_close_4400() {
+    let service = Service::start().await;
+    let broken: [(&str, &[u8]); 5] = [
+        ("not masked", b"\x81\x02{}"),
+        ("not UTF-8", b"\x81\x82\0\0\0\0\xff\xfe"),
+        ("a reserved bit", b"\xc1\x82\0\0\0\0{}"),
+        ("an unknown opcode", b"\x83\x82\0\0\0\0{}"),
+        ("a continuation of nothing", b"\x80\x82\0\0\0\0{}"),
+    ];
+    for (what, bytes) in broken {
+        let mut socket = RawSocket::open(&service, "/v1/ws").await;
+        socket.send(bytes).await;
+        let Heard::Frame(frame) = socket.hear().await else { panic!("{what}: an error frame comes first") };
+        assert_eq!((&frame["type"], &frame["code"]), (&json!("error"), &json!("bad_request")), "{what}");
+        assert_eq!(socket.hear().await, Heard::Closed(Some(4400)), "{what}");
+    }
+}
+
+#[tokio::test]
 async fn an_error_never_repeats_what_the_page_sent() {
     let service = Service::start().await;
     let mut page = Page::open(&service).await;
