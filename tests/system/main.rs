@@ -26,6 +26,7 @@ mod publish_forms;
 mod race;
 mod restart;
 mod slow_page;
+mod store_faults;
 mod ticket_keys;
 mod tickets;
 mod topology;

@@ -190,47 +190,6 @@ async fn with_declare_off_what_is_missing_is_named_and_nothing_is_made() {
     assert_eq!(queues, json!([]));
 }
 
-#[tokio::test]
-async fn a_full_disk_turns_readiness_false_and_no_event_is_lost_or_put_aside() {
-    let service = Setup::new().await.with_file_size_errors().start().await;
-    let publisher = Publisher::connect(service.vhost()).await;
-    publisher.publish(&event("disk-1", "processing")).await;
-    let ticket = ticket(json!(["disk-1", "disk-2"]));
-    service.payment_with_status("disk-1", &ticket, "processing").await;
-    let (mut page, _) = Page::subscribed(&service, &crate::support::ticket("disk-2")).await;
-
-    service.limit_file_bytes(Some(1));
-    publisher.publish(&event("disk-1", "succeeded")).await;
-    publisher.publish(&event("disk-2", "succeeded")).await;
-    let reason = service.wait_unready().await;
-    assert!(reason.contains("store"), "{reason}");
-    assert_eq!(service.payment("disk-1", &ticket, "").await.json["status"], "processing");
-    let rejected = service.vhost().get("queues", "payment-notifier.dead-letters").await;
-    assert_eq!(rejected["messages"].as_u64().unwrap_or(0), 0, "{rejected}");
-
-    service.limit_file_bytes(None);
-    assert_eq!(page.payment().await["status"], "succeeded");
-    service.payment_with_status("disk-1", &ticket, "succeeded").await;
-    service.wait_ready().await;
-    assert_eq!(service.metric("payment_notifier_dead_letters_total", "").await, 0.0);
-}
-
-#[tokio::test]
-async fn a_locked_database_pauses_consuming_without_spinning_and_recovers() {
-    let service = Service::start().await;
-    let publisher = Publisher::connect(service.vhost()).await;
-    let lock = rusqlite::Connection::open(service.database()).unwrap();
-    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    publisher.publish(&event("locked-1", "succeeded")).await;
-    let reason = service.wait_unready().await;
-    assert!(reason.contains("store"), "{reason}");
-    let deliveries = service.metric("payment_notifier_deliveries_total", "").await;
-    assert!(deliveries <= 1.0, "not delivered again and again: {deliveries}");
-    lock.execute_batch("ROLLBACK").unwrap();
-    service.payment_with_status("locked-1", &ticket("locked-1"), "succeeded").await;
-    service.wait_ready().await;
-}
-
 fn assert_password_free(text: &str, service: &Service) {
     assert!(!text.contains(service.vhost().password()), "the broker's password is shown");
 }
