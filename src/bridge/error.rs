@@ -53,6 +53,10 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
     }
 
+    pub(super) fn no_such_version() -> Self {
+        Self::new(StatusCode::CONFLICT, "no_such_version", "the payment has no such version")
+    }
+
     pub(super) fn rate_limited(detail: &str) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(1)
     }

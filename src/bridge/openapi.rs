@@ -1,10 +1,12 @@
 //! `GET /openapi.json`, made from the handlers themselves.
 
 use axum::Json;
+use axum::extract::State;
 use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
+use super::context::Context;
 use super::{callbacks, error, mint, poll, sse, wire, ws};
 
 /// A payment as a page sees it. Absent fields are left out.
@@ -101,6 +103,19 @@ impl Modify for Schemes {
 )]
 struct Document;
 
-pub(super) async fn get() -> Json<utoipa::openapi::OpenApi> {
-    Json(Document::openapi())
+/// The description, with the bounds that the settings of this node give.
+pub(super) async fn get(State(context): State<Context>) -> Json<Value> {
+    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    let parameters = document.pointer_mut("/paths/~1v1~1payments~1{order_id}/get/parameters");
+    for parameter in parameters.and_then(Value::as_array_mut).into_iter().flatten() {
+        if parameter["name"] == "wait" {
+            parameter["schema"]["maximum"] = context.http.wait_s_max.into();
+        }
+    }
+    if let Some(minter) = &context.minter
+        && let Some(ttl_s) = document.pointer_mut("/components/schemas/TicketBody/properties/ttl_s")
+    {
+        ttl_s["maximum"] = minter.lifetime_s_max().into();
+    }
+    Json(document)
 }

@@ -127,9 +127,10 @@ fn if_none_match(headers: &HeaderMap, etag: &str) -> bool {
     security(("ticket" = [])),
     responses(
         (status = 204, description = "Noted"),
-        (status = 400, description = "The body is malformed, or the payment has no such version", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 400, description = "The body is malformed", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "No ticket, or one that is refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The ticket is for another order", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The payment has no such version", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The store cannot be written at the moment", body = ProblemDocument, content_type = "application/problem+json"),
@@ -146,7 +147,7 @@ pub(super) async fn ack(
     let (_ticket, key) = authorize(&context, &headers, &query, &order_id).await?;
     let body = body?.0;
     match context.store.acknowledge(&key, body.version).await? {
-        Acknowledgement::NoSuchVersion => Err(Problem::bad_request("the payment has no such version")),
+        Acknowledgement::NoSuchVersion => Err(Problem::no_such_version()),
         Acknowledgement::First | Acknowledgement::Known => {
             context.metrics.page_ack(Transport::Poll);
             Ok(StatusCode::NO_CONTENT)

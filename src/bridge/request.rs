@@ -1,7 +1,8 @@
 //! What requests have in common: a ticket, an order, a query.
 
 use axum::http::{HeaderMap, header};
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
 use super::context::Context;
@@ -16,10 +17,23 @@ pub(super) struct Query {
     /// A ticket, for clients that cannot set headers. `Authorization` is the better way: addresses are logged.
     pub(super) ticket: Option<String>,
     /// Answer when the version is another than this.
+    #[param(maximum = 9007199254740991_u64)]
+    #[serde(default, deserialize_with = "version")]
     pub(super) after: Option<u64>,
     /// Seconds to wait for that.
     #[param(minimum = 0, maximum = 50)]
     pub(super) wait: Option<u64>,
+}
+
+/// The greatest version that is read: beyond it JavaScript's numbers are no longer exact.
+pub(super) const VERSION_MAX: u64 = (1 << 53) - 1;
+
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let version = Option::<u64>::deserialize(deserializer)?;
+    match version {
+        Some(version) if version > VERSION_MAX => Err(D::Error::custom(format!("must be at most {VERSION_MAX}"))),
+        version => Ok(version),
+    }
 }
 
 /// The token of `Authorization: Bearer`.

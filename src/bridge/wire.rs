@@ -1,12 +1,14 @@
 //! The only types that pages send and receive.
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::request::VERSION_MAX;
 use crate::payment::{Key, Money, OrderId, Payment, Reason, Refund};
 
 /// A payment as a page sees it. Absent fields are left out.
@@ -105,12 +107,22 @@ fn as_str(text: &Bytes) -> &str {
     std::str::from_utf8(text).unwrap_or("null")
 }
 
+/// A whole number that may be written with a fraction of zero, as some languages write every number.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and within range")]
+    let without_fraction = || number.as_f64().filter(|n| n.fract() == 0.0 && *n >= 0.0).map(|n| n as u64);
+    let whole = number.as_u64().or_else(without_fraction).filter(|n| *n <= VERSION_MAX);
+    whole.ok_or_else(|| D::Error::custom(format!("must be a whole number from 0 to {VERSION_MAX}")))
+}
+
 /// `POST /v1/payments/{order_id}/ack`
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AckBody {
     /// The version that the page has shown.
-    #[schema(minimum = 1, example = 3)]
+    #[schema(minimum = 1, maximum = 9007199254740991_u64, example = 3)]
+    #[serde(deserialize_with = "whole")]
     pub(super) version: u64,
 }
 
@@ -127,7 +139,7 @@ pub(super) struct TicketBody {
     #[schema(min_length = 1, max_length = 256, example = "user-1")]
     pub(super) sub: String,
     /// Seconds that the ticket lives.
-    #[serde(default = "default_ttl_s")]
+    #[serde(default = "default_ttl_s", deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 86400, default = 900)]
     pub(super) ttl_s: u64,
 }

@@ -98,11 +98,14 @@ impl Desk<'_> {
         }
         match self.ask(Ask::MakeQueue(name, arguments)).await? {
             Ok(()) => Ok(()),
-            // Made by policy, or with arguments of the operators' own. Only the type is worth a word.
-            Err(refusal) if exists => {
-                let told = refusal.get_message();
-                if refusal.get_id() != ACCESS_REFUSED && told.as_str().contains("x-queue-type") {
-                    warn!(queue = name, reason = %told, "queue is not a quorum queue: a lost node may lose payments");
+            // Made by policy, or with arguments of the operators' own. Only the type is worth a word, and RabbitMQ names
+            // just the first argument that differs: so the type is asked for alone.
+            Err(_refusal) if exists => {
+                if let Err(refusal) = self.ask(Ask::MakeQueue(name, quorum())).await? {
+                    let told = refusal.get_message();
+                    if refusal.get_id() != ACCESS_REFUSED && told.as_str().contains("x-queue-type") {
+                        warn!(queue = name, reason = %told, "queue is not a quorum queue: a lost node may lose payments");
+                    }
                 }
                 Ok(())
             }

@@ -52,6 +52,12 @@ impl Minter {
         })
     }
 
+    /// Seconds that a ticket may live at most.
+    #[must_use]
+    pub fn lifetime_s_max(&self) -> u64 {
+        self.lifetime_s_max
+    }
+
     /// A ticket for `order_ids` of one merchant, valid for `ttl_s` seconds from now.
     ///
     /// # Errors

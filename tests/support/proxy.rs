@@ -1,0 +1,123 @@
+//! A TCP proxy before RabbitMQ, for faults that no broker shows on command: a peer that says nothing any more, and
+//! acknowledgements that never arrive.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use super::broker::Broker;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Pass,
+    /// Accepts, and says nothing in either direction.
+    Silent,
+    /// What the client sends is lost; what the broker sends arrives.
+    DeafBroker,
+    Closed,
+}
+
+struct State {
+    mode: Mutex<Mode>,
+    sockets: Mutex<Vec<TcpStream>>,
+    target: String,
+}
+
+/// Listens for as long as it lives.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    state: Arc<State>,
+}
+
+impl Proxy {
+    /// A proxy that passes everything.
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let target = Broker::from_env().amqp_authority().to_owned();
+        let state = Arc::new(State { mode: Mutex::new(Mode::Pass), sockets: Mutex::default(), target });
+        let accepting = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                match accepting.mode() {
+                    Mode::Closed => return,
+                    Mode::Silent => accepting.keep(&client),
+                    Mode::Pass | Mode::DeafBroker => accepting.join(client),
+                }
+            }
+        });
+        Self { address, state }
+    }
+
+    /// From now on nothing comes through, on old connections and on new ones, and none is closed.
+    pub(crate) fn silence(&self) {
+        self.state.set(Mode::Silent);
+    }
+
+    /// From now on what the client sends is lost.
+    pub(crate) fn deafen_broker(&self) {
+        self.state.set(Mode::DeafBroker);
+    }
+
+    /// Cuts all connections, and lets new ones pass.
+    pub(crate) fn cut_and_pass(&self) {
+        self.state.set(Mode::Pass);
+        self.state.cut();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.state.set(Mode::Closed);
+        self.state.cut();
+        // Wakes the thread that accepts.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+impl State {
+    fn mode(&self) -> Mode {
+        *self.mode.lock().expect("no panic while locked")
+    }
+
+    fn set(&self, mode: Mode) {
+        *self.mode.lock().expect("no panic while locked") = mode;
+    }
+
+    fn keep(&self, socket: &TcpStream) {
+        let clone = socket.try_clone().expect("a socket can be cloned");
+        self.sockets.lock().expect("no panic while locked").push(clone);
+    }
+
+    fn cut(&self) {
+        for socket in self.sockets.lock().expect("no panic while locked").drain(..) {
+            // The other side may have closed it.
+            drop(socket.shutdown(Shutdown::Both));
+        }
+    }
+
+    fn join(self: &Arc<Self>, client: TcpStream) {
+        let Ok(broker) = TcpStream::connect(&self.target) else { return };
+        self.keep(&client);
+        self.keep(&broker);
+        let clone = |socket: &TcpStream| socket.try_clone().expect("a socket can be cloned");
+        let (from_client, to_client) = (clone(&client), client);
+        let (from_broker, to_broker) = (clone(&broker), broker);
+        let (up, down) = (Arc::clone(self), Arc::clone(self));
+        std::thread::spawn(move || up.copy(from_client, to_broker, &[Mode::Silent, Mode::DeafBroker]));
+        std::thread::spawn(move || down.copy(from_broker, to_client, &[Mode::Silent]));
+    }
+
+    /// A direction that has once lost bytes loses all that follow: half a frame is of no use to anybody.
+    fn copy(&self, mut from: TcpStream, mut to: TcpStream, losing: &[Mode]) {
+        let mut buffer = [0; 8192];
+        let mut lost = false;
+        while let Ok(length @ 1..) = from.read(&mut buffer) {
+            lost |= losing.contains(&self.mode());
+            if !lost && to.write_all(&buffer[..length]).is_err() {
+                break;
+            }
+        }
+        drop((from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both)));
+    }
+}

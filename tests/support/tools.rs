@@ -1,0 +1,51 @@
+//! Programs of other languages: what merchants publish with, and what judges our documents.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::repository;
+
+/// Python with what tests/clients/requirements.txt lists.
+pub(crate) fn python() -> PathBuf {
+    installed(&repository().join(".run/venv/bin/python"))
+}
+
+/// Schemathesis, by the same list.
+pub(crate) fn schemathesis() -> PathBuf {
+    installed(&repository().join(".run/venv/bin/schemathesis"))
+}
+
+/// A script of tests/clients/node, whose packages are installed beside it.
+pub(crate) fn node_script(name: &str) -> Command {
+    let folder = repository().join("tests/clients/node");
+    installed(&folder.join("node_modules"));
+    let mut command = Command::new("node");
+    command.arg(folder.join(name)).current_dir(repository());
+    command
+}
+
+/// Runs it to its end, with `input` given on its standard input; its output, or its failure as the test's.
+pub(crate) async fn run(mut command: Command, input: String) -> String {
+    let run = tokio::task::spawn_blocking(move || {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{command:?} cannot be run: {e}"));
+        let mut stdin = child.stdin.take().expect("piped");
+        std::io::Write::write_all(&mut stdin, input.as_bytes()).expect("it reads its input");
+        drop(stdin);
+        let output = child.wait_with_output().expect("it ends");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{command:?} ended with {}:\n{out}\n{err}", output.status);
+        out
+    });
+    run.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))
+}
+
+fn installed(path: &Path) -> PathBuf {
+    assert!(path.exists(), "{} is missing: `make test` installs it", path.display());
+    path.to_owned()
+}

@@ -1,0 +1,188 @@
+//! Contract section 7: the commands, and settings that are wrong.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::process::Process;
+use crate::support::service::{PROGRAM, without_own_settings};
+use crate::support::ticket::{API_KEY, SECRET};
+use crate::support::{MERCHANT, Service, Setup, ticket, wait_for};
+
+/// How a command ended, and what it said where.
+struct Ended {
+    success: bool,
+    out: String,
+    err: String,
+}
+
+async fn run(mut command: Command) -> Ended {
+    let output = tokio::task::spawn_blocking(move || command.output().expect("the program can be run"));
+    let output = crate::support::within("the command ends", output).await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
+    Ended { success: output.status.success(), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+/// The program with nothing but these variables, away from any vhost.
+async fn bare(arguments: &[&str], env: &[(&str, &str)]) -> Ended {
+    let mut command = Command::new(PROGRAM);
+    without_own_settings(&mut command);
+    command.args(arguments).envs(env.iter().copied());
+    run(command).await
+}
+
+#[tokio::test]
+async fn a_wrong_or_unknown_key_is_one_line_that_names_it_and_a_non_zero_exit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.toml");
+    std::fs::write(&file, "[amqp]\nprefetsch = 10\n").unwrap();
+    let file = file.to_str().unwrap();
+    let cases: [(&[&str], &str, &str, &str); 9] = [
+        (&["serve"], "PAYMENT_NOTIFIER__AMQP__URLL", "x", "PAYMENT_NOTIFIER__AMQP__URLL"),
+        (&["serve"], "PAYMENT_NOTIFIER__NOSUCH__KEY", "x", "NOSUCH"),
+        (&["serve"], "PAYMENT_NOTIFIER__AMQP__PREFETCH", "many", "amqp.prefetch"),
+        (&["serve"], "PAYMENT_NOTIFIER__AMQP__PREFETCH", "0", "amqp.prefetch"),
+        (&["config", "check"], "PAYMENT_NOTIFIER__HTTP__LISTEN", "somewhere", "http.listen"),
+        (&["config", "check"], "PAYMENT_NOTIFIER__TICKETS__JWKS_FILE", "/no/such/file", "/no/such/file"),
+        (&["config", "check"], "PAYMENT_NOTIFIER__TELEMETRY__LOG_FILTER", "info,=,=", "telemetry.log_filter"),
+        (&["config", "show"], "PAYMENT_NOTIFIER__TICKETS__HS256_SECRET", "hunter2", "tickets.hs256_secret"),
+        (&["--config", file, "config", "check"], "LC_ALL", "C", "amqp.prefetsch"),
+    ];
+    for (arguments, name, value, named) in cases {
+        let ended = bare(arguments, &[(name, value)]).await;
+        assert!(!ended.success, "{arguments:?} {name}={value}");
+        assert!(ended.err.contains(named), "{name}={value}: {}", ended.err);
+        assert_eq!(ended.err.trim_end().lines().count(), 1, "{}", ended.err);
+        assert!(!ended.err.contains("hunter2") && !ended.err.contains("panicked"), "{}", ended.err);
+        assert_eq!(ended.out, "", "{name}={value}");
+    }
+    let ended = bare(&["--config", "/no/such/config.toml", "config", "check"], &[]).await;
+    assert!(!ended.success && ended.err.contains("/no/such/config.toml"), "{}", ended.err);
+    assert_eq!(ended.err.trim_end().lines().count(), 1, "{}", ended.err);
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_one_line_that_names_its_key() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let setup = Setup::new().await.set("ADMIN__LISTEN", taken.local_addr().unwrap());
+    let ended = run(setup.command(&["serve"])).await;
+    assert!(!ended.success && ended.err.contains("admin.listen"), "{} {}", ended.out, ended.err);
+    assert_eq!(ended.err.trim_end().lines().count(), 1, "{}", ended.err);
+}
+
+#[tokio::test]
+async fn config_says_what_is_in_force_and_leaks_no_secret() {
+    let env = [
+        ("PAYMENT_NOTIFIER__AMQP__URL", "amqp://someone:broker-password@rabbit.example:5673/shop"),
+        ("PAYMENT_NOTIFIER__TICKETS__HS256_SECRET", SECRET),
+        ("PAYMENT_NOTIFIER__TICKETS__API_KEY", API_KEY),
+        ("PAYMENT_NOTIFIER__HTTP__WAIT_S_MAX", "7"),
+    ];
+    let check = bare(&["config", "check"], &env).await;
+    assert!(check.success, "{}", check.err);
+    let show = bare(&["config", "show"], &env).await;
+    assert!(show.success && show.out.contains("rabbit.example:5673/shop"), "{}{}", show.out, show.err);
+    assert!(show.out.contains("wait_s_max = 7"), "{}", show.out);
+    for secret in ["broker-password", SECRET, API_KEY] {
+        assert!(!show.out.contains(secret) && !check.out.contains(secret), "{}", show.out);
+    }
+    // What is shown can be given back, once the secrets are put in.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shown.toml");
+    std::fs::write(&file, &show.out).unwrap();
+    let again = bare(&["--config", file.to_str().unwrap(), "config", "check"], &env).await;
+    assert!(again.success, "{}", again.err);
+
+    let listed = bare(&["config", "env"], &[]).await;
+    assert!(listed.success, "{}", listed.err);
+    for name in ["PAYMENT_NOTIFIER__INSTANCE", "PAYMENT_NOTIFIER__AMQP__URL", "PAYMENT_NOTIFIER__HTTP__WAIT_S_MAX"] {
+        assert!(listed.out.lines().any(|line| line.starts_with(&format!("{name}="))), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn help_and_version_are_answers_and_a_wrong_command_is_not() {
+    for arguments in [["--help"].as_slice(), &["serve", "--help"], &["--version"], &["help", "watch"]] {
+        let ended = bare(arguments, &[]).await;
+        assert!(ended.success && !ended.out.is_empty(), "{arguments:?}: {}", ended.err);
+    }
+    for arguments in [["serv"].as_slice(), &[], &["publish"], &["ticket"], &["watch", "--transport", "carrier-pigeon"]]
+    {
+        let ended = bare(arguments, &[]).await;
+        assert!(!ended.success && !ended.err.is_empty(), "{arguments:?}");
+    }
+}
+
+fn order<'a>(command: &'a str, order_id: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec![command, "--merchant", MERCHANT, "--order", order_id];
+    arguments.extend(more);
+    arguments
+}
+
+#[tokio::test]
+async fn ticket_mints_what_the_service_takes() {
+    let service = Service::start().await;
+    let ended = run(service.setup.command(&order("ticket", "cli-1", &["--order", "cli-2", "--ttl-s", "60"]))).await;
+    assert!(ended.success, "{}", ended.err);
+    let minted = ended.out.trim();
+    for order_id in ["cli-1", "cli-2"] {
+        assert_eq!(service.payment(order_id, minted, "").await.status, 200);
+    }
+    service.payment("cli-3", minted, "").await.assert_problem(403, "forbidden");
+    for bad in [["--ttl-s", "86401"], ["--ttl-s", "0"], ["--order", "a b"], ["--sub", ""]] {
+        let ended = run(service.setup.command(&order("ticket", "cli-1", &bad))).await;
+        assert!(!ended.success && ended.out.is_empty(), "{bad:?}: {}", ended.out);
+        assert_eq!(ended.err.trim_end().lines().count(), 1, "{}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn publish_is_confirmed_and_says_when_nobody_would_get_it() {
+    let mut service = Service::start().await;
+    let published =
+        async |service: &Service, more: &[&str]| run(service.setup.command(&order("publish", "pub-1", more))).await;
+    let ended = published(&service, &["--status", "failed", "--amount", "1999", "--reason", "余额不足"]).await;
+    assert!(ended.success && ended.out.contains("pub-1"), "{} {}", ended.out, ended.err);
+    let payment = service.payment_with_status("pub-1", &ticket("pub-1"), "failed").await;
+    assert_eq!(payment["amount"], json!({ "value": 1999, "currency": "CNY" }));
+    assert_eq!(payment["reason"]["message"], "余额不足");
+    for bad in [["--status", "paid"], ["--amount", "-1"], ["--currency", "yuan"], ["--occurred-at", "today"]] {
+        let ended = published(&service, &bad).await;
+        assert!(!ended.success && !ended.err.is_empty(), "{bad:?}");
+    }
+
+    service.terminate();
+    service.wait_end().await;
+    service.vhost().remove("queues", "payment-notifier.results").await;
+    let ended = published(&service, &[]).await;
+    assert!(!ended.success && ended.out.is_empty(), "{}", ended.out);
+    assert_eq!(ended.err.trim_end().lines().count(), 1, "{}", ended.err);
+    service.vhost().delete().await;
+    let ended = published(&service, &[]).await;
+    assert!(!ended.success, "{}", ended.out);
+    assert!(!ended.err.contains(service.vhost().password()), "{}", ended.err);
+    service.vhost().make().await;
+}
+
+#[tokio::test]
+async fn watch_prints_the_result_on_each_transport() {
+    let service = Service::start().await;
+    let url = format!("http://{}", service.http);
+    for transport in ["websocket", "sse", "long-poll", "poll"] {
+        let order_id = format!("watch-{transport}");
+        let more = ["--url", &url, "--transport", transport, "--timeout-s", "30"];
+        let mut watch = Process::start(service.setup.command(&order("watch", &order_id, &more)));
+        // Whether it waits already does not matter: what was published before is shown too.
+        let ended = run(service.setup.command(&order("publish", &order_id, &["--status", "succeeded"]))).await;
+        assert!(ended.success, "{}", ended.err);
+        assert!(watch.wait().await.success(), "{transport}: {}", watch.logs().text());
+        let last = wait_for("its last line", async || watch.logs().lines().pop()).await;
+        assert!(last.contains(&order_id) && last.contains("succeeded"), "{transport}: {last}");
+    }
+    let more = ["--url", &url, "--timeout-s", "1"];
+    let ended = run(service.setup.command(&order("watch", "watch-never", &more))).await;
+    assert!(!ended.success && !ended.err.is_empty(), "{}", ended.out);
+    let more = ["--url", &url, "--ticket", "hunter2"];
+    let ended = run(service.setup.command(&order("watch", "watch-never", &more))).await;
+    assert!(!ended.success && ended.err.contains("invalid_ticket"), "{}", ended.err);
+}

@@ -1,0 +1,33 @@
+//! Black-box tests: the real program on a real RabbitMQ, each test in a vhost of its own.
+//!
+//! One program for all of them, so that it is linked once and slow waits of one test pass while others work.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+#![allow(clippy::large_futures, reason = "a test is not short of stack")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod asyncapi;
+mod bad_frames;
+mod bad_messages;
+mod bad_requests;
+mod broker_faults;
+mod callbacks;
+mod config_cli;
+mod metrics;
+mod openapi;
+mod publish_forms;
+mod race;
+mod restart;
+mod slow_page;
+mod store_faults;
+mod ticket_keys;
+mod tickets;
+mod topology;
+mod transports;

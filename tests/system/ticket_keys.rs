@@ -1,0 +1,224 @@
+//! Contract section 2: keys from PEM files, from key sets in a file and behind a URL, bound to a merchant or not; and
+//! the minting of tickets.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use crate::support::keys::{self, KeyPair};
+use crate::support::ticket::{API_KEY, SUB, changed, claims, now_s, signed};
+use crate::support::{MERCHANT, Page, Service, Setup, wait_for};
+
+const ORDER: &str = "key-1";
+
+fn ticket_by(pair: KeyPair, kid: Option<&str>, merchant_id: &str) -> String {
+    let header = changed(json!({ "alg": pair.name, "typ": "JWT", "kid": kid }), json!({}));
+    let header = if kid.is_none() { changed(header, json!({ "kid": null })) } else { header };
+    let claims = changed(claims(ORDER), json!({ "merchant_id": merchant_id }));
+    signed(&header, &claims, &pair.signing_key(), pair.algorithm)
+}
+
+async fn assert_taken(service: &Service, ticket: &str) {
+    let answer = service.payment(ORDER, ticket, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(Page::subscribed(service, ticket).await.1, Value::Null);
+}
+
+async fn assert_refused(service: &Service, ticket: &str) {
+    service.payment(ORDER, ticket, "").await.assert_problem(401, "invalid_ticket");
+    let mut page = Page::open(service).await;
+    page.send(&json!({ "type": "subscribe", "ticket": ticket })).await;
+    page.error_then_close("invalid_ticket", 4401).await;
+}
+
+/// A key set with a good key of each kind, one bound to a merchant, and some that must not be used.
+fn jwks() -> Value {
+    let bound = changed(keys::EDDSA.jwk("ed"), json!({ "merchant_id": "bound-shop" }));
+    let for_encryption = changed(keys::RS256.jwk("enc"), json!({ "use": "enc" }));
+    let shared = json!({ "kty": "oct", "kid": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA" });
+    let strange = json!({ "kty": "post-quantum", "kid": "pq" });
+    json!({ "keys": [strange, keys::RS256.jwk("rs"), keys::ES256.jwk("es"), bound, for_encryption, shared] })
+}
+
+async fn assert_key_set_works(service: &Service) {
+    assert_taken(service, &ticket_by(keys::RS256, Some("rs"), MERCHANT)).await;
+    assert_taken(service, &ticket_by(keys::ES256, Some("es"), MERCHANT)).await;
+    assert_taken(service, &ticket_by(keys::EDDSA, Some("ed"), "bound-shop")).await;
+    for (pair, kid, merchant) in [
+        (keys::EDDSA, "ed", MERCHANT),
+        (keys::RS256, "es", MERCHANT),
+        (keys::RS256, "enc", MERCHANT),
+        (keys::ES256, "rs", MERCHANT),
+        (keys::ES256, "nobody", MERCHANT),
+        (keys::ES256, "", MERCHANT),
+    ] {
+        assert_refused(service, &ticket_by(pair, Some(kid), merchant)).await;
+    }
+    let oct = jsonwebtoken::EncodingKey::from_secret(b"secret-secret-secret-secret-secret");
+    let header = json!({ "alg": "HS256", "kid": "oct" });
+    assert_refused(service, &signed(&header, &claims(ORDER), &oct, jsonwebtoken::Algorithm::HS256)).await;
+}
+
+#[tokio::test]
+async fn pem_keys_of_each_algorithm_are_taken_and_speak_for_their_merchant_alone() {
+    let mut config = String::new();
+    for (pair, merchant) in keys::ALL.into_iter().zip(["", "bound-shop", ""]) {
+        config += &format!(
+            "[[tickets.keys]]\nkid = \"{}\"\nalgorithm = \"{}\"\npublic_key_file = \"{}\"\nmerchant_id = \"{merchant}\"\n",
+            pair.name.to_lowercase(),
+            pair.name,
+            pair.public_pem_path(),
+        );
+    }
+    let service = Setup::new().await.config(&config).start().await;
+    assert_taken(&service, &ticket_by(keys::RS256, Some("rs256"), MERCHANT)).await;
+    assert_taken(&service, &ticket_by(keys::EDDSA, Some("eddsa"), MERCHANT)).await;
+    assert_taken(&service, &ticket_by(keys::ES256, Some("es256"), "bound-shop")).await;
+    assert_refused(&service, &ticket_by(keys::ES256, Some("es256"), MERCHANT)).await;
+    assert_refused(&service, &ticket_by(keys::ES256, Some("rs256"), "bound-shop")).await;
+    // A token without a name may be by any key, and still only by that key's algorithm and for its merchant.
+    assert_taken(&service, &ticket_by(keys::ES256, None, "bound-shop")).await;
+    assert_refused(&service, &ticket_by(keys::ES256, None, MERCHANT)).await;
+    let public = jsonwebtoken::EncodingKey::from_secret(&keys::RS256.public_pem());
+    for alg in ["HS256", "RS256"] {
+        let header = json!({ "alg": alg, "kid": "rs256" });
+        assert_refused(&service, &signed(&header, &claims(ORDER), &public, jsonwebtoken::Algorithm::HS256)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_set_in_a_file_is_used_without_its_unfit_keys() {
+    let setup = Setup::new().await;
+    let path = setup.folder().join("jwks.json");
+    std::fs::write(&path, jwks().to_string()).unwrap();
+    let service = setup.set("TICKETS__JWKS_FILE", path.display()).start().await;
+    assert_key_set_works(&service).await;
+}
+
+/// A key server whose answer the test decides.
+struct KeyServer {
+    url: String,
+    answer: Arc<Mutex<Option<Value>>>,
+    fetches: Arc<AtomicUsize>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl KeyServer {
+    async fn start(answer: Option<Value>) -> Self {
+        let (answer, fetches) = (Arc::new(Mutex::new(answer)), Arc::new(AtomicUsize::new(0)));
+        let (answers, counted) = (Arc::clone(&answer), Arc::clone(&fetches));
+        let serve = move || async move {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let answer = answers.lock().unwrap().clone();
+            answer.map(|keys| keys.to_string()).ok_or(axum::http::StatusCode::INTERNAL_SERVER_ERROR)
+        };
+        let router = Router::new().route("/jwks.json", get(serve));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+        #[allow(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, answer, fetches, server }
+    }
+
+    fn answer_with(&self, answer: Option<Value>) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    fn fetches(&self) -> usize {
+        self.fetches.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn a_key_set_behind_a_url_is_fetched_once_and_used_like_a_file() {
+    let key_server = KeyServer::start(Some(jwks())).await;
+    let setup = Setup::new().await;
+    let service = setup.set("TICKETS__JWKS_URL", &key_server.url).unset("TICKETS__API_KEY").start().await;
+    assert_key_set_works(&service).await;
+    // Once for the set, and once more at most for the names that it does not have: strangers cause no further fetches.
+    assert!(key_server.fetches() <= 2, "{} fetches", key_server.fetches());
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_found_and_a_key_server_that_is_down_turns_nobody_away() {
+    let key_server = KeyServer::start(None).await;
+    let setup = Setup::new().await.set("TICKETS__JWKS_URL", &key_server.url);
+    let service = setup.set("TICKETS__JWKS_MAX_AGE_S", 1).set("TICKETS__JWKS_REFETCH_MIN_S", 1).start().await;
+    let (old, rotated) = (ticket_by(keys::ES256, Some("old"), MERCHANT), ticket_by(keys::EDDSA, Some("new"), MERCHANT));
+    assert_refused(&service, &old).await;
+
+    key_server.answer_with(Some(json!({ "keys": [keys::ES256.jwk("old")] })));
+    let taken = async |ticket: &str| (service.payment(ORDER, ticket, "").await.status == 200).then_some(());
+    wait_for("the key set is fetched", async || taken(&old).await).await;
+    key_server.answer_with(Some(json!({ "keys": [keys::ES256.jwk("old"), keys::EDDSA.jwk("new")] })));
+    wait_for("the rotated key is found", async || taken(&rotated).await).await;
+
+    for unusable in [None, Some(json!({ "keys": [] })), Some(json!("nonsense"))] {
+        key_server.answer_with(unusable);
+        let before = key_server.fetches();
+        wait_for("the key set is asked for again", async || {
+            assert!(taken(&rotated).await.is_some(), "the keys that are known stay in force");
+            (key_server.fetches() > before).then_some(())
+        })
+        .await;
+        assert!(taken(&rotated).await.is_some());
+    }
+    key_server.server.abort();
+    wait_for("a fetch fails for want of a server", async || {
+        assert!(taken(&rotated).await.is_some());
+        (service.logs().complaints().len() >= 4).then_some(())
+    })
+    .await;
+    assert!(taken(&rotated).await.is_some());
+}
+
+#[tokio::test]
+async fn back_ends_with_the_api_key_are_given_tickets_that_work_and_nobody_else_is() {
+    let service = Service::start().await;
+    let body = json!({ "merchant_id": MERCHANT, "order_id": [ORDER, "key-2"], "sub": SUB, "ttl_s": 60 });
+    let minted = service.post("/v1/tickets", API_KEY, &body).await;
+    assert_eq!(minted.status, 200, "{}", minted.text);
+    let expires_at = minted.json["expires_at"].as_str().unwrap();
+    let expires_at = time::OffsetDateTime::parse(expires_at, &time::format_description::well_known::Rfc3339).unwrap();
+    assert!((now_s() + 55..=now_s() + 60).contains(&expires_at.unix_timestamp()));
+    let ticket = minted.json["ticket"].as_str().unwrap();
+    for order_id in [ORDER, "key-2"] {
+        assert_eq!(service.payment(order_id, ticket, "").await.status, 200);
+    }
+    service.payment("key-3", ticket, "").await.assert_problem(403, "forbidden");
+
+    for wrong in ["", "wrong", &API_KEY[1..], ticket] {
+        service.post("/v1/tickets", wrong, &body).await.assert_problem(401, "invalid_api_key");
+    }
+    let too_many: Vec<_> = (0..21).map(|n| format!("o-{n}")).collect();
+    for change in [
+        json!({ "ttl_s": 0 }),
+        json!({ "ttl_s": 86_401 }),
+        json!({ "ttl_s": -1 }),
+        json!({ "sub": "" }),
+        json!({ "sub": null }),
+        json!({ "order_id": [] }),
+        json!({ "order_id": too_many }),
+        json!({ "order_id": "a b" }),
+        json!({ "order_id": 7 }),
+        json!({ "merchant_id": "a/b" }),
+        json!({ "merchant_id": null }),
+        json!({ "ttl": 60 }),
+    ] {
+        let answer = service.post("/v1/tickets", API_KEY, &changed(body.clone(), change.clone())).await;
+        assert!((400..=422).contains(&answer.status), "{change}: {}", answer.text);
+        answer.assert_is_problem();
+    }
+}
+
+#[tokio::test]
+async fn without_an_api_key_in_the_settings_nobody_is_given_tickets() {
+    let service = Setup::new().await.unset("TICKETS__API_KEY").start().await;
+    let body = json!({ "merchant_id": MERCHANT, "order_id": ORDER, "sub": SUB, "ttl_s": 60 });
+    for key in ["", API_KEY] {
+        service.post("/v1/tickets", key, &body).await.assert_problem(404, "not_found");
+    }
+}
