@@ -13,9 +13,8 @@ test: ## every test, against a private RabbitMQ; ARGS="--test NAME" for some of 
 lint: ## formatting, clippy, shell scripts, compose file, licences
 	@scripts/lint
 
-bench: ## the benchmarks in benches/
-	@echo "bench: running the benchmarks of benches/ (cargo bench)"
-	@cargo bench --locked $(ARGS)
+bench: ## load on the real program: latency and memory; ARGS="paced --pages 5000 --rate 1000" for one of them
+	@scripts/bench $(ARGS)
 
 clean-run: ## stop what make run and make test started, and remove .run
 	@scripts/clean-run

@@ -235,7 +235,8 @@ mod tests {
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-        assert_eq!((&first["message"], &first["order_id"]), (&"stored".into(), &"o-1".into()));
+        let fields = &first["fields"];
+        assert_eq!((&fields["message"], &fields["order_id"]), (&"stored".into(), &"o-1".into()));
         assert!(text.contains("kept") && !text.contains("body-"), "{text}");
     }
 

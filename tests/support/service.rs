@@ -175,6 +175,11 @@ impl Service {
         self.setup.vhost()
     }
 
+    /// Of the program itself.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Everything that this process has written so far.
     pub(crate) fn logs(&self) -> &Logs {
         self.process.logs()
@@ -230,7 +235,7 @@ impl Service {
     pub(crate) fn limit_file_bytes(&self, bytes: Option<u64>) {
         let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
         let limit = format!("--fsize={limit}:unlimited");
-        let pid = self.process.id().to_string();
+        let pid = self.pid().to_string();
         let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status();
         assert!(status.expect("prlimit, a part of util-linux, is installed").success());
     }
@@ -241,7 +246,7 @@ impl Service {
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.process.id().to_string();
+        let pid = self.pid().to_string();
         let status = Command::new("kill").args([&format!("-{name}"), &pid]).status();
         assert!(status.expect("kill is installed").success(), "the service runs");
     }

@@ -24,6 +24,13 @@ pub(crate) fn node_script(name: &str) -> Command {
     command
 }
 
+/// The folder of the tests that run in Chromium.
+pub(crate) fn browser_tests() -> PathBuf {
+    let folder = repository().join("tests/browser");
+    installed(&folder.join("node_modules"));
+    folder
+}
+
 /// Runs it to its end, with `input` given on its standard input; its output, or its failure as the test's.
 pub(crate) async fn run(mut command: Command, input: String) -> String {
     let run = tokio::task::spawn_blocking(move || {

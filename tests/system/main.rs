@@ -20,6 +20,7 @@ mod bad_requests;
 mod broker_faults;
 mod callbacks;
 mod config_cli;
+mod demo;
 mod metrics;
 mod openapi;
 mod publish_forms;

@@ -1,0 +1,26 @@
+//! `/demo`: off unless it is asked for, and then a cashier that works in a real browser over each transport.
+
+use std::process::Command;
+
+use crate::support::{Service, Setup, tools};
+
+#[tokio::test]
+async fn the_demo_is_off_unless_it_is_asked_for() {
+    let service = Service::start().await;
+    for path in ["/demo", "/demo/demo.js", "/demo/api/tickets"] {
+        assert_eq!(service.get(path, "").await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_real_browser_pays_in_the_demo_over_each_transport() {
+    let service = Setup::new().await.set("DEMO__ENABLED", true).start().await;
+    assert!(service.logs().text().contains("anybody can mint tickets"));
+    let mut command = Command::new("node");
+    command
+        .args(["--test", "demo.test.mjs"])
+        .env("DEMO_URL", format!("http://{}/demo", service.http))
+        .env("SCREENSHOTS", service.setup.folder())
+        .current_dir(tools::browser_tests());
+    println!("{}", tools::run(command, String::new()).await);
+}
