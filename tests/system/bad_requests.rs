@@ -103,7 +103,7 @@ async fn bad_bodies_are_refused() {
 
 #[tokio::test]
 async fn a_huge_header_is_refused_and_costs_nobody_else_anything() {
-    let service = Service::start().await;
+    let service = Setup::new().await.set("HTTP__HEADER_TIMEOUT_S", 2).start().await;
     let huge = format!("GET / HTTP/1.1\r\nhost: a\r\nx-padding: {}\r\n\r\n", "x".repeat(64 * 1024));
     let many = format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x-a: b\r\n".repeat(500));
     let long_target = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "x".repeat(64 * 1024));

@@ -48,7 +48,7 @@ async fn judge(service: &Service, paths: &str, bearer: &str, config: &str) {
         .args(["run", &format!("http://{}/openapi.json", service.http)])
         .args(["--header", &format!("Authorization: Bearer {bearer}")])
         .args(["--include-path-regex", paths])
-        .args(["--max-examples", "25", "--seed", "1", "--workers", "1", "--request-timeout", "20"])
+        .args(["--max-examples", "15", "--seed", "1", "--workers", "1", "--request-timeout", "20"])
         .args(["--checks", "all", "--no-color"])
         .current_dir(folder.path());
     println!("{}", tools::run(command, String::new()).await);

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::sse::Item;
-use crate::support::{Answer, EventStream, Heard, Page, Publisher, Service, Setup, event, ticket, within};
+use crate::support::{Answer, EventStream, Heard, Page, Publisher, Service, Setup, event, ticket, wait_for, within};
 
 /// A service that knows one order, at version 2.
 async fn service_with_an_order(order_id: &str) -> (Service, Publisher) {
@@ -280,11 +280,9 @@ async fn the_socket_echoes_its_own_subprotocol_and_no_other() {
 async fn a_page_that_closes_is_answered_and_forgotten() {
     let (service, _publisher) = service_with_an_order("bye-1").await;
     let (mut page, _) = Page::subscribed(&service, &ticket("bye-1")).await;
-    assert!(service.metric("payment_notifier_pages_waiting", "websocket").await > 0.0);
+    let waiting = async || service.metric("payment_notifier_pages_waiting", "websocket").await;
+    wait_for("the page waits", async || (waiting().await == 1.0).then_some(())).await;
     page.close().await;
     assert!(matches!(page.hear().await, Heard::Closed(_)));
-    crate::support::wait_for("no page waits", async || {
-        (service.metric("payment_notifier_pages_waiting", "websocket").await == 0.0).then_some(())
-    })
-    .await;
+    wait_for("no page waits", async || (waiting().await == 0.0).then_some(())).await;
 }
