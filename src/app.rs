@@ -13,7 +13,7 @@ use crate::callbacks::{self, Accounts};
 use crate::config::{Settings, Store};
 use crate::hub::Hub;
 use crate::payment::{Event, MerchantId};
-use crate::runtime::{Backoff, Health, Part, Tasks};
+use crate::runtime::{Backoff, Health, Part, Tasks, raise_open_files};
 use crate::store::{self, PaymentStore, Sqlite};
 use crate::telemetry::{self, Metrics};
 
@@ -21,6 +21,8 @@ use crate::telemetry::{self, Metrics};
 const DEMO_MERCHANT: &str = "demo";
 /// How long each part may take to end once it was told to.
 const PART_STOP_LIMIT: Duration = Duration::from_secs(10);
+/// For the store, the broker, the operators' listener and the runtime.
+const OPEN_FILES_BESIDE_PAGES: u64 = 256;
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -108,6 +110,7 @@ async fn serve(
     let verifier = Verifier::load(&settings.tickets)?;
     let accounts = Accounts::load(&settings.callbacks)?;
     warn_of_settings(&settings, &verifier);
+    warn_of_open_files(settings.http.connections_max);
     let store = open_store(&settings.store)?;
     health.ok(Part::Store);
     metrics.set_store_available(true);
@@ -231,6 +234,19 @@ fn warn_of_settings(settings: &Settings, verifier: &Verifier) {
     }
     if !verifier.has_keys() {
         tracing::warn!("no key for tickets is set: every page will be turned away");
+    }
+}
+
+/// A connection for which there is no file left is one that waits unanswered, so the operator is told beforehand.
+fn warn_of_open_files(connections_max: usize) {
+    let open_files_max = raise_open_files();
+    let needed = u64::try_from(connections_max).unwrap_or(u64::MAX).saturating_add(OPEN_FILES_BESIDE_PAGES);
+    if needed > open_files_max {
+        tracing::warn!(
+            open_files_max,
+            connections_max,
+            "http.connections_max is more than the limit of open files holds"
+        );
     }
 }
 

@@ -1,11 +1,13 @@
-//! Tasks, shutdown, backoff and the clock. A leaf: it knows nothing of payments.
+//! Tasks, shutdown, health, backoff, limits and the clock. A leaf: it knows nothing of payments.
 
 mod backoff;
 mod clock;
+mod files;
 mod health;
 mod tasks;
 
 pub use backoff::Backoff;
 pub use clock::{unix_ms, unix_s};
+pub use files::raise_open_files;
 pub use health::{Health, Part};
 pub use tasks::Tasks;
