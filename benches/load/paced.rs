@@ -48,8 +48,7 @@ pub(crate) async fn run(args: &Args) {
     while let Some((_, mut page)) = connecting.next().await {
         let (latencies, sent_ns) = (latencies.clone(), Arc::clone(&sent_ns));
         tokio::spawn(async move {
-            loop {
-                let frame = page.frame().await;
+            while let Some(frame) = page.frame().await {
                 let event: usize = frame.split_once("\"n\":").unwrap().1.split_once('}').unwrap().0.parse().unwrap();
                 let took_ns = started_at.elapsed().as_nanos() as u64 - sent_ns[event].load(Ordering::Acquire);
                 if latencies.send(took_ns as f64 / 1e6).await.is_err() {

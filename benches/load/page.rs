@@ -25,12 +25,12 @@ impl Page {
             if let Some(end) = page.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end + 4;
             }
-            page.read().await;
+            assert!(page.read().await, "the service closed the socket");
         };
         assert!(page.buffer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&page.buffer));
         page.buffer.drain(..end);
         page.send(&format!(r#"{{"type":"subscribe","ticket":"{ticket}"}}"#)).await;
-        let first = page.frame().await;
+        let first = page.frame().await.unwrap();
         assert!(first.contains("subscribed"), "{first}");
         page
     }
@@ -50,17 +50,21 @@ impl Page {
         self.stream.write_all(&frame).await.unwrap();
     }
 
-    /// The next text frame. Pings are answered, since a page that never answers is given up.
-    pub(crate) async fn frame(&mut self) -> String {
+    /// The next text frame, not set once the service has gone. Pings are answered, since a page that never answers is
+    /// given up.
+    pub(crate) async fn frame(&mut self) -> Option<String> {
         loop {
             while let Some((opcode, payload)) = self.take() {
                 match opcode {
-                    0x1 => return payload,
+                    0x1 => return Some(payload),
                     0x9 => self.stream.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.unwrap(),
+                    0x8 => return None,
                     other => panic!("opcode {other}: {payload}"),
                 }
             }
-            self.read().await;
+            if !self.read().await {
+                return None;
+            }
         }
     }
 
@@ -78,7 +82,8 @@ impl Page {
         Some((opcode, payload))
     }
 
-    async fn read(&mut self) {
-        assert!(self.stream.read_buf(&mut self.buffer).await.unwrap() > 0, "the service closed the socket");
+    /// False once the service has gone.
+    async fn read(&mut self) -> bool {
+        matches!(self.stream.read_buf(&mut self.buffer).await, Ok(bytes) if bytes > 0)
     }
 }

@@ -31,4 +31,5 @@ mod store_faults;
 mod ticket_keys;
 mod tickets;
 mod topology;
+mod traces;
 mod transports;

@@ -1,0 +1,26 @@
+import { pick } from './adapters/pick';
+import { channel, type Channel, type ChannelOptions } from './channel';
+import type { Platform } from './platform';
+import { watch, type Watch, type WatchOptions } from './watch';
+
+export { miniProgram, type MiniApi } from './adapters/mini';
+export type { Channel, ChannelOptions } from './channel';
+export type { Cancel, Platform, Request, Response, Socket, SocketEvents } from './platform';
+export type * from './types';
+export type { Watch, WatchOptions } from './watch';
+
+/** Tells the page each state of its order until the final one. */
+export function watchPayment(options: WatchOptions): Watch {
+  return watch(options, options.adapter || found());
+}
+
+/** The socket beneath, for pages that show or send frames themselves. */
+export function openChannel(options: ChannelOptions): Channel {
+  return channel(options, options.adapter || found());
+}
+
+function found(): Platform {
+  const platform = pick();
+  if (!platform) throw new Error('payment-notifier: no platform found, pass `adapter`');
+  return platform;
+}

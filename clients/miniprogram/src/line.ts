@@ -1,0 +1,227 @@
+import { backoff, createAlarms } from './alarms';
+import type { Platform, Socket } from './platform';
+import type { Frame } from './types';
+import { httpBase, parseJson } from './text';
+
+/** Who shares a line. */
+export interface Member {
+  /** Its order; absent: it hears every frame. */
+  orderId?: string;
+  up(): void;
+  /** `refused`: the attempt never became a connection that answers. */
+  down(refused: boolean): void;
+  /** `answer`: to this member's `subscribe`. */
+  frame(frame: Frame, answer: boolean): void;
+}
+
+/** One socket to one service, kept up as long as somebody is on it. */
+export interface Line {
+  join(member: Member): void;
+  leave(member: Member): void;
+  /** Asks for the member's order. One at a time: an error frame need not say whose ticket it means. */
+  subscribe(member: Member, ticket: string): void;
+  /** Sends at once, or keeps the frame until the socket opens. `done` may never run if the line is lost. */
+  send(member: Member, frame: object, done?: (sent: boolean) => void): void;
+}
+
+const CONNECT_TIMEOUT_MS = 8000;
+const ANSWER_TIMEOUT_MS = 5000;
+const PING_INTERVAL_MS = 20000;
+const PONG_TIMEOUT_MS = 8000;
+const PROBE_TIMEOUT_MS = 3000;
+const RECONNECT_WAIT_MAX_MS = 30000;
+const STABLE_MS = 10000;
+const SETTLE_MS = 200;
+const FRAMES_KEPT_MAX = 32;
+/** The platforms cut sockets of a program that is in the background for this long, and may forget to say so. */
+const BACKGROUND_MS = 5000;
+
+interface Shared extends Line {
+  platform: Platform;
+  url: string;
+}
+
+const lines = new Set<Shared>();
+
+/** The line to the service at that base address. Mini-programs have five sockets in all, so there is one line an address. */
+export function lineTo(platform: Platform, base: string): Line {
+  const url = httpBase(base).replace('http', 'ws') + '/v1/ws';
+  let line = Array.from(lines).find((each) => each.platform === platform && each.url === url);
+  if (!line) lines.add((line = createLine(platform, url)));
+  return line;
+}
+
+function createLine(platform: Platform, url: string): Shared {
+  const alarms = createAlarms(platform);
+  const members = new Set<Member>();
+  let turns: { member: Member; ticket: string }[] = [];
+  let kept: { member: Member; frame: object; done?: (sent: boolean) => void }[] = [];
+  let state: 'waiting' | 'connecting' | 'open' = 'waiting';
+  let socket: Socket | undefined;
+  let attempt: object | undefined;
+  let heard = false;
+  let openedAt = 0;
+  let failures = 0;
+  let hiddenAt = 0;
+
+  function connect(): void {
+    if (state !== 'waiting') drop();
+    const mine = (attempt = {});
+    const live = (): boolean => attempt === mine;
+    let opened: Socket | undefined;
+    state = 'connecting';
+    heard = false;
+    alarms.at('connect', CONNECT_TIMEOUT_MS, lost);
+    try {
+      opened = platform.connect(url, {
+        open() {
+          // Some platforms ignore a close before the open.
+          if (!live()) opened && opened.close();
+          else if (state === 'connecting') up();
+        },
+        message: (text) => live() && hear(text),
+        close: () => live() && lost(),
+      });
+      if (live()) socket = opened;
+      else opened.close();
+    } catch {
+      if (live()) lost();
+    }
+  }
+
+  function up(): void {
+    state = 'open';
+    openedAt = platform.now();
+    alarms.off('connect');
+    alarms.at('beat', PING_INTERVAL_MS, beat);
+    kept.splice(0).forEach(({ frame, done }) => transmit(frame, done));
+    members.forEach((member) => state === 'open' && member.up());
+  }
+
+  function shut(): void {
+    const old = socket;
+    attempt = socket = undefined;
+    state = 'waiting';
+    turns = [];
+    ['connect', 'beat', 'pong', 'answer'].forEach(alarms.off);
+    if (old) old.close();
+  }
+
+  function drop(refused = !heard): void {
+    shut();
+    members.forEach((member) => member.down(refused));
+  }
+
+  function lost(): void {
+    if (heard && platform.now() - openedAt > STABLE_MS) failures = 0;
+    drop();
+    // A `reconnect` frame has said when.
+    if (members.size && !alarms.has('retry')) alarms.at('retry', backoff(platform, failures++), connect);
+  }
+
+  function renew(inMs: number): void {
+    failures = 0;
+    drop(false);
+    alarms.at('retry', inMs, connect);
+  }
+
+  function transmit(frame: object, done?: (sent: boolean) => void): void {
+    const mine = attempt;
+    if (!socket) return done && done(false);
+    socket.send(JSON.stringify(frame), (sent) => {
+      if (done) done(sent);
+      if (!sent && attempt === mine) lost();
+    });
+  }
+
+  function probe(withinMs: number): void {
+    alarms.at('pong', withinMs, lost);
+    transmit({ type: 'ping' });
+  }
+
+  function beat(): void {
+    alarms.at('beat', PING_INTERVAL_MS, beat);
+    probe(PONG_TIMEOUT_MS);
+  }
+
+  function ask(): void {
+    if (!turns[0]) return;
+    alarms.at('answer', ANSWER_TIMEOUT_MS, lost);
+    transmit({ type: 'subscribe', ticket: turns[0].ticket });
+  }
+
+  function hear(text: string): void {
+    const frame = parseJson(text) as Frame | undefined;
+    if (!frame || state !== 'open') return;
+    heard = true;
+    alarms.off('pong');
+    const orderId = frame.order_id || (frame.payment && frame.payment.order_id);
+    const turn = turns[0];
+    const isError = frame.type === 'error';
+    const answersTurn = !!turn && (isError || frame.type === 'subscribed') && (orderId ? orderId === turn.member.orderId : isError);
+    if (frame.type === 'reconnect') {
+      alarms.at('retry', Math.min(Math.max(0, frame.after_ms || 0), RECONNECT_WAIT_MAX_MS), connect);
+    }
+    if (answersTurn) {
+      turns.shift();
+      alarms.off('answer');
+    }
+    const concerns = (member: Member): boolean =>
+      orderId ? member.orderId === orderId : isError && (answersTurn ? member === turn!.member : !!member.orderId);
+    members.forEach((member) => {
+      if (!member.orderId || concerns(member)) member.frame(frame, answersTurn);
+    });
+    if (answersTurn && state === 'open') ask();
+  }
+
+  const hooks = [
+    platform.onHide(() => {
+      hiddenAt = hiddenAt || platform.now();
+    }),
+    platform.onShow(() => {
+      const away = hiddenAt && platform.now() - hiddenAt;
+      hiddenAt = 0;
+      if (state === 'open' && away < BACKGROUND_MS) probe(PROBE_TIMEOUT_MS);
+      else if (state !== 'connecting' || away >= BACKGROUND_MS) renew(0);
+    }),
+    platform.onNetwork((connected) => {
+      // Changes come in bursts.
+      if (connected) renew(SETTLE_MS);
+    }),
+  ];
+
+  const line: Shared = {
+    platform,
+    url,
+    join(member) {
+      members.add(member);
+      if (state === 'open') member.up();
+      else if (state === 'waiting' && !alarms.has('retry')) connect();
+    },
+    leave(member) {
+      members.delete(member);
+      kept = kept.filter((each) => each.member !== member);
+      turns = turns.filter((each, i) => !i || each.member !== member);
+      if (!members.size) {
+        lines.delete(line);
+        hooks.forEach((unhook) => unhook());
+        shut();
+        alarms.clear();
+      } else if (member.orderId && state === 'open' && !Array.from(members).some((each) => each.orderId === member.orderId)) {
+        transmit({ type: 'unsubscribe', order_id: member.orderId });
+      }
+    },
+    subscribe(member, ticket) {
+      if (state !== 'open') return;
+      turns = turns.filter((each, i) => !i || each.member !== member);
+      turns.push({ member, ticket });
+      if (turns.length === 1) ask();
+    },
+    send(member, frame, done) {
+      if (state === 'open') transmit(frame, done);
+      else if (kept.length < FRAMES_KEPT_MAX) kept.push({ member, frame, done });
+      else if (done) done(false);
+    },
+  };
+  return line;
+}

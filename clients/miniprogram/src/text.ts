@@ -1,0 +1,14 @@
+/** The base address without a slash at its end; `wss://` is taken for `https://`. */
+export function httpBase(url: string): string {
+  return url.replace(/^ws/, 'http').replace(/\/+$/, '');
+}
+
+/** The object that the text holds, or that it already is; undefined for all else. */
+export function parseJson(value: unknown): object | undefined {
+  try {
+    if (typeof value === 'string') value = JSON.parse(value);
+  } catch {
+    return;
+  }
+  return value && typeof value === 'object' ? value : undefined;
+}

@@ -1,0 +1,4 @@
+import { startProgram } from '../support/program';
+import { runScenarios } from '../support/scenarios';
+
+runScenarios(() => startProgram());

@@ -1,0 +1,4 @@
+import { runScenarios } from '../support/scenarios';
+import { startStandin } from '../support/standin';
+
+runScenarios(startStandin);

@@ -1,0 +1,3 @@
+import { miniProgram, type Platform } from '../../src/index';
+
+export const platform: Platform = miniProgram(my);

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Status } from '../../src/types';
+import { assertQuiet, openPage, type Page } from '../support/page';
+import { seeded } from '../support/random';
+import { createService, ticketFor } from '../support/service';
+import { createWorld, type Weather, type World } from '../support/world';
+
+const SEED = Number(process.env['SEED'] || 20_260_101);
+const SCHEDULES = Number(process.env['SCHEDULES'] || 1000);
+const FINAL: Status[] = ['succeeded', 'failed', 'canceled', 'expired'];
+const OPEN: Status[] = ['pending', 'requires_action', 'processing', 'authorized'];
+
+interface Schedule {
+  deadlineMs: number;
+  /** From here on HTTP works, tickets can be had and the page is seen. */
+  calmAt: number;
+  finalAt: number;
+  stopAt: number;
+}
+
+async function play(seed: number): Promise<string> {
+  const random = seeded(seed);
+  const chance = (part: number): boolean => random() < part;
+  const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
+  const service = createService();
+  const world = createWorld(service, random);
+  const slow = random() * random() * 1500;
+  world.weather.latencyMs = () => 1 + random() * slow;
+
+  const deadlineMs = 10_000 + random() * 80_000;
+  const plan: Schedule = {
+    deadlineMs,
+    calmAt: random() * deadlineMs * (chance(0.3) ? 2 : 0.9),
+    finalAt: random() * deadlineMs * 1.3,
+    stopAt: chance(0.2) ? random() * deadlineMs * 1.2 : Infinity,
+  };
+
+  let issued = 0;
+  let expiries = 0;
+  let calm = false;
+  const ticket = (): Promise<string> => {
+    if (!calm && chance(0.2)) return chance(0.5) ? Promise.reject(new Error('no ticket')) : new Promise(() => {});
+    return Promise.resolve(ticketFor(`t${issued++}`, 'o1'));
+  };
+
+  const start = world.now();
+  const passed = (): number => world.now() - start;
+  const page = openPage(world, { ticket: chance(0.5) ? ticket : ticketFor('fixed', 'o1'), deadlineMs });
+  let neighbour: Page | undefined;
+  let published = false;
+  let stopped = false;
+
+  const trouble = (): void => {
+    const { weather } = world;
+    const act = pick<() => void>([
+      () => (weather.sockets = pick<Weather['sockets']>(['work', 'refused', 'never', 'mute', 'throw'])),
+      () => (weather.http = pick<Weather['http']>(['work', 'fail', 'hang', 'forbidden'])),
+      () => (weather.chunks = pick<Weather['chunks']>(['work', 'buffered', 'absent'])),
+      () => (weather.sends = pick<Weather['sends']>(['work', 'fail'])),
+      () => world.cutAll(pick<'told' | 'silent' | number>(['told', 'silent', random() * 20_000])),
+      () => world.background(),
+      () => world.foreground(),
+      () => world.network(chance(0.7)),
+      () => service.restart(random() * 10_000),
+      () => void (published || service.publish('o1', pick(OPEN))),
+      () => void (issued && expiries++ < 2 && service.expireNow(ticketFor(`t${issued - 1}`, 'o1'))),
+      () => (neighbour ? neighbour.watch.stop() : (neighbour = openPage(world, { orderId: chance(0.5) ? 'o1' : 'o2', deadlineMs: 5000 + random() * 60_000 }))),
+    ]);
+    act();
+  };
+
+  const due = (at: number, done: boolean): boolean => !done && passed() >= at;
+  const over = (): boolean => !!page.outcome() && (!neighbour || !!neighbour.outcome());
+  const end = Math.max(plan.calmAt, deadlineMs, plan.finalAt) + 30_000;
+  while (!over() || !published) {
+    assert.ok(passed() < end + 130_000, 'never settled');
+    if (due(plan.finalAt, published)) {
+      published = true;
+      service.publish('o1', pick(FINAL));
+    }
+    if (due(plan.stopAt, stopped)) {
+      stopped = true;
+      page.watch.stop();
+    }
+    if (!calm && passed() >= plan.calmAt) {
+      calm = true;
+      world.weather.http = 'work';
+      world.foreground();
+    }
+    if (!calm && chance(0.25)) trouble();
+    await world.advance(1 + Math.min(...[plan.finalAt, plan.stopAt, plan.calmAt].map((at) => at - passed()).filter((ms) => ms > 0), random() * 3000));
+  }
+  await assertQuiet(world);
+  return verdict(plan, page, world);
+}
+
+function verdict({ deadlineMs, calmAt, finalAt, stopAt }: Schedule, page: Page, world: World): string {
+  const outcome = page.outcome()!;
+  const kind = outcome.final ? 'final' : Object.keys(outcome)[0]!;
+  // What the last look needs: it begins at the deadline, has five seconds, and asks again after one.
+  const reachable = finalAt < deadlineMs && calmAt < deadlineMs;
+  if (stopAt < Infinity) assert.ok(['final', 'stopped', 'timedOut'].includes(kind), kind);
+  else if (reachable) assert.equal(kind, 'final');
+  if (kind === 'final') assert.equal(page.changes.at(-1)?.final, true);
+  assert.ok(page.changes.filter((change) => change.final).length <= 1);
+  assert.deepEqual(world.live(), []);
+  return kind;
+}
+
+test(`${SCHEDULES} random schedules from seed ${SEED}: the final state is learned if it can be, once, and nothing runs after the end`, async () => {
+  const kinds: Record<string, number> = {};
+  for (let i = 0; i < SCHEDULES; i++) {
+    try {
+      const kind = await play(SEED + i);
+      kinds[kind] = (kinds[kind] || 0) + 1;
+    } catch (error) {
+      throw new Error(`seed ${SEED + i}: run again with SEED=${SEED + i} SCHEDULES=1`, { cause: error });
+    }
+  }
+  console.log(`seed ${SEED}:`, kinds);
+});

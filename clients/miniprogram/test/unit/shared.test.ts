@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { channel } from '../../src/channel';
+import { assertQuiet, ended, final, openPage, URL } from '../support/page';
+import { createService, ticketFor } from '../support/service';
+import { createWorld } from '../support/world';
+
+test('several orders share one socket, which closes with the last of them', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const pages = ['o1', 'o2', 'o3'].map((orderId) => openPage(world, { orderId }));
+  await world.advance(1000);
+  assert.equal(world.counts.connects, 1);
+  assert.deepEqual(pages.map((page) => page.transport()), ['socket', 'socket', 'socket']);
+  pages[0]!.watch.stop();
+  await world.advance(100);
+  assert.deepEqual(service.frames.at(-1), { type: 'unsubscribe', order_id: 'o1' });
+  service.publish('o1', 'succeeded');
+  service.publish('o2', 'succeeded');
+  await world.until(() => !!pages[1]!.outcome(), 1000);
+  assert.deepEqual(pages.map((page) => page.changes.length), [0, 1, 0]);
+  assert.equal(world.live().filter((name) => name.startsWith('socket')).length, 1);
+  pages[2]!.watch.stop();
+  await assertQuiet(world);
+});
+
+test('two watches of one order: each is told, and the first to leave takes nothing from the other', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const [one, two] = [openPage(world), openPage(world)];
+  await world.advance(1000);
+  one.watch.stop();
+  await world.advance(100);
+  assert.ok(!service.frames.some(({ type }) => type === 'unsubscribe'));
+  service.publish('o1', 'succeeded');
+  await world.until(() => !!two.outcome(), 1000);
+  assert.deepEqual([one.changes.length, two.changes.length], [0, 1]);
+  await assertQuiet(world);
+});
+
+test('a ticket that is refused ends its own watch, not its neighbour', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const good = openPage(world, { orderId: 'o2' });
+  const bad = openPage(world, { ticket: 'nonsense' });
+  await world.until(() => !!bad.outcome(), 1000);
+  assert.ok(ended(bad.outcome(), 'refused'));
+  assert.equal(good.outcome(), undefined);
+  service.publish('o2', 'succeeded');
+  await world.until(() => !!good.outcome(), 5000);
+  assert.equal(good.outcome()?.final, true);
+  await assertQuiet(world);
+});
+
+test('one ticket for several orders', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const ticket = ticketFor('t', 'o1', 'o2');
+  const pages = ['o1', 'o2'].map((orderId) => openPage(world, { orderId, ticket }));
+  await world.advance(1000);
+  service.publish('o2', 'succeeded');
+  service.publish('o1', 'failed');
+  await world.advance(1000);
+  assert.deepEqual(pages.map((page) => final(page.outcome())?.status), ['failed', 'succeeded']);
+  await assertQuiet(world);
+});
+
+test('a channel keeps 32 frames until the socket opens, sends them once and in order', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  world.weather.sockets = 'refused';
+  const states: string[] = [];
+  const frames: string[] = [];
+  const line = channel({ url: URL, onState: (state) => states.push(state), onFrame: (frame) => frames.push(frame.type) }, world.platform);
+  const sent = Array.from({ length: 40 }, (_, i) => line.send({ type: 'ping', i }));
+  await world.advance(1000);
+  world.weather.sockets = 'work';
+  await world.advance(20_000);
+  assert.deepEqual(service.frames.filter((frame) => 'i' in frame).map(({ i }) => i), Array.from({ length: 32 }, (_, i) => i));
+  assert.deepEqual(await Promise.all(sent), Array.from({ length: 40 }, (_, i) => i < 32));
+  world.cutAll();
+  await world.advance(20_000);
+  assert.equal(service.frames.filter((frame) => 'i' in frame).length, 32, 'sent twice');
+  assert.deepEqual([...new Set(frames)], ['pong']);
+  const unsent = line.send({ type: 'ping' });
+  line.close();
+  line.close();
+  assert.equal(await line.send({ type: 'ping' }), false);
+  assert.equal(typeof (await unsent), 'boolean');
+  assert.equal(states.at(-1), 'closed');
+  assert.equal(states.filter((state) => state === 'closed').length, 1);
+  await assertQuiet(world);
+});
+
+test('what a channel kept is not sent for it after it was closed', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const [left, stays] = [channel({ url: URL }, world.platform), channel({ url: URL }, world.platform)];
+  left.send({ type: 'ping', from: 'left' });
+  stays.send({ type: 'ping', from: 'stays' });
+  left.close();
+  await world.advance(500);
+  assert.deepEqual(service.frames.map(({ from }) => from), ['stays']);
+  stays.close();
+  await assertQuiet(world);
+});
+
+test('a channel and a watch use the same socket, and nonsense on the one does not disturb the other', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const line = channel({ url: URL }, world.platform);
+  const page = openPage(world);
+  await world.advance(500);
+  line.send({ type: 'nonsense' });
+  await world.advance(500);
+  assert.equal(page.transport(), 'socket');
+  assert.equal(world.counts.connects, 1);
+  line.close();
+  service.publish('o1', 'succeeded');
+  await world.until(() => !!page.outcome(), 500);
+  await assertQuiet(world);
+});

@@ -1,0 +1,90 @@
+const { watchPayment } = require('payment-notifier-miniprogram');
+const { service } = require('../../config');
+const shop = require('../../services/shop');
+
+// What the page says of each state. There is no "failed" for a time-out: the money may have moved.
+const FINAL_STATES = { succeeded: 'succeeded', failed: 'failed', canceled: 'closed', expired: 'closed' };
+
+Page({
+  data: {
+    orderId: '',
+    amount: '',
+    // ready, confirming, succeeded, failed, closed, later
+    state: 'ready',
+    reason: '',
+  },
+
+  onLoad() {
+    this.newOrder();
+  },
+
+  // It may come twice, and comes with redirectTo and navigateBack. onHide is no reason to stop: it comes with the payment sheet.
+  onUnload() {
+    this.stopWaiting();
+  },
+
+  newOrder() {
+    this.stopWaiting();
+    this.order = shop.placeOrder();
+    this.setData({
+      orderId: this.order.orderId,
+      amount: (this.order.amount.value / 100).toFixed(2),
+      state: 'ready',
+      reason: '',
+    });
+  },
+
+  pay() {
+    if (this.data.state !== 'ready') return;
+    this.confirm();
+    shop.requestPayment(this.order).catch(() => {
+      // The sheet was closed, or the call failed. The watch goes on: some of those who close it have paid.
+      if (this.data.state === 'confirming') this.setData({ state: 'ready' });
+    });
+  },
+
+  // Also the button "check again" after a time-out: it asks, it does not pay.
+  confirm() {
+    this.stopWaiting();
+    this.setData({ state: 'confirming' });
+    const { orderId } = this.order;
+    const watch = watchPayment({
+      url: service,
+      orderId,
+      ticket: () => shop.ticketFor(orderId),
+      onChange: (payment) => this.show(payment),
+      deadlineMs: 75000,
+    });
+    this.watch = watch;
+    watch.result.then((outcome) => {
+      // stop() is the page's own doing: it shows something else by then, or nothing.
+      if (!outcome.final && !outcome.stopped) this.setData({ state: 'later' });
+    });
+  },
+
+  show(payment) {
+    if (!payment.final) return;
+    this.setData({ state: FINAL_STATES[payment.status], reason: (payment.reason && payment.reason.message) || '' });
+  },
+
+  stopWaiting() {
+    if (this.watch) this.watch.stop();
+    this.watch = null;
+  },
+
+  settleSucceeded() {
+    shop.settle(this.order, 'succeeded');
+  },
+
+  settleFailed() {
+    shop.settle(this.order, 'failed');
+  },
+
+  openWays() {
+    wx.navigateTo({ url: '/pages/ways/ways' });
+  },
+
+  openDeveloper() {
+    wx.navigateTo({ url: `/pages/developer/developer?orderId=${this.data.orderId}` });
+  },
+});

@@ -1,0 +1,72 @@
+// A phone for the pages: miniprogram-simulate draws them, and in place of its stubs for sockets and requests stand real ones.
+const path = require('path');
+const simulate = require('miniprogram-simulate');
+const { createDevice } = require('../../../../clients/miniprogram/build/support.cjs');
+
+const root = path.resolve(__dirname, '../..');
+
+// The tool draws components; a page is one whose life cycle we call.
+global.Page = ({ data, ...methods }) => global.Component({ data, methods, options: { styleIsolation: 'apply-shared' } });
+
+function countTimers() {
+  const timers = new Set();
+  for (const [set, clear] of [['setTimeout', 'clearTimeout'], ['setInterval', 'clearInterval']]) {
+    const originalSet = global[set];
+    const originalClear = global[clear];
+    global[set] = (run, ms, ...rest) => {
+      const timer = originalSet(() => {
+        if (set === 'setTimeout') timers.delete(timer);
+        run(...rest);
+      }, ms);
+      timers.add(timer);
+      return timer;
+    };
+    global[clear] = (timer) => {
+      timers.delete(timer);
+      originalClear(timer);
+    };
+  }
+  return timers;
+}
+
+function createPhone(compiler) {
+  const device = createDevice('wx');
+  const visited = [];
+  const ids = new Map();
+  Object.assign(global.wx, device.api, { navigateTo: ({ url }) => visited.push(url) });
+  const timers = countTimers();
+
+  function open(page, query = {}) {
+    // A page's script runs once, as in the program.
+    if (!ids.has(page)) ids.set(page, simulate.load(path.join(root, 'pages', page, page), 'page', { compiler, rootPath: root }));
+    const component = simulate.render(ids.get(page));
+    component.attach(document.body);
+    component.instance.onLoad(query);
+    const find = (selector) => component.querySelector(selector);
+    return {
+      instance: component.instance,
+      data: () => component.instance.data,
+      shows: (selector) => !!find(selector),
+      text: (selector) => (find(selector) ? find(selector).dom.textContent.trim() : ''),
+      tap: (selector) => find(selector).dispatchEvent('tap'),
+      // Platforms may say it twice.
+      unload() {
+        component.instance.onUnload();
+        component.instance.onUnload();
+        component.detach();
+      },
+    };
+  }
+
+  return { device, open, timers, visited };
+}
+
+async function until(what, condition, withinMs = 10000) {
+  const end = Date.now() + withinMs;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+module.exports = { createPhone, until };
