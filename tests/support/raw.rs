@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::{Heard, Service, within};
 
@@ -12,8 +12,11 @@ pub(crate) struct RawSocket {
 }
 
 impl RawSocket {
+    /// With a small window, so that the service soon cannot write if nothing is read.
     pub(crate) async fn open(service: &Service, target: &str) -> Self {
-        let mut stream = TcpStream::connect(service.http).await.expect("the service accepts connections");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a buffer size");
+        let mut stream = socket.connect(service.http).await.expect("the service accepts connections");
         let request = format!(
             "GET {target} HTTP/1.1\r\nhost: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
