@@ -3,7 +3,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, FileControl, OpenFlags};
 
@@ -11,6 +12,10 @@ use super::schema;
 use crate::store::Error;
 
 const SCHEME: &str = "sqlite://";
+
+/// How long the opening waits for a process that is just ending, and how often it looks.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a connection waits for another program that holds the file, e.g. a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,12 +43,33 @@ impl File {
         }
     }
 
-    /// Makes folder, file and tables where they are missing, and gives the connection that writes.
+    /// Makes file and tables where they are missing, and gives the connection that writes.
     pub(super) fn create(&self) -> Result<Connection, Error> {
+        self.open_writer(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+    }
+
+    /// Makes the folder where it is missing, and keeps every other process off this database for as long as the answer lives. Two that write it would each know only
+    /// of its own events, and pages of one would wait in vain for those of the other. Waits for one that is just ending.
+    pub(super) fn lock(&self) -> Result<fs::File, Error> {
         if let Some(folder) = self.path.parent() {
             make_folder(folder).map_err(|e| Error::Unavailable(format!("{}: {e}", folder.display())))?;
         }
-        self.open_writer(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+        let mut name = self.path.clone().into_os_string();
+        name.push(".lock");
+        let failed = |why: io::Error| Error::Unavailable(format!("{}: {why}", Path::new(&name).display()));
+        let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(failed)?;
+        let deadline = Instant::now() + LOCK_WAIT;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(lock),
+                Err(fs::TryLockError::Error(why)) => return Err(failed(why)),
+                Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_INTERVAL),
+                Err(fs::TryLockError::WouldBlock) => {
+                    let path = self.path.display();
+                    return Err(Error::Unavailable(format!("{path}: another process serves from this file")));
+                }
+            }
+        }
     }
 
     /// The connection that writes, to a file that must be there: a file that vanished under a running program is a

@@ -61,10 +61,12 @@ impl Sqlite {
     ///
     /// # Errors
     /// [`Error::Corrupt`] for another program's file, a newer version's or a damaged one; [`Error::Unavailable`]
-    /// where the file cannot be made, read or written.
+    /// where the file cannot be made, read or written, or another process has it open.
     pub fn open(url: &str, options: Options) -> Result<Self, Error> {
         let file = File::new(url, options.cache_kib)?;
-        let writer = Writer::new(file.clone(), file.create()?, options.batch_events_max);
+        let lock = file.lock()?;
+        let connection = file.create()?;
+        let writer = Writer::new(file.clone(), connection, options.batch_events_max);
         let mut readers = Vec::new();
         for _ in 0..options.readers.max(1) {
             readers.push(Reader::new(file.clone(), file.reader()?));
@@ -77,7 +79,13 @@ impl Sqlite {
         });
         Ok(Self {
             readers: Threads::start("store-reader", reading)?,
-            writer: Threads::start("store-writer", [move || writer.run(waiting)])?,
+            writer: Threads::start(
+                "store-writer",
+                [move || {
+                    writer.run(waiting);
+                    drop(lock);
+                }],
+            )?,
             commands: Mutex::new(Some(commands)),
             reads,
         })

@@ -44,6 +44,16 @@ mod contract {
     contract_tests!(Folder::new());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_served_from_is_refused_to_another_and_free_again_after() {
+    let folder = Folder::new();
+    let first = folder.open(OPTIONS).unwrap();
+    let refused = folder.open(OPTIONS).err().unwrap().to_string();
+    assert!(refused.contains("another process serves from this file"), "{refused}");
+    first.close().await;
+    folder.open(OPTIONS).unwrap();
+}
+
 fn event(order: &str, id: &str) -> Event {
     let key = Key::new(MerchantId::new("shop").unwrap(), OrderId::new(order).unwrap());
     let at = Timestamp::parse("2026-01-31T08:30:00Z").unwrap();
