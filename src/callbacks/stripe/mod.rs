@@ -37,7 +37,7 @@ impl Account {
             let place = format!("{key}[{index}]");
             let text = secret.expose();
             if !text.starts_with(SECRET_PREFIX) || text.len() < SECRET_PREFIX.len() + SECRET_BYTES_MIN {
-                return Err(Error::new(place, "must be the endpoint's signing secret, which starts with whsec_"));
+                return Err(Error::new(place, "must be the endpoint's whole signing secret: whsec_ and what follows"));
             }
             if settings.signing_secrets[..index].contains(secret) {
                 return Err(Error::new(place, "is there twice"));
