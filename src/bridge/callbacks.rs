@@ -25,13 +25,15 @@ use crate::runtime::unix_s;
     ),
     request_body(content = String, description = "The notification as the provider sends it", content_type = "application/octet-stream"),
     responses(
-        (status = 200, description = "Taken, or of no concern", content_type = "text/plain", body = String),
+        (status = 200, description = "Taken, or of no concern", content((String = "text/plain"), (Value = "application/json"))),
         (status = 204, description = "Taken, or of no concern"),
-        (status = 400, description = "The notification cannot be understood", content_type = "text/plain", body = String),
-        (status = 401, description = "The signature does not match", content_type = "text/plain", body = String),
-        (status = 404, description = "No such account", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 400, description = "Signed well, and cannot be understood", content((String = "text/plain"), (Value = "application/json"))),
+        (status = 401, description = "No good signature, or an old one", content((String = "text/plain"), (Value = "application/json"))),
+        (status = 403, description = "Signed well, and of another application or seller", content((String = "text/plain"), (Value = "application/json"))),
+        (status = 404, description = "No such provider, or the merchant has no account there",
+            content((ProblemDocument = "application/problem+json"), (String = "text/plain"), (Value = "application/json"))),
         (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 500, description = "Not confirmed by the broker: send again", content_type = "text/plain", body = String),
+        (status = 503, description = "Not confirmed by the broker: send again", content((String = "text/plain"), (Value = "application/json"))),
     )
 )]
 pub(super) async fn post(
