@@ -43,7 +43,12 @@ impl Watch {
         Ok(payment.map(Update::stored))
     }
 
-    /// The next version of any order that is newer than what the page was told.
+    /// The next version of any order that is newer than what the page was told. One task at a time may wait.
+    pub(super) fn poll_next(&self, context: &mut std::task::Context<'_>) -> std::task::Poll<Arc<Update>> {
+        self.inbox.poll_next(context)
+    }
+
+    /// As [`Watch::poll_next`].
     pub(super) async fn next(&self) -> Arc<Update> {
         self.inbox.next().await
     }

@@ -73,10 +73,8 @@ pub(super) fn subscribed(key: &Key, payment: Option<&Bytes>) -> String {
     format!(r#"{{"type":"subscribed","order_id":"{}","payment":{payment}}}"#, key.order_id)
 }
 
-/// `{"type":"payment", …}`
-pub(super) fn payment(text: &Bytes) -> String {
-    format!(r#"{{"type":"payment","payment":{}}}"#, as_str(text))
-}
+/// `{"type":"payment", …}`: what stands before and after the payment's text.
+pub(super) const PAYMENT: [&[u8]; 2] = [br#"{"type":"payment","payment":"#, b"}"];
 
 /// `{"type":"pong"}`
 pub(super) const PONG: &str = r#"{"type":"pong"}"#;

@@ -10,4 +10,4 @@ pub use backoff::Backoff;
 pub use clock::{unix_ms, unix_s};
 pub use files::raise_open_files;
 pub use health::{Health, Part};
-pub use tasks::Tasks;
+pub use tasks::{Stopping, Tasks};

@@ -1,10 +1,13 @@
 //! Who runs, and how all of them are told to stop.
 
+use std::pin::Pin;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// The answer of [`Tasks::until_stopping`].
+pub type Stopping = Pin<Box<WaitForCancellationFutureOwned>>;
 
 /// The tasks of one part of the program and the token that ends them. Passed by value; clones share both.
 #[derive(Clone, Debug, Default)]
@@ -29,11 +32,6 @@ impl Tasks {
         drop(self.tracker.spawn(task));
     }
 
-    /// Counts as a task for as long as it lives: for work that a library spawned.
-    pub fn token(&self) -> TaskTrackerToken {
-        self.tracker.token()
-    }
-
     /// Tells all tasks to stop.
     pub fn stop(&self) {
         self.stop.cancel();
@@ -48,6 +46,12 @@ impl Tasks {
     /// Ends when [`Tasks::stop`] is called.
     pub async fn stopping(&self) {
         self.stop.cancelled().await;
+    }
+
+    /// Ends when [`Tasks::stop`] is called; can be kept.
+    #[must_use]
+    pub fn until_stopping(&self) -> Stopping {
+        Box::pin(self.stop.clone().cancelled_owned())
     }
 
     /// How many run.

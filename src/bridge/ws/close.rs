@@ -1,5 +1,7 @@
 //! Ends of a socket by the service. Mini-programs lose or invent close codes, so an error frame always goes first.
 
+use tungstenite::protocol::CloseFrame;
+
 /// Why the service closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Close {
@@ -18,7 +20,7 @@ pub(super) enum Close {
 }
 
 impl Close {
-    pub(super) fn code(self) -> u16 {
+    fn code(self) -> u16 {
         match self {
             Self::BadRequest => 4400,
             Self::Ticket => 4401,
@@ -29,7 +31,7 @@ impl Close {
         }
     }
 
-    pub(super) fn reason(self) -> &'static str {
+    fn reason(self) -> &'static str {
         match self {
             Self::BadRequest => "bad request",
             Self::Ticket => "ticket",
@@ -41,11 +43,20 @@ impl Close {
     }
 }
 
+impl Close {
+    /// The frame that says so.
+    pub(super) fn frame(self) -> CloseFrame {
+        CloseFrame { code: self.code().into(), reason: self.reason().into() }
+    }
+}
+
 /// How a session ends.
 #[derive(Debug)]
 pub(super) enum End {
-    /// The page left, or the socket broke: nothing more can be said.
+    /// The socket broke: nothing more can be said.
     Gone,
+    /// The page closes: its close frame has its answer.
+    Left,
     /// The service closes, after the frames that say why.
     Close(Close),
 }

@@ -1,26 +1,22 @@
 //! `GET /v1/ws`: one socket, several orders.
 
 mod close;
+mod edge;
+mod handshake;
+mod line;
 mod session;
 mod subscriptions;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Query as AxumQuery, State, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Query as AxumQuery, Request, State};
 use axum::response::Response;
+use hyper::upgrade::OnUpgrade;
 
 use super::context::Context;
 use super::error::{Problem, ProblemDocument};
 use super::request::{self, Query};
 use session::Session;
 
-/// The one subprotocol that is echoed. None is required.
-const SUBPROTOCOL: &str = "payment-notifier.v1";
-/// Nearly all frames of a page fit; a larger one is read in steps.
-const READ_BUFFER_BYTES: usize = 1024;
-/// What waits to be written to a page that does not read.
-const WRITE_BUFFER_BYTES_MAX: usize = 256 * 1024;
 /// A frame over the limit is still read up to this, so that the page gets its answer before the close.
 const OVERSIZE_FRAME_FACTOR: usize = 8;
 
@@ -41,31 +37,27 @@ const OVERSIZE_FRAME_FACTOR: usize = 8;
 pub(super) async fn upgrade(
     State(context): State<Context>,
     query: Result<AxumQuery<Query>, QueryRejection>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    mut request: Request,
 ) -> Result<Response, Problem> {
-    let upgrade = upgrade.map_err(|rejection| {
-        let status = rejection.status();
-        let status = if status == StatusCode::METHOD_NOT_ALLOWED { StatusCode::BAD_REQUEST } else { status };
-        Problem::new(status, "bad_request", rejection.body_text())
-    })?;
+    let response = handshake::accept(request.version(), request.headers())?;
     let query = query?.0;
     if context.tasks.is_stopping() {
         return Err(Problem::unavailable("this node is draining"));
     }
-    let ticket = request::ticket(&headers, &query).map(str::to_owned);
-    let frame_bytes_max = context.http.frame_bytes_max.saturating_mul(OVERSIZE_FRAME_FACTOR);
-    let alive = context.tasks.token();
-    Ok(upgrade
-        .protocols([SUBPROTOCOL])
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-        .max_frame_size(frame_bytes_max)
-        .max_message_size(frame_bytes_max)
-        .on_upgrade(move |socket| async move {
-            // Boxed, so that the small upgrade task does not carry the session's largest moment for ever.
-            Box::pin(Session::new(context, socket).run(ticket)).await;
-            drop(alive);
-        }))
+    let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return Err(Problem::bad_request("this connection cannot be upgraded"));
+    };
+    let ticket = request::ticket(request.headers(), &query).map(str::to_owned);
+    let tasks = context.tasks.clone();
+    tasks.clone().spawn(async move {
+        match upgrade.await {
+            Ok(upgraded) => {
+                let message_bytes_max = context.http.frame_bytes_max.saturating_mul(OVERSIZE_FRAME_FACTOR);
+                // A task of its own, since this one has the size of the upgrade.
+                tasks.spawn(Session::new(context, upgraded, message_bytes_max).run(ticket));
+            }
+            Err(error) => tracing::debug!(%error, "connection not upgraded"),
+        }
+    });
+    Ok(response)
 }

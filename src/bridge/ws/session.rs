@@ -1,30 +1,40 @@
 //! One socket from its first frame to its close.
+//!
+//! A page waits for hours and acts for milliseconds, so what it holds while it waits is kept small: the work that has to
+//! wait for something itself is boxed, and gone when it is done.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use tokio::time::Instant;
+use hyper::upgrade::Upgraded;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tungstenite::error::ProtocolError;
+use tungstenite::{Error, Message};
 
 use super::close::{Close, End};
+use super::line::Line;
 use super::subscriptions::{Entry, Subscriptions};
 use crate::bridge::context::Context;
-use crate::bridge::limits::Bucket;
+use crate::bridge::limits::{Bucket, Place};
 use crate::bridge::ticket::{Refusal, Ticket};
 use crate::bridge::watch::Watch;
 use crate::bridge::wire::{self, FromPage};
 use crate::hub::Update;
 use crate::payment::OrderId;
-use crate::runtime::unix_ms;
+use crate::runtime::{Stopping, unix_ms};
 use crate::store::Acknowledgement;
 use crate::telemetry::{Held, Transport};
 
-/// How long the page's own close frame is waited for.
+/// How long the page's own end is waited for.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// Snapshots of several orders are written when as much waits.
+const UNWRITTEN_BYTES_MAX: usize = 16 * 1024;
 
 pub(super) struct Session {
     context: Context,
-    socket: WebSocket,
+    line: Line,
     watch: Watch,
     subscriptions: Subscriptions,
     bucket: Bucket,
@@ -34,51 +44,107 @@ pub(super) struct Session {
     idle_since: Option<Instant>,
     drain_at: Option<Instant>,
     waits: Option<Held>,
+    /// Rings at the next of all those times or before it.
+    alarm: Pin<Box<Sleep>>,
+    stopping: Stopping,
 }
 
 type Step = Result<(), End>;
 
+/// What a session waits for.
+enum Happened {
+    Read(Result<Message, Error>),
+    Rang,
+    Stopping,
+    Broken,
+}
+
+/// What a frame asks for that has to be waited for.
+enum Work {
+    Subscribe(String),
+    Ack { order_id: String, version: u64 },
+}
+
 impl Session {
-    pub(super) fn new(context: Context, socket: WebSocket) -> Self {
+    pub(super) fn new(context: Context, upgraded: Upgraded, message_bytes_max: usize) -> Box<Self> {
         let now = Instant::now();
         let http = &context.http;
-        Self {
+        let ping_at = now + Duration::from_secs(http.ping_s);
+        Box::new(Self {
+            line: Line::new(upgraded, message_bytes_max),
             watch: Watch::new(&context),
             subscriptions: Subscriptions::default(),
             bucket: Bucket::new(http.frames_burst_max, http.frames_per_s_max, now.into_std()),
             heard_at: now,
-            ping_at: now + Duration::from_secs(http.ping_s),
+            ping_at,
             idle_since: Some(now),
             drain_at: None,
             waits: None,
+            alarm: Box::pin(sleep_until(ping_at.min(now + Duration::from_secs(http.silent_s)))),
+            stopping: context.tasks.until_stopping(),
             context,
-            socket,
-        }
+        })
     }
 
-    pub(super) async fn run(mut self, ticket: Option<String>) {
-        let mut ended = match ticket {
-            Some(ticket) => self.subscribe(&ticket).await,
-            None => Ok(()),
-        };
-        while ended.is_ok() {
-            ended = self.step().await;
-        }
-        if let Err(End::Close(close)) = ended {
-            self.close(close).await;
-        }
-    }
-
-    async fn step(&mut self) -> Step {
-        let wake_at = self.wake_at();
-        tokio::select! {
-            frame = self.socket.recv() => self.frame(frame).await,
-            update = self.watch.next() => self.update(&update).await,
-            () = tokio::time::sleep_until(wake_at) => self.wake().await,
-            () = self.context.tasks.stopping(), if self.drain_at.is_none() => {
-                self.drain_at = Some(Instant::now() + self.context.drain_delay());
-                Ok(())
+    pub(super) async fn run(mut self: Box<Self>, ticket: Option<String>) {
+        let mut work = ticket.map(Work::Subscribe);
+        let end = loop {
+            if let Some(work) = work.take()
+                && let Err(end) = Box::pin(self.work(work)).await
+            {
+                break end;
             }
+            let happened = std::future::poll_fn(|context| self.poll(context)).await;
+            match self.take(happened) {
+                Ok(more) => work = more,
+                Err(end) => break end,
+            }
+        };
+        Box::pin(self.close(end)).await;
+    }
+
+    /// Writes what there is to write, and takes nothing more in until that is done. So a page that does not read costs
+    /// what is being written to it, and is given up by the socket's own limit.
+    fn poll(&mut self, context: &mut TaskContext<'_>) -> Poll<Happened> {
+        loop {
+            match self.line.poll_flush(context) {
+                Poll::Ready(Err(_broken)) => return Poll::Ready(Happened::Broken),
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) => {}
+            }
+            if let Poll::Ready(update) = self.watch.poll_next(context) {
+                self.push_update(&update);
+                // Written before it is counted as told; what does not fit is on its way.
+                if matches!(self.line.poll_flush(context), Poll::Ready(Err(_))) {
+                    return Poll::Ready(Happened::Broken);
+                }
+                self.context.page_told(Transport::WebSocket, &update);
+                continue;
+            }
+            match self.line.poll_message(context) {
+                Poll::Ready(read) => return Poll::Ready(Happened::Read(read)),
+                // Reading may have made an answer to a ping.
+                Poll::Pending if self.line.unwritten_bytes() > 0 => {}
+                Poll::Pending => break,
+            }
+        }
+        if self.drain_at.is_none() && self.stopping.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Happened::Stopping);
+        }
+        self.alarm.as_mut().poll(context).map(|()| Happened::Rang)
+    }
+
+    fn take(&mut self, happened: Happened) -> Result<Option<Work>, End> {
+        match happened {
+            Happened::Read(Ok(message)) => self.message(message),
+            Happened::Read(Err(error)) => self.broken(&error).map(|()| None),
+            Happened::Rang => self.wake().map(|()| None),
+            Happened::Stopping => {
+                self.drain_at = Some(Instant::now() + self.context.drain_delay());
+                self.set_alarm();
+                Ok(None)
+            }
+            Happened::Broken => Err(End::Gone),
         }
     }
 
@@ -92,11 +158,19 @@ impl Session {
         ends.into_iter().flatten().fold(self.ping_at.min(self.silent_at()), Instant::min)
     }
 
-    async fn wake(&mut self) -> Step {
+    /// Lets the alarm ring earlier if something is due earlier. What is due later is seen when it rings.
+    fn set_alarm(&mut self) {
+        let wake_at = self.wake_at();
+        if wake_at < self.alarm.deadline() {
+            self.alarm.as_mut().reset(wake_at);
+        }
+    }
+
+    fn wake(&mut self) -> Step {
         let now = Instant::now();
         if self.drain_at.is_some_and(|at| now >= at) {
             let after_ms = self.context.reconnect_after_ms();
-            self.send(wire::reconnect(after_ms)).await?;
+            self.push(&wire::reconnect(after_ms));
             return Err(End::Close(Close::Draining));
         }
         if now >= self.silent_at() {
@@ -105,13 +179,13 @@ impl Session {
                 Some(_) => format!("nothing was subscribed for {seconds} s"),
                 None => format!("nothing was heard for {seconds} s"),
             };
-            return self.refuse("bad_request", &message, None, Some(Close::Silent)).await;
+            return self.refuse("bad_request", &message, None, Some(Close::Silent));
         }
         let expired = self.subscriptions.take_expired(now);
         for entry in &expired {
             let order_id = entry.subscription.key().order_id.as_str();
             let message = Refusal::Expired.to_string();
-            self.refuse(Refusal::Expired.code(), &message, Some(order_id), None).await?;
+            self.refuse(Refusal::Expired.code(), &message, Some(order_id), None)?;
         }
         if !expired.is_empty() {
             self.subscriptions_changed();
@@ -121,71 +195,80 @@ impl Session {
         }
         if now >= self.ping_at {
             self.ping_at = now + Duration::from_secs(self.context.http.ping_s);
-            self.write(Message::Ping(bytes::Bytes::new())).await?;
+            self.line.push_ping();
         }
+        let wake_at = self.wake_at();
+        self.alarm.as_mut().reset(wake_at);
         Ok(())
     }
 
-    async fn frame(&mut self, frame: Option<Result<Message, axum::Error>>) -> Step {
+    fn message(&mut self, message: Message) -> Result<Option<Work>, End> {
         let now = Instant::now();
         self.heard_at = now;
-        let text = match frame {
-            Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Binary(_))) => {
-                return self.bad_request("frames must be text").await;
-            }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => return self.bad_request("frames must be text"),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
                 // Pongs come for the service's own pings; only a page that floods is over its rate with them.
-                return self.take_from_bucket(now).await;
+                return self.take_from_bucket(now).map(|()| None);
             }
-            Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
-            Some(Err(error)) => return self.broken(error).await,
+            Message::Close(_) => {
+                self.line.push_close_answer();
+                return Err(End::Left);
+            }
         };
-        self.take_from_bucket(now).await?;
+        self.take_from_bucket(now)?;
         let frame_bytes_max = self.context.http.frame_bytes_max;
         if text.len() > frame_bytes_max {
-            return self.too_large().await;
+            return self.too_large();
         }
         match serde_json::from_str::<FromPage>(&text) {
-            Ok(FromPage::Ping {}) => self.send(wire::PONG.to_owned()).await,
-            Ok(FromPage::Subscribe { ticket }) => self.subscribe(&ticket).await,
-            Ok(FromPage::Unsubscribe { order_id }) => self.unsubscribe(&order_id).await,
-            Ok(FromPage::Ack { order_id, version }) => self.ack(&order_id, version).await,
+            Ok(FromPage::Ping {}) => self.push(wire::PONG),
+            Ok(FromPage::Subscribe { ticket }) => return Ok(Some(Work::Subscribe(ticket))),
+            Ok(FromPage::Unsubscribe { order_id }) => self.unsubscribe(&order_id)?,
+            Ok(FromPage::Ack { order_id, version }) => return Ok(Some(Work::Ack { order_id, version })),
             // The position would be of use; the rest could repeat a ticket.
             Err(error) => {
                 let what = if error.is_data() { "is not one of the protocol" } else { "is not JSON" };
-                self.bad_request(&format!("the frame {what} (column {})", error.column())).await
+                return self.bad_request(&format!("the frame {what} (column {})", error.column()));
             }
         }
+        Ok(None)
     }
 
-    async fn take_from_bucket(&mut self, now: Instant) -> Step {
+    fn take_from_bucket(&mut self, now: Instant) -> Step {
         if self.bucket.take(now.into_std()) {
             return Ok(());
         }
         let per_s = self.context.http.frames_per_s_max;
         let message = format!("more than {per_s} frames a second");
-        self.refuse("rate_limited", &message, None, Some(Close::TooMany)).await
+        self.refuse("rate_limited", &message, None, Some(Close::TooMany))
     }
 
     /// What tungstenite could not read. The socket can still be written to, unless it is gone.
-    async fn broken(&mut self, error: axum::Error) -> Step {
-        match error.into_inner().downcast_ref::<tungstenite::Error>() {
-            Some(tungstenite::Error::Capacity(_)) => self.too_large().await,
-            Some(tungstenite::Error::Protocol(_) | tungstenite::Error::Utf8(_)) => {
-                self.bad_request("the frame breaks RFC 6455").await
-            }
+    fn broken(&mut self, error: &Error) -> Step {
+        match error {
+            Error::Capacity(_) => self.too_large().map(drop),
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Err(End::Gone),
+            Error::Protocol(_) | Error::Utf8(_) => self.bad_request("the frame breaks RFC 6455").map(drop),
             _ => Err(End::Gone),
         }
     }
 
-    async fn bad_request(&mut self, message: &str) -> Step {
-        self.refuse("bad_request", message, None, Some(Close::BadRequest)).await
+    fn bad_request(&mut self, message: &str) -> Result<Option<Work>, End> {
+        self.refuse("bad_request", message, None, Some(Close::BadRequest)).map(|()| None)
     }
 
-    async fn too_large(&mut self) -> Step {
+    fn too_large(&mut self) -> Result<Option<Work>, End> {
         let message = format!("a frame must have at most {} bytes", self.context.http.frame_bytes_max);
-        self.refuse("bad_request", &message, None, Some(Close::TooLarge)).await
+        self.refuse("bad_request", &message, None, Some(Close::TooLarge)).map(|()| None)
+    }
+
+    async fn work(&mut self, work: Work) -> Step {
+        match work {
+            Work::Subscribe(ticket) => self.subscribe(&ticket).await,
+            Work::Ack { order_id, version } => self.ack(&order_id, version).await,
+        }
     }
 
     /// Subscribes to each order of a ticket, or renews those that are subscribed.
@@ -194,14 +277,14 @@ impl Session {
             Ok(ticket) => ticket,
             Err(refusal) => {
                 let close = self.subscriptions.is_empty().then_some(Close::Ticket);
-                return self.refuse(refusal.code(), &refusal.to_string(), None, close).await;
+                return self.refuse(refusal.code(), &refusal.to_string(), None, close);
             }
         };
         let held = self.subscriptions.place_of(ticket.fingerprint);
         let place = held.or_else(|| self.context.limiter().take(ticket.fingerprint).map(Arc::new));
         let Some(place) = place else {
             let close = self.subscriptions.is_empty().then_some(Close::TooMany);
-            return self.refuse("rate_limited", "this ticket holds too many waiting pages", None, close).await;
+            return self.refuse("rate_limited", "this ticket holds too many waiting pages", None, close);
         };
         let ends_in_ms = ticket.ends_at_s.saturating_mul(1000).saturating_sub(unix_ms());
         let ends_at = Instant::now() + Duration::from_millis(u64::try_from(ends_in_ms).unwrap_or(0));
@@ -217,7 +300,7 @@ impl Session {
         ticket: &Ticket,
         order_id: &OrderId,
         ends_at: Instant,
-        place: &Arc<crate::bridge::limits::Place>,
+        place: &Arc<Place>,
     ) -> Step {
         let key = ticket.key(order_id);
         let snapshot = if let Some(entry) = self.subscriptions.by_key(&key) {
@@ -228,12 +311,12 @@ impl Session {
             let id = Some(order_id.as_str());
             if self.subscriptions.by_order(order_id.as_str()).is_some() {
                 let message = "this socket watches an order of that name for another merchant";
-                return self.refuse("bad_request", message, id, None).await;
+                return self.refuse("bad_request", message, id, None);
             }
             let most = self.context.http.subscriptions_per_connection_max;
             if self.subscriptions.len() >= most {
                 let message = format!("one socket watches at most {most} orders");
-                return self.refuse("too_many_subscriptions", &message, id, None).await;
+                return self.refuse("too_many_subscriptions", &message, id, None);
             }
             match self.watch.open(&key).await {
                 Ok(Some(watched)) => {
@@ -248,19 +331,20 @@ impl Session {
         match snapshot {
             Ok(snapshot) => {
                 let text = snapshot.map(|update| update.text(wire::payment_text));
-                self.send(wire::subscribed(&key, text.as_ref())).await
+                self.push(&wire::subscribed(&key, text.as_ref()));
+                self.make_room().await
             }
             Err(error) => {
                 tracing::warn!(%error, %order_id, "snapshot not read");
-                self.send(wire::reconnect(self.context.reconnect_after_ms())).await?;
+                self.push(&wire::reconnect(self.context.reconnect_after_ms()));
                 Err(End::Close(Close::Draining))
             }
         }
     }
 
-    async fn unsubscribe(&mut self, order_id: &str) -> Step {
+    fn unsubscribe(&mut self, order_id: &str) -> Step {
         if !self.subscriptions.remove(order_id) {
-            return self.refuse("bad_request", "this order is not subscribed", Some(order_id), None).await;
+            return self.refuse("bad_request", "this order is not subscribed", Some(order_id), None);
         }
         self.subscriptions_changed();
         Ok(())
@@ -268,7 +352,7 @@ impl Session {
 
     async fn ack(&mut self, order_id: &str, version: u64) -> Step {
         let Some(entry) = self.subscriptions.by_order(order_id) else {
-            return self.refuse("forbidden", "this order is not subscribed", Some(order_id), None).await;
+            return self.refuse("forbidden", "this order is not subscribed", Some(order_id), None);
         };
         let key = entry.subscription.key().clone();
         match self.context.store.acknowledge(&key, version).await {
@@ -277,7 +361,7 @@ impl Session {
                 Ok(())
             }
             Ok(Acknowledgement::NoSuchVersion) => {
-                self.refuse("bad_request", "the payment has no such version", Some(order_id), None).await
+                self.refuse("bad_request", "the payment has no such version", Some(order_id), None)
             }
             // The page has its result; that it said so is not worth a reconnect.
             Err(error) => {
@@ -296,49 +380,42 @@ impl Session {
             let metrics = &self.context.metrics;
             self.waits.get_or_insert_with(|| metrics.page_waits(Transport::WebSocket));
         }
+        self.set_alarm();
     }
 
-    async fn update(&mut self, update: &Update) -> Step {
-        let text = update.text(wire::payment_text);
-        self.send(wire::payment(&text)).await?;
-        self.context.page_told(Transport::WebSocket, update);
-        Ok(())
+    fn push_update(&mut self, update: &Update) {
+        let [before, after] = wire::PAYMENT;
+        self.line.push_text(&[before, &update.text(wire::payment_text), after]);
     }
 
-    async fn refuse(
-        &mut self,
-        code: &'static str,
-        message: &str,
-        order_id: Option<&str>,
-        close: Option<Close>,
-    ) -> Step {
+    fn push(&mut self, text: &str) {
+        self.line.push_text(&[text.as_bytes()]);
+    }
+
+    fn refuse(&mut self, code: &'static str, message: &str, order_id: Option<&str>, close: Option<Close>) -> Step {
         self.context.metrics.refused(code);
-        self.send(wire::error(code, message, order_id)).await?;
+        self.push(&wire::error(code, message, order_id));
         close.map_or(Ok(()), |close| Err(End::Close(close)))
     }
 
-    async fn send(&mut self, text: String) -> Step {
-        self.write(Message::Text(text.into())).await
+    /// Waits until what is to be written was written, if it is much.
+    async fn make_room(&mut self) -> Step {
+        if self.line.unwritten_bytes() < UNWRITTEN_BYTES_MAX {
+            return Ok(());
+        }
+        std::future::poll_fn(|context| self.line.poll_flush(context)).await.map_err(|_broken| End::Gone)
     }
 
-    async fn write(&mut self, message: Message) -> Step {
-        let limit = Duration::from_secs(self.context.http.write_timeout_s);
-        match tokio::time::timeout(limit, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_broken)) => Err(End::Gone),
-            Err(_elapsed) => Err(End::Gone),
+    async fn close(mut self: Box<Self>, end: End) {
+        match end {
+            End::Gone => return,
+            End::Left => {}
+            End::Close(close) => self.line.push_close(close.frame()),
         }
-    }
-
-    /// Says goodbye and reads on until the page has said it too: closing on unread bytes would reset the connection and
-    /// could take the error frame with it.
-    async fn close(mut self, close: Close) {
-        let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
-        if self.write(Message::Close(Some(frame))).await.is_err() {
-            return;
-        }
-        let farewell = async { while let Some(Ok(_)) = self.socket.recv().await {} };
-        if tokio::time::timeout(CLOSE_WAIT, farewell).await.is_err() {
+        // What it waited for is given up before the page's own end is waited for.
+        self.subscriptions = Subscriptions::default();
+        self.waits = None;
+        if !matches!(timeout(CLOSE_WAIT, self.line.farewell()).await, Ok(Ok(()))) {
             tracing::debug!("page did not close");
         }
     }

@@ -1,0 +1,115 @@
+//! Where one message ends and the next begins, seen from the bytes that pass by.
+
+/// Two bytes, eight of length, four of mask (RFC 6455, 5.2).
+const HEADER_BYTES_MAX: usize = 14;
+
+/// Follows frame headers without looking at payloads. Says nothing of whether the frames are good.
+#[derive(Debug, Default)]
+pub(super) struct Edge {
+    header: [u8; HEADER_BYTES_MAX],
+    header_bytes: usize,
+    payload_bytes_left: u64,
+    /// A message has begun whose last frame has not come.
+    in_message: bool,
+}
+
+impl Edge {
+    /// Takes what was read.
+    pub(super) fn pass(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.payload_bytes_left > 0 {
+                let here = usize::try_from(self.payload_bytes_left).unwrap_or(usize::MAX).min(bytes.len());
+                bytes = &bytes[here..];
+                self.payload_bytes_left -= here as u64;
+                continue;
+            }
+            self.header[self.header_bytes] = bytes[0];
+            self.header_bytes += 1;
+            bytes = &bytes[1..];
+            if self.header_bytes == self.header_bytes_wanted() {
+                self.begin_payload();
+            }
+        }
+    }
+
+    /// True between two messages: nothing of the next one was read.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.header_bytes == 0 && self.payload_bytes_left == 0 && !self.in_message
+    }
+
+    fn header_bytes_wanted(&self) -> usize {
+        if self.header_bytes < 2 {
+            return 2;
+        }
+        let length = match self.header[1] & 0x7f {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let mask = if self.header[1] & 0x80 == 0 { 0 } else { 4 };
+        2 + length + mask
+    }
+
+    fn begin_payload(&mut self) {
+        let [first, second, rest @ ..] = &self.header;
+        let (is_last, opcode) = (first & 0x80 != 0, first & 0x0f);
+        // Control frames come between the frames of a message and do not end it.
+        if opcode < 8 {
+            self.in_message = !is_last;
+        }
+        let big_endian = |bytes: &[u8]| bytes.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte));
+        self.payload_bytes_left = match second & 0x7f {
+            126 => big_endian(&rest[..2]),
+            127 => big_endian(&rest[..8]),
+            short => u64::from(short),
+        };
+        self.header_bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+    use tungstenite::protocol::frame::{Frame, FrameHeader};
+
+    use super::*;
+
+    fn frame(opcode: OpCode, is_final: bool, payload_bytes: usize, masked: bool) -> Vec<u8> {
+        let mut header = FrameHeader { is_final, opcode, ..FrameHeader::default() };
+        header.mask = masked.then_some([1, 2, 3, 4]);
+        let mut bytes = Vec::new();
+        Frame::from_payload(header, vec![0xff; payload_bytes].into()).format(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn opcode(control: bool, first: bool) -> OpCode {
+        match (control, first) {
+            (true, _) => OpCode::Control(Control::Ping),
+            (false, true) => OpCode::Data(Data::Text),
+            (false, false) => OpCode::Data(Data::Continue),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_between_messages_after_each_last_frame_and_nowhere_else(
+            frames in proptest::collection::vec((any::<bool>(), any::<bool>(), prop_oneof![0..200_usize, 65_000..66_000_usize], any::<bool>()), 1..8),
+            step in 1..40_usize,
+        ) {
+            let mut edge = Edge::default();
+            let mut in_message = false;
+            for (control, is_final, payload_bytes, masked) in frames {
+                let bytes = frame(opcode(control, !in_message), is_final || control, payload_bytes, masked);
+                if !control { in_message = !is_final }
+                let (last, before) = bytes.split_last().unwrap();
+                for part in before.chunks(step) {
+                    edge.pass(part);
+                    prop_assert!(!edge.is_between_messages());
+                }
+                edge.pass(&[*last]);
+                prop_assert_eq!(edge.is_between_messages(), !in_message);
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! One WebSocket below its messages.
+//!
+//! A line that is silent holds no buffer: tungstenite's part of it lives from the first byte of a message to the last,
+//! and what is to be written waits in one buffer that goes once it is empty. What is not written yet is bounded by its
+//! user, who reads nothing and adds nothing meanwhile.
+
+use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::frame::{Frame, FrameHeader};
+use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Error, Message};
+
+use super::edge::Edge;
+
+/// Nearly all frames of a page fit; of a longer one the rest is read in further steps.
+const FIRST_READ_BYTES: usize = 1024;
+/// What tungstenite takes from the socket at once, for the rest of a message.
+const READ_BUFFER_BYTES: usize = 1024;
+
+pub(super) struct Line {
+    io: TokioIo<Upgraded>,
+    /// Set while a message is being read.
+    reader: Option<Box<Reader>>,
+    out: Vec<u8>,
+    /// How much of `out` was written.
+    written: usize,
+    flushing: bool,
+    message_bytes_max: usize,
+}
+
+struct Reader {
+    context: WebSocketContext,
+    edge: Edge,
+}
+
+impl Line {
+    /// Messages over `message_bytes_max` are an [`Error::Capacity`].
+    pub(super) fn new(upgraded: Upgraded, message_bytes_max: usize) -> Self {
+        let io = TokioIo::new(upgraded);
+        Self { io, reader: None, out: Vec::new(), written: 0, flushing: false, message_bytes_max }
+    }
+
+    /// The next message. An answer that the standard asks for (to a ping, to a close) is added to what is to be written.
+    ///
+    /// # Errors
+    /// As tungstenite says; [`Error::ConnectionClosed`] at the end of the stream.
+    pub(super) fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Result<Message, Error>> {
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            none => {
+                let mut space = [MaybeUninit::uninit(); FIRST_READ_BYTES];
+                let mut buffer = ReadBuf::uninit(&mut space);
+                ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
+                if buffer.filled().is_empty() {
+                    return Poll::Ready(Err(Error::ConnectionClosed));
+                }
+                none.insert(Box::new(Reader::new(buffer.filled(), self.message_bytes_max)))
+            }
+        };
+        let (io, edge, out) = (&mut self.io, &mut reader.edge, &mut self.out);
+        match reader.context.read(&mut Stream { source: Some((io, edge, context)), out }) {
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                if reader.edge.is_between_messages() && reader.context.can_write() {
+                    self.reader = None;
+                }
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
+        }
+    }
+
+    /// Adds a text frame of these parts to what is to be written.
+    pub(super) fn push_text(&mut self, parts: &[&[u8]]) {
+        let bytes = parts.iter().map(|part| part.len()).sum::<usize>();
+        let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+        self.out.reserve(header.len(bytes as u64) + bytes);
+        written_to_memory(header.format(bytes as u64, &mut self.out));
+        parts.iter().for_each(|part| self.out.extend_from_slice(part));
+    }
+
+    /// Adds an empty ping.
+    pub(super) fn push_ping(&mut self) {
+        written_to_memory(Frame::ping(bytes::Bytes::new()).format(&mut self.out));
+    }
+
+    /// Adds a close frame.
+    pub(super) fn push_close(&mut self, close: CloseFrame) {
+        written_to_memory(Frame::close(Some(close)).format(&mut self.out));
+    }
+
+    /// Adds the answer to the page's close frame, which was read.
+    pub(super) fn push_close_answer(&mut self) {
+        if let Some(reader) = &mut self.reader {
+            written_to_memory(reader.context.flush(&mut Stream { source: None, out: &mut self.out }));
+        }
+    }
+
+    /// How much waits to be written.
+    pub(super) fn unwritten_bytes(&self) -> usize {
+        self.out.len() - self.written
+    }
+
+    /// Ready once nothing waits to be written.
+    ///
+    /// # Errors
+    /// As the socket says: among others that the page does not read.
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.out.len() {
+            let bytes = ready!(Pin::new(&mut self.io).poll_write(context, &self.out[self.written..]))?;
+            if bytes == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += bytes;
+            self.flushing = true;
+        }
+        if self.flushing {
+            // Not cleared: a silent line holds nothing.
+            self.out = Vec::new();
+            self.written = 0;
+            ready!(Pin::new(&mut self.io).poll_flush(context))?;
+            self.flushing = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what waits, says that nothing follows, and takes whatever still comes until the page has closed too:
+    /// closing on unread bytes would reset the connection and could take the last frames with it.
+    pub(super) async fn farewell(&mut self) -> io::Result<()> {
+        std::future::poll_fn(|context| self.poll_flush(context)).await?;
+        std::future::poll_fn(|context| Pin::new(&mut self.io).poll_shutdown(context)).await?;
+        std::future::poll_fn(|context| self.poll_discard(context)).await
+    }
+
+    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut space = [MaybeUninit::uninit(); FIRST_READ_BYTES];
+            let mut buffer = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl Reader {
+    fn new(begun: &[u8], message_bytes_max: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_frame_size(Some(message_bytes_max))
+            .max_message_size(Some(message_bytes_max));
+        let mut edge = Edge::default();
+        edge.pass(begun);
+        Self { context: WebSocketContext::from_partially_read(begun.to_vec(), Role::Server, Some(config)), edge }
+    }
+}
+
+/// What tungstenite reads from and writes to. Writing only adds to the buffer, so there is one way out of the line.
+struct Stream<'a, 'c> {
+    source: Option<(&'a mut TokioIo<Upgraded>, &'a mut Edge, &'a mut Context<'c>)>,
+    out: &'a mut Vec<u8>,
+}
+
+impl Read for Stream<'_, '_> {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        let Some((io, edge, context)) = &mut self.source else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let mut buffer = ReadBuf::new(space);
+        match Pin::new(&mut **io).poll_read(context, &mut buffer) {
+            Poll::Ready(Ok(())) => {
+                edge.pass(buffer.filled());
+                Ok(buffer.filled().len())
+            }
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl Write for Stream<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writing to memory does not fail. If it did, the page would see a broken frame and connect anew.
+fn written_to_memory(result: Result<(), Error>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "frame not made");
+    }
+}
