@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::bridge::ticket::{LoadError, Minter, Verifier};
-use crate::bridge::{self, Context, Parts, ResultPublisher, Server, ServerOptions};
+use crate::bridge::{self, Context, Parts, ResultPublisher, Server, ServerOptions, Tls, TlsError};
 use crate::broker;
 use crate::callbacks::{self, Accounts};
 use crate::config::{Settings, Store};
@@ -32,6 +32,9 @@ pub enum Error {
     /// Keys for tickets cannot be loaded.
     #[error(transparent)]
     Tickets(#[from] LoadError),
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Accounts of payment providers cannot be loaded.
     #[error(transparent)]
     Callbacks(#[from] callbacks::Error),
@@ -68,6 +71,7 @@ pub enum Error {
 /// What it would stumble over: a key file, a log filter, an account.
 pub fn check(settings: &Settings) -> Result<(), Error> {
     Verifier::load(&settings.tickets)?;
+    Tls::check(&settings.http)?;
     Accounts::load(&settings.callbacks)?;
     telemetry::logs::check(&settings.telemetry)?;
     broker::Publisher::check(&settings.amqp)?;
@@ -109,6 +113,7 @@ async fn serve(
 ) -> Result<(), Error> {
     let verifier = Verifier::load(&settings.tickets)?;
     let accounts = Accounts::load(&settings.callbacks)?;
+    let tls = Tls::load(&settings.http, metrics)?.map(Arc::new);
     warn_of_settings(&settings, &verifier);
     warn_of_open_files(settings.http.connections_max);
     let store = open_store(&settings.store)?;
@@ -147,6 +152,7 @@ async fn serve(
     let options = ServerOptions::new(&settings.http);
     let pages = bridge::router(context, settings.demo.enabled);
     let pages = bind("http.listen", settings.http.listen, pages, &options, Some(metrics), &serving).await?;
+    let pages = pages.with_tls(tls.clone());
     let admin = bridge::admin_router(health.clone(), metrics.clone());
     let admin = bind("admin.listen", settings.admin.listen, admin, &options, None, &watching).await?;
     if let (Ok(http), Ok(admin)) = (pages.local_addr(), admin.local_addr()) {
@@ -156,6 +162,9 @@ async fn serve(
     consuming.spawn(consumer.run(consuming.clone()));
     serving.spawn(pages.run());
     watching.spawn(admin.run());
+    if let Some(tls) = tls {
+        watching.spawn(tls.watch(watching.clone()));
+    }
     watching.spawn(upkeep(metrics.clone(), watching.clone()));
     watching.spawn(watch_store(Arc::clone(&store), metrics.clone(), health.clone(), watching.clone()));
     health.ok(Part::Node);

@@ -9,11 +9,12 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::stall::Stall;
+use super::tls::Tls;
 use crate::config::Http;
 use crate::runtime::{Backoff, Tasks};
 use crate::telemetry::Metrics;
@@ -58,10 +59,17 @@ impl ServerOptions {
 /// A bound listener and what it serves.
 pub struct Server {
     listener: TcpListener,
-    router: Router,
-    options: ServerOptions,
+    tls: Option<Arc<Tls>>,
     places: Arc<Semaphore>,
     metrics: Option<Metrics>,
+    tasks: Tasks,
+    serving: Arc<Serving>,
+}
+
+/// What a connection needs once it is accepted.
+struct Serving {
+    router: Router,
+    options: ServerOptions,
     tasks: Tasks,
 }
 
@@ -79,7 +87,15 @@ impl Server {
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let places = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { listener, router, options, places, metrics, tasks })
+        let serving = Arc::new(Serving { router, options, tasks: tasks.clone() });
+        Ok(Self { listener, tls: None, places, metrics, tasks, serving })
+    }
+
+    /// Speaks TLS with every connection, where it is set.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<Arc<Tls>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// The address that was bound: the port, where 0 was asked for.
@@ -117,7 +133,10 @@ impl Server {
             if let Some(metrics) = &self.metrics {
                 metrics.refused("unavailable");
             }
-            refuse(&self.tasks, stream);
+            // Before its handshake a TLS client understands nothing but the close.
+            if self.tls.is_none() {
+                refuse(&self.tasks, stream);
+            }
             return;
         };
         let socket = SockRef::from(&stream);
@@ -128,6 +147,32 @@ impl Server {
         }
         // What counts a connection goes along with its stream, into an upgrade too.
         let counted = (place, self.metrics.as_ref().map(Metrics::connection));
+        let Some(tls) = &self.tls else {
+            self.tasks.spawn(self.serving.serve(stream, counted));
+            return;
+        };
+        let Some(handshake) = tls.begin() else { return };
+        let (tls, serving) = (Arc::clone(tls), Arc::clone(&self.serving));
+        self.tasks.spawn(async move {
+            // Boxed, so that the connection does not carry its handshake for ever.
+            let stream = tokio::select! {
+                stream = Box::pin(tls.handshake(stream, handshake)) => stream,
+                () = serving.tasks.stopping() => None,
+            };
+            if let Some(stream) = stream {
+                Box::pin(serving.serve(stream, counted)).await;
+            }
+        });
+    }
+}
+
+impl Serving {
+    /// One connection, from its first request to its end or its upgrade.
+    fn serve<T, K>(&self, stream: T, counted: K) -> impl Future<Output = ()> + Send + use<T, K>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        K: Unpin + Send + 'static,
+    {
         let io = TokioIo::new(Stall::new(stream, self.options.write_timeout, counted));
         let service = TowerToHyperService::new(self.router.clone());
         let connection = http1::Builder::new()
@@ -138,7 +183,7 @@ impl Server {
             .serve_connection(io, service)
             .with_upgrades();
         let tasks = self.tasks.clone();
-        self.tasks.spawn(async move {
+        async move {
             let mut connection = std::pin::pin!(connection);
             let served = tokio::select! {
                 served = connection.as_mut() => served,
@@ -150,7 +195,7 @@ impl Server {
             if let Err(error) = served {
                 tracing::debug!(%error, "connection ended");
             }
-        });
+        }
     }
 }
 
@@ -168,6 +213,6 @@ fn refuse(tasks: &Tasks, mut stream: TcpStream) {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Server").field("options", &self.serving.options).finish_non_exhaustive()
     }
 }

@@ -68,6 +68,12 @@ fn amqp(amqp: &Amqp) -> Result<(), Error> {
 }
 
 fn http(http: &Http) -> Result<(), Error> {
+    require(
+        http.tls_cert_file.as_os_str().is_empty() == http.tls_key_file.as_os_str().is_empty(),
+        "http.tls_cert_file and http.tls_key_file must be set together",
+    )?;
+    at_least_s("http.tls_handshake_timeout_s", http.tls_handshake_timeout_s)?;
+    at_least("http.tls_handshakes_max", http.tls_handshakes_max, 1)?;
     at_least_s("http.header_timeout_s", http.header_timeout_s)?;
     // hyper refuses a smaller buffer.
     at_least("http.header_bytes_max", http.header_bytes_max, 8192)?;

@@ -78,6 +78,10 @@ pub struct Store {
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Http {
     pub listen: SocketAddr,
+    pub tls_cert_file: PathBuf,
+    pub tls_key_file: PathBuf,
+    pub tls_handshake_timeout_s: u64,
+    pub tls_handshakes_max: usize,
     #[serde(deserialize_with = "comma_list")]
     pub allowed_origins: Vec<String>,
     pub header_timeout_s: u64,

@@ -5,9 +5,11 @@ mod clock;
 mod files;
 mod health;
 mod tasks;
+mod watched;
 
 pub use backoff::Backoff;
 pub use clock::{unix_ms, unix_s};
 pub use files::raise_open_files;
 pub use health::{Health, Part};
 pub use tasks::{Stopping, Tasks};
+pub use watched::{Contents, WatchedFiles};

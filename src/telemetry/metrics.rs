@@ -1,5 +1,7 @@
 //! Metrics as handles that are passed by value. No global recorder: two programs in one process do not mix.
 
+mod edge;
+
 use std::sync::Arc;
 use std::time::Duration;
 

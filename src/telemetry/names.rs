@@ -42,6 +42,9 @@ names! {
     PAGE_ACKS = "page_acks_total", Kind::Counter, "Versions that pages said they have shown, by transport.";
     CONNECTIONS = "http_connections", Kind::Gauge, "Open connections from pages.";
     REFUSED = "http_refused_total", Kind::Counter, "Requests and frames refused, by problem code.";
+    TLS_HANDSHAKES = "tls_handshakes_total", Kind::Counter, "TLS handshakes by how they ended: ok, failed, timed_out, refused.";
+    TLS_CERTIFICATE_LOADS = "tls_certificate_loads_total", Kind::Counter, "Certificates taken into use or not, by result: ok, error.";
+    TLS_CERTIFICATE_EXPIRES = "tls_certificate_expires_timestamp_seconds", Kind::Gauge, "When the certificate in use expires, seconds since 1970.";
     TICKETS_REFUSED = "tickets_refused_total", Kind::Counter, "Tickets refused, by reason.";
     TICKETS_MINTED = "tickets_minted_total", Kind::Counter, "Tickets minted by this service.";
     CALLBACKS = "callbacks_total", Kind::Counter, "Notifications of payment providers, by provider and outcome.";

@@ -1,5 +1,7 @@
 //! A page on a WebSocket.
 
+use std::sync::Arc;
+
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -8,7 +10,9 @@ use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::HeaderName;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, connect_async, connect_async_tls_with_config as connect_tls,
+};
 
 use super::{Service, within};
 
@@ -49,6 +53,14 @@ impl Page {
         }
         let (socket, response) = within("the WebSocket handshake", connect_async(request)).await?;
         Ok((Self { socket }, response))
+    }
+
+    /// Opens it over TLS by a client that trusts one certificate alone.
+    pub(crate) async fn open_tls(service: &Service, tls: Arc<rustls::ClientConfig>) -> Result<Self, Error> {
+        let address = format!("wss://localhost:{}/v1/ws", service.http.port());
+        let opening = connect_tls(address, None, false, Some(Connector::Rustls(tls)));
+        let (socket, _response) = within("the WebSocket handshake", opening).await?;
+        Ok(Self { socket })
     }
 
     /// Opens it and subscribes to the one order of the ticket: the page and the payment as it stands.

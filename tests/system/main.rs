@@ -30,6 +30,7 @@ mod slow_page;
 mod store_faults;
 mod ticket_keys;
 mod tickets;
+mod tls;
 mod topology;
 mod traces;
 mod transports;

@@ -1,0 +1,21 @@
+//! What the listener for pages counts of TLS.
+
+use super::{Metrics, gauge, names};
+
+impl Metrics {
+    /// One TLS handshake by how it ended: ok, failed, timed_out, refused.
+    pub fn tls_handshake(&self, result: &'static str) {
+        self.count(names::TLS_HANDSHAKES, "result", result, 1);
+    }
+
+    /// One look at a changed certificate: ok, error.
+    pub fn tls_certificate_loaded(&self, result: &'static str) {
+        self.count(names::TLS_CERTIFICATE_LOADS, "result", result, 1);
+    }
+
+    /// When the certificate in use expires, seconds since 1970.
+    pub fn set_tls_certificate_expires(&self, at_s: i64) {
+        #[allow(clippy::cast_precision_loss, reason = "a date in seconds is far below 2^53")]
+        gauge(&self.inner.recorder, names::TLS_CERTIFICATE_EXPIRES, vec![]).set(at_s as f64);
+    }
+}
