@@ -4,28 +4,27 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use crate::payment::{Change, Event, Key, Merged, Payment, State};
 use crate::store::{Acknowledgement, Error, Outcome};
 
-const SELECT: &str = "SELECT state, acked_version FROM payments WHERE merchant_id = ?1 AND order_id = ?2";
-
-const SELECT_STATE: &str = "SELECT state FROM payments WHERE merchant_id = ?1 AND order_id = ?2";
+const SELECT: &str = "SELECT state, acked_version, checksum FROM payments WHERE merchant_id = ?1 AND order_id = ?2";
 
 const SELECT_ANY: &str = "SELECT count(*) FROM (SELECT id FROM payments LIMIT 1)";
 
 const UPSERT: &str = "
     INSERT INTO payments
-        (merchant_id, order_id, version, status, final, acked_version, created_ms, changed_ms, state)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)
+        (merchant_id, order_id, version, status, final, acked_version, created_ms, changed_ms, state, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9)
     ON CONFLICT (merchant_id, order_id) DO UPDATE SET
         version = excluded.version,
         status = excluded.status,
         final = excluded.final,
         acked_version = excluded.acked_version,
         changed_ms = iif(excluded.version > version, excluded.changed_ms, changed_ms),
-        state = excluded.state";
+        state = excluded.state,
+        checksum = excluded.checksum";
 
 const TOUCH: &str = "
     INSERT INTO meta (name, value) VALUES ('checked_ms', ?1)
@@ -107,6 +106,7 @@ impl<'c> Rows<'c> {
                 integer(row.acked_version)?,
                 now_ms,
                 state,
+                checksum(key, row.acked_version, &state),
             ])?;
         }
         Ok(saved)
@@ -117,27 +117,49 @@ impl<'c> Rows<'c> {
             Entry::Occupied(row) => return Ok(Some(row.into_mut())),
             Entry::Vacant(vacant) => vacant,
         };
-        let mut select = self.connection.prepare_cached(SELECT)?;
-        let found = select.query_row(params![key.merchant_id.as_str(), key.order_id.as_str()], |row| {
-            Ok((decode(key, row.get_ref(0)?.as_str()?), row.get(1)?))
-        });
-        let Some((state, acked_version)): Option<(_, i64)> = found.optional()? else {
+        let Some((state, acked_version)) = select(self.connection, key)? else {
             return Ok(None);
         };
-        let state = state?;
         let payment = Arc::new(state.payment());
-        let acked_version = u64::try_from(acked_version).unwrap_or_default();
         Ok(Some(vacant.insert(Row { state, payment, acked_version, changed: false })))
     }
 }
 
 /// The payment as it stands on `connection`.
 pub(super) fn read(connection: &Connection, key: &Key) -> Result<Option<Payment>, Error> {
-    let mut select = connection.prepare_cached(SELECT_STATE)?;
-    let found = select.query_row(params![key.merchant_id.as_str(), key.order_id.as_str()], |row| {
-        Ok(decode(key, row.get_ref(0)?.as_str()?))
-    });
-    found.optional()?.transpose().map(|state| state.map(|state| state.payment()))
+    Ok(select(connection, key)?.map(|(state, _)| state.payment()))
+}
+
+/// What a row says, and the version that was acknowledged, if there is such a row.
+fn select(connection: &Connection, key: &Key) -> Result<Option<(State, u64)>, Error> {
+    let mut select = connection.prepare_cached(SELECT)?;
+    let mut rows = select.query(params![key.merchant_id.as_str(), key.order_id.as_str()])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let text = row.get_ref(0)?.as_str().map_err(|e| damaged(key, &e.to_string()))?;
+    let acked_version = row.get::<_, i64>(1)?;
+    let acked_version = u64::try_from(acked_version).map_err(|e| damaged(key, &e.to_string()))?;
+    // Rows that a version without checksums wrote have none until they are written again.
+    if row.get::<_, Option<u32>>(2)?.is_some_and(|expected| expected != checksum(key, acked_version, text)) {
+        return Err(damaged(key, "its checksum does not match"));
+    }
+    let state: State = serde_json::from_str(text).map_err(|e| damaged(key, &e.to_string()))?;
+    if state.key() != key {
+        return Err(damaged(key, "the row holds another payment"));
+    }
+    Ok(Some((state, acked_version)))
+}
+
+/// CRC-32 of all that a row is asked for. A digit that a disk has changed is still JSON; only this tells.
+fn checksum(key: &Key, acked_version: u64, state: &str) -> u32 {
+    let mut checksum = crc32fast::Hasher::new();
+    for text in [key.merchant_id.as_str(), key.order_id.as_str(), state] {
+        checksum.update(text.as_bytes());
+        checksum.update(&[0]);
+    }
+    checksum.update(&acked_version.to_be_bytes());
+    checksum.finalize()
 }
 
 /// Reads something, to see whether it can be read.
@@ -146,15 +168,8 @@ pub(super) fn check(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-fn decode(key: &Key, text: &str) -> Result<State, Error> {
-    let damaged = |what: String| {
-        Error::Corrupt(format!("payment of merchant {} order {}: {what}", key.merchant_id, key.order_id))
-    };
-    let state: State = serde_json::from_str(text).map_err(|e| damaged(e.to_string()))?;
-    if state.key() != key {
-        return Err(damaged("the row holds another payment".to_owned()));
-    }
-    Ok(state)
+fn damaged(key: &Key, what: &str) -> Error {
+    Error::Corrupt(format!("payment of merchant {} order {}: {what}", key.merchant_id, key.order_id))
 }
 
 fn integer(version: u64) -> Result<i64, Error> {

@@ -9,7 +9,8 @@ const APPLICATION_ID: i32 = 0x504e_7064;
 
 /// Each step once, in this order; the header's `user_version` counts the steps done. A step is never edited after a
 /// release: files exist that were made by it.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE payments (
         id            INTEGER PRIMARY KEY,
         merchant_id   TEXT    NOT NULL,
@@ -27,7 +28,10 @@ const STEPS: [&str; 1] = ["
         name  TEXT    PRIMARY KEY,
         value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    // Of what `rows` reads of a row. Not set where the row is older than this step.
+    "ALTER TABLE payments ADD COLUMN checksum INTEGER;",
+];
 
 /// Files up to this size are looked through when they are opened. It takes about a millisecond a mebibyte, so larger
 /// ones are only checked page by page as they are read.

@@ -250,3 +250,39 @@ async fn dropped_without_close_it_ends_by_itself() {
     };
     tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_row_that_its_checksum_does_not_fit_is_damaged_and_one_without_is_older() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    store.apply(events(0..3)).await.unwrap();
+    let key = |order| event(order, "e1").key;
+    store.acknowledge(&key("o2"), 1).await.unwrap();
+    let other = Connection::open(folder.path()).unwrap();
+    // Each is a value that could be true.
+    other.execute("UPDATE payments SET state = replace(state, '2026', '2025') WHERE order_id = 'o1'", []).unwrap();
+    other.execute("UPDATE payments SET acked_version = 0 WHERE order_id = 'o2'", []).unwrap();
+    for order in ["o1", "o2"] {
+        let read = store.read(&key(order)).await;
+        assert!(
+            matches!(&read, Err(Error::Corrupt(why)) if why.contains("checksum") && why.contains(order)),
+            "{read:?}"
+        );
+        assert!(matches!(store.apply(vec![event(order, "e2")]).await, Err(Error::Corrupt(_))));
+        assert!(matches!(store.acknowledge(&key(order), 1).await, Err(Error::Corrupt(_))));
+    }
+    store.close().await;
+
+    // As the version before checksums left it.
+    other.execute_batch("ALTER TABLE payments DROP COLUMN checksum; PRAGMA user_version = 1").unwrap();
+    let store = folder.open(OPTIONS).unwrap();
+    let outcomes = store.apply(vec![event("o0", "e2")]).await.unwrap();
+    assert_eq!((outcomes[0].change, outcomes[0].payment.version), (Change::Applied, 2));
+    let written = "SELECT count(checksum) FROM payments";
+    assert_eq!(
+        other.query_row(written, [], |row| row.get::<_, i64>(0)).unwrap(),
+        1,
+        "a row has one once it is written"
+    );
+    assert_eq!(store.read(&key("o0")).await.unwrap().unwrap().version, 2);
+}
