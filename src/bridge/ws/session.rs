@@ -407,15 +407,18 @@ impl Session {
     }
 
     async fn close(mut self: Box<Self>, end: End) {
-        match end {
-            End::Gone => return,
-            End::Left => {}
-            End::Close(close) => self.line.push_close(close.frame()),
-        }
         // What it waited for is given up before the page's own end is waited for.
         self.subscriptions = Subscriptions::default();
         self.waits = None;
-        if !matches!(timeout(CLOSE_WAIT, self.line.farewell()).await, Ok(Ok(()))) {
+        let said = match end {
+            End::Gone => return,
+            End::Left => timeout(CLOSE_WAIT, std::future::poll_fn(|context| self.line.poll_flush(context))).await,
+            End::Close(close) => {
+                self.line.push_close(close.frame());
+                timeout(CLOSE_WAIT, self.line.farewell()).await
+            }
+        };
+        if !matches!(said, Ok(Ok(()))) {
             tracing::debug!("page did not close");
         }
     }
