@@ -20,12 +20,32 @@ const TICKET_TTL_S: u64 = 900;
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Path, content type and text of each file of the page. `sdk.js` is the browser build of `clients/miniprogram`.
+const FILES: [(&str, &str, &str); 12] = [
+    ("/demo", HTML, include_str!("demo/index.html")),
+    ("/demo/demo.css", CSS, include_str!("demo/demo.css")),
+    ("/demo/sdk.js", SCRIPT, include_str!("demo/sdk.js")),
+    ("/demo/demo.js", SCRIPT, include_str!("demo/demo.js")),
+    ("/demo/wait.js", SCRIPT, include_str!("demo/wait.js")),
+    ("/demo/adapter.js", SCRIPT, include_str!("demo/adapter.js")),
+    ("/demo/events.js", SCRIPT, include_str!("demo/events.js")),
+    ("/demo/frames.js", SCRIPT, include_str!("demo/frames.js")),
+    ("/demo/session.js", SCRIPT, include_str!("demo/session.js")),
+    ("/demo/shop.js", SCRIPT, include_str!("demo/shop.js")),
+    ("/demo/view.js", SCRIPT, include_str!("demo/view.js")),
+    ("/demo/words.js", SCRIPT, include_str!("demo/words.js")),
+];
+
 pub(super) fn router() -> Router<Context> {
-    Router::new()
-        .route("/demo", get(|| async { file("text/html; charset=utf-8", include_str!("demo/index.html")) }))
+    let pages = FILES.into_iter().fold(Router::new(), |router, (path, content_type, text)| {
+        router.route(path, get(move || async move { file(content_type, text) }))
+    });
+    pages
         .route("/demo/", get(|| async { Redirect::permanent("/demo") }))
-        .route("/demo/demo.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("demo/demo.js")) }))
-        .route("/demo/demo.css", get(|| async { file("text/css; charset=utf-8", include_str!("demo/demo.css")) }))
         .route("/demo/api/tickets", post(ticket))
         .route("/demo/api/payments", post(payment))
 }

@@ -164,6 +164,15 @@ impl Vhost {
         assert!(status < 300, "POST binding: {status} {answer}");
     }
 
+    /// Takes the first message out of a queue: its `payload`, its `properties`.
+    pub(crate) async fn take(&self, queue: &str) -> Value {
+        let path = format!("{}/{}/get", self.path("queues"), encoded(queue));
+        let one = json!({ "count": 1, "ackmode": "ack_requeue_false", "encoding": "auto" });
+        let (status, answer) = self.broker.call_async("POST", path, Some(one)).await;
+        assert!(status < 300 && answer[0].is_object(), "POST get {queue}: {status} {answer}");
+        answer[0].clone()
+    }
+
     /// Imports the part of some definitions that lies in a vhost into this one.
     pub(crate) async fn import(&self, definitions: &Value) {
         let mut part = json!({});

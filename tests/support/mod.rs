@@ -6,6 +6,7 @@
 pub(crate) mod api;
 pub(crate) mod broker;
 pub(crate) mod events;
+pub(crate) mod examples;
 pub(crate) mod http;
 pub(crate) mod keys;
 pub(crate) mod page;

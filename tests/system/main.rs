@@ -21,6 +21,7 @@ mod broker_faults;
 mod callbacks;
 mod config_cli;
 mod demo;
+mod examples;
 mod metrics;
 mod openapi;
 mod publish_forms;

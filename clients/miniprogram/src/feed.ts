@@ -30,8 +30,7 @@ export interface Host {
 const STREAM_FIRST_MS = 4000;
 const STREAM_QUIET_MS = 40000;
 const LONG_POLL_WAIT_S = 25;
-const LONG_POLL_TIMEOUT_MS = 35000;
-const POLL_TIMEOUT_MS = 8000;
+const ANSWER_TIMEOUT_MS = 8000;
 const CLIMB_AFTER_MS = 30000;
 const SHORT_LIFE_MS = 3000;
 
@@ -41,6 +40,8 @@ export function createFeed({ platform, alarms, calls, take, request, version, re
   const rungs: Rung[] = platform.requestChunked ? [stream, longPoll, poll] : [longPoll, poll];
   let running = false;
   let rung = 0;
+  /** The rung that worked last. Those above it are tried again without a word: the page still has that one. */
+  let working = 0;
   let failures = 0;
   let polls = 0;
 
@@ -57,12 +58,17 @@ export function createFeed({ platform, alarms, calls, take, request, version, re
     alarms.off('climb');
   }
 
+  function works(transport: Transport): void {
+    working = rung;
+    report(transport);
+  }
+
   /** `patience`: failures in a row on one rung before the next one down. */
   function failed(patience: number): void {
     if (!running) return;
-    report(null);
+    if (rung >= working) report(null);
     polls = 0;
-    if (++failures >= patience) {
+    if (++failures >= patience || rung < working) {
       rung++;
       failures = 0;
     }
@@ -76,7 +82,7 @@ export function createFeed({ platform, alarms, calls, take, request, version, re
     const parse = createSseParser((data) => {
       if (read({ status: 200, data }, ticket)) {
         heard = true;
-        if (running) report('stream');
+        if (running) works('stream');
       }
     });
     calls.start(
@@ -109,7 +115,7 @@ export function createFeed({ platform, alarms, calls, take, request, version, re
     const asked = version();
     // The first is short, to see whether this rung holds.
     const waitS = polls++ ? LONG_POLL_WAIT_S : 1;
-    get(ticket, '?after=' + asked + '&wait=' + waitS, LONG_POLL_TIMEOUT_MS, 'long_poll', 2, () => {
+    get(ticket, '?after=' + asked + '&wait=' + waitS, waitS * 1000 + ANSWER_TIMEOUT_MS, 'long_poll', 2, () => {
       // Whatever stands between may answer in the service's place and not wait.
       next(version() !== asked || platform.now() - startedAt > 900 ? 0 : 1000);
     });
@@ -117,7 +123,7 @@ export function createFeed({ platform, alarms, calls, take, request, version, re
 
   function poll(ticket: string): void {
     if (!alarms.has('climb')) alarms.at('climb', CLIMB_AFTER_MS, climb);
-    get(ticket, '', POLL_TIMEOUT_MS, 'poll', Infinity, () => {
+    get(ticket, '', ANSWER_TIMEOUT_MS, 'poll', Infinity, () => {
       next(2000 * Math.min(5, Math.pow(1.5, Math.max(0, ++polls - 5))) * (0.8 + platform.random() * 0.4));
     });
   }
@@ -127,7 +133,7 @@ export function createFeed({ platform, alarms, calls, take, request, version, re
       if (!read(response, ticket)) return failed(patience);
       failures = 0;
       if (!running) return;
-      report(name);
+      works(name);
       ok();
     });
   }

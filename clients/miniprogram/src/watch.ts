@@ -16,6 +16,11 @@ export interface WatchOptions {
   /** Each state that is newer than the last one. Never after `stop()`. */
   onChange?(payment: Payment): void;
   onConnection?(connection: Connection): void;
+  /**
+   * The version that the page has already, from an earlier watch: it is neither told nor the result. For an order that is paid
+   * again after it failed, or whose refund is waited for.
+   */
+  after?: number;
   /** Milliseconds by the clock until `result` says `timedOut`; 90,000 if absent. */
   deadlineMs?: number;
   /** The platform, if the one that is found is not the right one. */
@@ -108,6 +113,7 @@ export function watch(options: WatchOptions, platform: Platform): Watch {
   function receive(payment: Payment): void {
     if (!watching()) return;
     version = payment.version;
+    if (version === options.after) return;
     let told = true;
     if (version > (shown ? shown.version : 0)) {
       shown = payment;

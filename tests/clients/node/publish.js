@@ -1,11 +1,13 @@
-// Publishes payment results as merchants who use amqplib do.
+// Publishes payment results as merchants who use amqplib do, in the forms that examples/publishers does not show.
 //
 // Reads one JSON object from standard input: url, exchange, routing_key and messages, each with its form and its event.
 // Every message is confirmed and routed, or this ends with an error.
 
 import { readFileSync } from "node:fs";
-import amqp from "amqplib";
+import { createRequire } from "node:module";
 
+// The one that the example brings.
+const amqp = createRequire(new URL("../../../examples/publishers/node/", import.meta.url))("amqplib");
 const job = JSON.parse(readFileSync(0, "utf8"));
 
 function message(form, { event_id, occurred_at, ...data }) {
@@ -23,8 +25,6 @@ function message(form, { event_id, occurred_at, ...data }) {
       return [event, {}];
     case "plain-typed":
       return [event, { contentType: "application/json", persistent: true, messageId: event_id, timestamp: Date.now() }];
-    case "cloudevents-structured":
-      return [{ ...attributes, data }, { contentType: "application/cloudevents+json; charset=utf-8" }];
     case "cloudevents-binary": {
       const headers = Object.fromEntries(Object.entries(attributes).map(([name, value]) => [`cloudEvents:${name}`, value]));
       return [data, { contentType: "application/json", headers }];

@@ -1,4 +1,4 @@
-"""Publishes payment results as merchants who use pika do.
+"""Publishes payment results as merchants who use pika do, in the forms that examples/publishers does not show.
 
 Reads one JSON object from standard input: url, exchange, routing_key and messages, each with its form and its event.
 Every message is confirmed and routed, or this ends with an exception.
@@ -31,11 +31,8 @@ def message(form, event):
         return json.dumps(event), None
     if form == "plain-typed":
         return json.dumps(event), pika.BasicProperties(content_type="application/json", delivery_mode=2)
-    data, attributes = split(event)
-    if form == "cloudevents-structured":
-        body = json.dumps({**attributes, "datacontenttype": "application/json", "data": data})
-        return body, pika.BasicProperties(content_type="application/cloudevents+json")
     if form == "cloudevents-binary":
+        data, attributes = split(event)
         headers = {"cloudEvents_" + name: value for name, value in attributes.items()}
         return json.dumps(data), pika.BasicProperties(content_type="application/json", headers=headers)
     raise ValueError(form)

@@ -15,7 +15,7 @@ export interface Page {
 
 export const URL = 'https://pay.example';
 
-export function openPage(world: World, options: { orderId?: string; ticket?: TicketSource; deadlineMs?: number; onChange?(payment: Payment): void } = {}): Page {
+export function openPage(world: World, options: { orderId?: string; ticket?: TicketSource; deadlineMs?: number; after?: number; onChange?(payment: Payment): void } = {}): Page {
   const orderId = options.orderId || 'o1';
   let stopped = false;
   let outcome: Outcome | undefined;
@@ -31,6 +31,7 @@ export function openPage(world: World, options: { orderId?: string; ticket?: Tic
         orderId,
         ticket: options.ticket ?? ticketFor('t', orderId),
         deadlineMs: options.deadlineMs,
+        after: options.after,
         onChange(payment) {
           told();
           assert.ok(payment.version > (page.changes.at(-1)?.version ?? 0), 'versions go backward');

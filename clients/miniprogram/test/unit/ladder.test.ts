@@ -71,6 +71,30 @@ test('neither streams nor long polls: short polls, two seconds at first, then sl
   await assertQuiet(world);
 });
 
+test('long polls that get no answer cost little, and while better rungs are tried again the page is not told that it is alone', async () => {
+  const service = createService();
+  const { http } = service;
+  const polls: number[] = [];
+  service.http = (request, answer, later, chunk) => {
+    if (/wait=|\/events/.test(request.url)) return () => {};
+    polls.push(world.now());
+    return http(request, answer, later, chunk);
+  };
+  const world = createWorld(service);
+  world.weather.sockets = 'refused';
+  const page = openPage(world, { deadlineMs: 600_000 });
+  await world.until(() => page.transport() === 'poll', 30_000);
+  const told = page.connections.length;
+  await world.advance(120_000);
+  assert.equal(page.connections.length, told);
+  const gaps = polls.slice(1).map((at, i) => at - polls[i]!);
+  assert.ok(Math.max(...gaps) < 26_000, String(gaps));
+  world.weather.http = 'forbidden';
+  await world.until(() => page.transport() === null, 40_000);
+  page.watch.stop();
+  await assertQuiet(world);
+});
+
 test('a stream that is none is left at once', async () => {
   const service = createService();
   const { http } = service;

@@ -262,3 +262,30 @@ test('without callbacks the result is enough', async () => {
   assert.equal(service.requests[0], 'GET /v1/payments/a%2Fb');
   await assertQuiet(world);
 });
+
+for (const sockets of ['work', 'refused'] as const) {
+  test(`what the page has from an earlier watch is neither told nor the result (sockets: ${sockets})`, async () => {
+    const service = createService();
+    const { version } = service.publish('o1', 'failed');
+    const world = createWorld(service);
+    world.weather.sockets = sockets;
+    const page = openPage(world, { after: version });
+    await world.advance(20_000);
+    assert.deepEqual([page.changes, page.outcome(), service.acks], [[], undefined, []]);
+    service.publish('o1', 'succeeded');
+    await world.until(() => !!page.outcome(), 1000);
+    assert.deepEqual(page.changes.map(({ status }) => status), ['succeeded']);
+    assert.equal(final(page.outcome())?.version, version + 1);
+    await assertQuiet(world);
+  });
+}
+
+test('what the page has already is not found by the last look either', async () => {
+  const service = createService();
+  const { version } = service.publish('o1', 'failed');
+  const world = createWorld(service);
+  const page = openPage(world, { after: version, deadlineMs: 1000 });
+  await world.until(() => !!page.outcome(), 2000);
+  assert.deepEqual(page.outcome(), { timedOut: true, final: false, payment: null });
+  await assertQuiet(world);
+});
