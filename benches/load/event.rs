@@ -6,6 +6,9 @@ use super::target::MERCHANT;
 const TAIL: &str = "\"}}";
 const MARK: &[u8] = b"\"n\":\"";
 const DIGITS: usize = 8;
+/// Together the milliseconds of a day, by which a later event is told from an earlier.
+pub(crate) const RUNS_MAX: u32 = 86;
+pub(crate) const EVENTS_A_RUN_MAX: u32 = 1_000_000;
 
 /// The id of an order by its number.
 pub(crate) fn order(order: u32) -> String {

@@ -12,8 +12,8 @@ pub(crate) struct Ours {
 
 impl Ours {
     /// With the tickets of these orders made beforehand.
-    pub(crate) fn new(orders: impl Iterator<Item = u32>) -> Self {
-        Self { tickets: RefCell::new(orders.map(|order| (order, ticket::mint(order))).collect()) }
+    pub(crate) fn new(orders: &[u32]) -> Self {
+        Self { tickets: RefCell::new(orders.iter().map(|&order| (order, ticket::mint(order))).collect()) }
     }
 }
 

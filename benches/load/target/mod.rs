@@ -8,9 +8,11 @@ mod node;
 mod ours;
 mod plugins;
 
+use std::cell::Cell;
 use std::path::PathBuf;
 
 use super::engine::{Engine, Place};
+use super::event;
 use super::publish::{self, Publisher};
 
 pub(crate) use bare::consume as bare_consume;
@@ -58,13 +60,15 @@ pub(crate) struct Rig {
     pub(crate) settings: Vec<(String, String)>,
     /// For databases and logs.
     pub(crate) folder: PathBuf,
+    /// Runs so far.
+    pub(crate) runs: Cell<u32>,
 }
 
 /// How the next target is started, where it is not the usual way.
 #[derive(Default, Clone)]
 pub(crate) struct Start {
     /// Orders whose tickets are made beforehand.
-    pub(crate) orders: std::ops::Range<u32>,
+    pub(crate) orders: Vec<u32>,
     /// A database that is there already.
     pub(crate) database: Option<PathBuf>,
     pub(crate) tls: bool,
@@ -120,6 +124,12 @@ impl Rig {
             running.publisher = Some(self.publisher(&running.vhost));
         }
         running
+    }
+
+    /// The first number of a range of events that no earlier run has published.
+    pub(crate) fn unused_events(&self) -> u32 {
+        let run = self.runs.replace(self.runs.get() + 1);
+        run % event::RUNS_MAX * event::EVENTS_A_RUN_MAX
     }
 
     /// To the service's own exchange.

@@ -42,7 +42,7 @@ pub(super) fn start(rig: &Rig, vhost: Vhost, start: &Start) -> Running {
     wait_ready(admin);
     Running {
         pids: vec![child.pid()],
-        place: Some(Place { address: http, dialect: Box::new(Ours::new(start.orders.clone())), tls }),
+        place: Some(Place { address: http, dialect: Box::new(Ours::new(&start.orders)), tls }),
         arrivals: None,
         publisher: None,
         vhost,

@@ -25,7 +25,7 @@ struct Pass {
 }
 
 pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
-    let mut running = rig.start(kind, &Start { orders: 0..args.pages, ..Start::default() });
+    let mut running = rig.start(kind, &Start { orders: (0..args.pages).collect(), ..Start::default() });
     let mut engine = running.engine();
     if engine.has_pages() {
         engine.connect_all(args.pages as usize, |page| u32::try_from(page).unwrap());

@@ -20,7 +20,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
-    let start = Start { orders: 0..args.pages, tls: args.tls, ..Start::default() };
+    let start = Start { orders: (0..args.pages).collect(), tls: args.tls, ..Start::default() };
     let mut running = rig.start(kind, &start);
     let mut engine = running.engine();
     assert!(engine.has_pages(), "{} has no pages", kind.name());

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Figures, scattered};
+use super::{Figures, scattered, stored};
 use crate::engine::{Happened, SILENCE};
-use crate::measure::{Cpu, quantile};
+use crate::measure::{Cpu, quantile, resident_kib};
 use crate::target::{Kind, Rig, Start};
 
 #[derive(clap::Args, Clone)]
@@ -21,19 +21,26 @@ pub(crate) struct Args {
     /// How long before that
     #[arg(long, default_value_t = 2.0)]
     pub(crate) warmup_s: f64,
+    /// Orders that the store holds already (this service alone); those of the pages lie all over them
+    #[arg(long, default_value_t = 0)]
+    pub(crate) stored: u32,
 }
 
 pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
-    run_on(rig, kind, args, &Start { orders: 0..args.pages, ..Start::default() }, |page| page)
-}
-
-/// The same with page `p` on order `order_of(p)`.
-pub(crate) fn run_on(rig: &Rig, kind: Kind, args: &Args, start: &Start, order_of: impl Fn(u32) -> u32) -> Figures {
-    let mut running = rig.start(kind, start);
+    assert!(args.stored == 0 || args.stored >= args.pages, "fewer stored orders than pages");
+    let database = (args.stored > 0).then(|| stored::database(&rig.folder, args.stored));
+    let stride = (args.stored / args.pages).max(1);
+    let order_of = |page: u32| page * stride + page.wrapping_mul(7_919) % stride;
+    let orders = (0..args.pages).map(order_of).collect();
+    // A database that is used again has seen the events of the times before.
+    let first = rig.unused_events();
+    let mut running = rig.start(kind, &Start { orders, database, ..Start::default() });
     let mut engine = running.engine();
+    let before_kib = resident_kib(&running.pids);
     if engine.has_pages() {
         engine.connect_all(args.pages as usize, |page| order_of(u32::try_from(page).unwrap()));
     }
+    let kib_a_page = resident_kib(&running.pids).saturating_sub(before_kib) as f64 / f64::from(args.pages);
     let warmup = (f64::from(args.rate) * args.warmup_s) as u32;
     let total = warmup + (f64::from(args.rate) * args.seconds) as u32;
     let began = Instant::now();
@@ -50,7 +57,7 @@ pub(crate) fn run_on(rig: &Rig, kind: Kind, args: &Args, start: &Start, order_of
             }
             let now = Instant::now();
             late = late.max((now - began).saturating_sub(Duration::from_secs_f64(f64::from(n) / f64::from(args.rate))));
-            engine.publish(n, order_of(scattered(n, args.pages)));
+            engine.publish(first + n, order_of(scattered(n, args.pages)));
             sent.push(now);
         }
         let wait = if sent.len() < total as usize { 1 } else { 100 };
@@ -63,12 +70,13 @@ pub(crate) fn run_on(rig: &Rig, kind: Kind, args: &Args, start: &Start, order_of
                 }
                 Happened::Got { page, n } => {
                     let page = u32::try_from(page).unwrap();
-                    assert_eq!(scattered(n, args.pages), page, "a page got another's event");
+                    assert_eq!(scattered(n - first, args.pages), page, "a page got another's event");
                     n
                 }
                 Happened::Arrived(n) => n,
                 other => panic!("{other:?} in the middle of it"),
-            } as usize;
+            };
+            let n = (n - first) as usize;
             assert!(took_ms[n].is_nan(), "event {n} came twice");
             took_ms[n] = (heard - sent[n]).as_secs_f64() * 1e3;
             arrived += 1;
@@ -86,6 +94,7 @@ pub(crate) fn run_on(rig: &Rig, kind: Kind, args: &Args, start: &Start, order_of
         ("p50_ms", quantile(&took_ms, 0.5)),
         ("p99_ms", quantile(&took_ms, 0.99)),
         ("p999_ms", quantile(&took_ms, 0.999)),
+        ("kib_a_page", kib_a_page),
         ("publisher_late_max_ms", late.as_secs_f64() * 1e3),
         ("target_cpu_us", target),
         ("broker_cpu_us", broker),

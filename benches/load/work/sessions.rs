@@ -42,7 +42,7 @@ struct Work {
 
 pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
     let most = ((args.seconds + args.warmup_s) * SESSIONS_PER_S_MAX) as u32;
-    let orders = if kind == Kind::Ours { 0..most } else { 0..0 };
+    let orders = if kind == Kind::Ours { (0..most).collect() } else { Vec::new() };
     let mut running = rig.start(kind, &Start { orders, ..Start::default() });
     let mut engine = running.engine();
     let slot = || Slot { began: Instant::now(), n: 0, got: false, confirmed: false };
