@@ -78,6 +78,7 @@ fn number(value: f64) -> String {
         v if v >= 1_000.0 => super::suite::thousands(v.round() as u32),
         v if v >= 100.0 => format!("{v:.0}"),
         v if v >= 10.0 => format!("{v:.1}"),
-        v => format!("{v:.2}"),
+        v if v >= 0.1 => format!("{v:.2}"),
+        v => format!("{v:.4}"),
     }
 }

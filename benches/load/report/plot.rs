@@ -47,7 +47,8 @@ fn panel(report: &Report<'_>, index: usize, mut y: f64, out: &mut String) -> f64
     let part = &report.parts[index];
     let values: Vec<f64> = (0..part.cases.len()).map(|case| report.median(index, case, part.figure)).collect();
     let greatest = values.iter().copied().fold(0.0, f64::max);
-    let title = escaped(&format!("{} ({})", part.title, part.unit));
+    let better = if part.more_is_better() { "more is better" } else { "less is better" };
+    let title = escaped(&format!("{} ({}, {better})", part.title, part.unit));
     writeln!(out, "  <text class=\"title\" x=\"{MARGIN}\" y=\"{}\">{title}</text>", y + 16.0).unwrap();
     y += HEAD - GAP;
     let all_ours = part.cases.iter().all(|case| case.kind == part.cases[0].kind);
