@@ -186,10 +186,18 @@ impl Engine {
         std::mem::take(&mut self.happened)
     }
 
+    /// Waits while nothing may happen but pings.
+    pub(crate) fn quiet(&mut self, how_long: Duration) {
+        let until = Instant::now() + how_long;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            let happened = self.turn(left);
+            assert!(happened.is_empty(), "{happened:?} while nothing was to come");
+        }
+    }
+
     fn on_page(&mut self, page: usize) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        loop {
-            let Page { socket: Some(socket), unsent, .. } = &mut self.pages[page] else { break };
+        while let Page { socket: Some(socket), unsent, .. } = &mut self.pages[page] {
             if !unsent.is_empty() {
                 socket.write(unsent);
             }

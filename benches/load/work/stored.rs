@@ -28,6 +28,8 @@ pub(super) fn database(folder: &Path, count: u32) -> PathBuf {
         drop(std::fs::remove_file(&new));
         make(&new);
         fill(&new, count);
+        // Or the disk would still be writing it while others are measured.
+        std::fs::File::open(&new).unwrap().sync_all().unwrap();
         std::fs::rename(&new, &path).unwrap();
     }
     path
