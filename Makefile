@@ -13,7 +13,7 @@ test: ## every test, against a private RabbitMQ; ARGS="--test NAME" for some of 
 lint: ## formatting, clippy, shell scripts, compose file, licences
 	@scripts/lint
 
-bench: ## load on the real program: latency and memory; ARGS="paced --pages 5000 --rate 1000" for one of them
+bench: ## speed and memory beside what could be used instead (25 minutes); ARGS=quick, or ARGS="flood --rounds 3" for one part
 	@scripts/bench $(ARGS)
 
 clean-run: ## stop what make run and make test started, and remove .run

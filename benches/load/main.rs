@@ -1,6 +1,5 @@
-//! Load on the real program through a real broker: `cargo bench --bench load -- paced --pages 5000 --rate 1000`.
-//!
-//! Costs little itself, since it shares the machine: one task and a few hundred bytes a page, frames read by hand.
+//! Load on the real program and on what a user would pick instead, through one broker: `make bench`, or a part of it,
+//! `make bench ARGS="flood --targets ours,bare,node --rounds 3"`.
 
 #![allow(
     missing_docs,
@@ -14,41 +13,153 @@
     reason = "a bench ends at the first thing that goes wrong, and speaks to people"
 )]
 
-mod idle;
-mod paced;
-mod page;
-mod rig;
+mod dialect;
+mod engine;
+mod event;
+mod frames;
+mod measure;
+mod publish;
+mod report;
+mod socket;
+mod suite;
+mod target;
+mod ticket;
+mod work;
+
+use std::cell::Cell;
+use std::path::PathBuf;
 
 use clap::Parser;
 
+use report::{Machine, Report};
+use suite::Scale;
+use target::{Broker, Kind, Rig};
+use work::{Figures, Work};
+
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = false)]
 struct Cli {
     #[command(subcommand)]
-    work: Option<Work>,
+    what: Option<What>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(clap::Args)]
+struct Common {
+    /// What is measured, one after the other in each round (for a single part)
+    #[arg(long, global = true, value_delimiter = ',', default_value = "ours,bare,node")]
+    targets: Vec<Kind>,
+    /// How often; medians are shown. Not set: 3 for all, else 1
+    #[arg(long, global = true)]
+    rounds: Option<u32>,
+    /// The service, if not the one just built
+    #[arg(long, global = true, default_value = env!("CARGO_BIN_EXE_payment-notifier"))]
+    program: PathBuf,
+    /// A setting of the service: AMQP__PREFETCH=300
+    #[arg(long = "set", global = true, value_parser = setting)]
+    settings: Vec<(String, String)>,
+    /// Where databases and logs are made; on the disk in question, not in memory
+    #[arg(long, global = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.run/bench/work"))]
+    folder: PathBuf,
+    /// Where README.md, results.json and plot.svg are written. Not set: docs/benchmarks for all, nowhere for quick
+    #[arg(long, global = true)]
+    out: Option<PathBuf>,
+    /// Leaves out what runs over TLS
+    #[arg(long, global = true)]
+    no_tls: bool,
     /// Given by cargo.
     #[arg(long, hide = true, global = true)]
     bench: bool,
 }
 
 #[derive(clap::Subcommand)]
-enum Work {
-    /// Events at a steady rate, spread over waiting pages: time from publish to page
-    Paced(paced::Args),
-    /// Pages that wait and get nothing: resident memory a page
-    Idle(idle::Args),
+enum What {
+    /// Everything, with every peer; what happens without a word
+    All,
+    /// Everything once, smaller
+    Quick,
+    #[command(flatten)]
+    Part(Work),
+    /// The bare consumer's own process
+    #[command(hide = true)]
+    Bare { answers_to: String },
+}
+
+const OUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks");
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "KEY=VALUE".to_owned())
 }
 
 fn main() {
-    let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        match cli.work {
-            Some(Work::Paced(args)) => paced::run(&args).await,
-            Some(Work::Idle(args)) => idle::run(&args).await,
-            None => {
-                paced::run(&paced::Args::default()).await;
-                idle::run(&idle::Args::default()).await;
-            }
+    let Cli { what, common } = Cli::parse();
+    if let Some(What::Bare { answers_to }) = &what {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        return runtime.block_on(target::bare_consume(answers_to));
+    }
+    std::fs::create_dir_all(&common.folder).unwrap();
+    let rig = Rig {
+        broker: Broker::from_env(),
+        program: common.program.clone(),
+        settings: common.settings.clone(),
+        folder: common.folder.clone(),
+        runs: Cell::new(0),
+    };
+    match what {
+        Some(What::Part(work)) => part(&rig, &work, &common),
+        Some(What::Quick) => all(&rig, &common, Scale::QUICK, 1, common.out.clone()),
+        _ => all(&rig, &common, Scale::FULL, 3, Some(common.out.clone().unwrap_or_else(|| OUT.into()))),
+    }
+}
+
+/// Everything, round by round.
+fn all(rig: &Rig, common: &Common, scale: Scale, rounds: u32, out: Option<PathBuf>) {
+    let machine = Machine::look(if rounds > 1 { "make bench" } else { "make bench ARGS=quick" }, &rig.program);
+    let parts = suite::parts(scale, !common.no_tls);
+    let rounds = common.rounds.unwrap_or(rounds);
+    let mut samples = Vec::new();
+    for round in 1..=rounds {
+        suite::round(rig, &parts, |sample| {
+            let part = &parts[sample.part];
+            println!("{round}/{rounds} {}: {}: {}", part.title, part.cases[sample.case].label, line(&sample.figures));
+            samples.push(sample);
+        });
+    }
+    let report = Report { parts: &parts, samples: &samples, rounds, machine };
+    println!("\n{}", report.text());
+    if let Some(folder) = out {
+        report.write(&folder);
+        println!("written to {}", folder.display());
+    }
+}
+
+/// One piece of work on some targets.
+fn part(rig: &Rig, work: &Work, common: &Common) {
+    let rounds = common.rounds.unwrap_or(1);
+    let mut samples: Vec<(Kind, Figures)> = Vec::new();
+    for round in 1..=rounds {
+        for &kind in &common.targets {
+            let figures = work.run(rig, kind);
+            println!("{} round {round}: {}", kind.name(), line(&figures));
+            samples.push((kind, figures));
         }
-    });
+    }
+    if rounds > 1 {
+        for &kind in &common.targets {
+            println!("{} median of {rounds}: {}", kind.name(), line(&medians(&samples, kind)));
+        }
+    }
+}
+
+fn medians(samples: &[(Kind, Figures)], kind: Kind) -> Figures {
+    let of_kind = || samples.iter().filter(|(other, _)| *other == kind).map(|(_, figures)| figures);
+    let names = of_kind().flat_map(Figures::keys);
+    let median = |name| measure::median(of_kind().filter_map(|figures| figures.get(name)).copied().collect());
+    names.map(|&name| (name, median(name))).collect()
+}
+
+fn line(figures: &Figures) -> String {
+    let number = |value: f64| if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") };
+    figures.iter().map(|(name, value)| format!("{name} {}", number(*value))).collect::<Vec<_>>().join(", ")
 }

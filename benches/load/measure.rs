@@ -1,0 +1,71 @@
+//! What the kernel says of a process, and what numbers say of each other.
+
+use std::time::Duration;
+
+/// CPU time of these processes so far, all their threads together. Threads that ended are not in it, so it is asked of
+/// programs whose threads stay.
+pub(crate) fn cpu(pids: &[u32]) -> Duration {
+    let of_thread = |path: std::path::PathBuf| {
+        let text = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+        text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0_u64)
+    };
+    let of_process = |pid: &u32| {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        threads.map(|thread| of_thread(thread.unwrap().path())).sum::<u64>()
+    };
+    Duration::from_nanos(pids.iter().map(of_process).sum())
+}
+
+/// Resident memory in KiB. What several processes share is counted once.
+pub(crate) fn resident_kib(pids: &[u32]) -> u64 {
+    match pids {
+        [pid] => field(&format!("/proc/{pid}/status"), "VmRSS:"),
+        several => several.iter().map(|pid| field(&format!("/proc/{pid}/smaps_rollup"), "Pss:")).sum(),
+    }
+}
+
+fn field(path: &str, name: &str) -> u64 {
+    let text = std::fs::read_to_string(path).unwrap();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// The value below which `share` of them are.
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get(((sorted.len() as f64 * share) as usize).min(last)).copied().unwrap_or(f64::NAN)
+}
+
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        even if even % 2 == 0 => f64::midpoint(values[even / 2 - 1], values[even / 2]),
+        odd => values[odd / 2],
+    }
+}
+
+/// CPU of the target, the broker and the load program over a stretch of time.
+pub(crate) struct Cpu {
+    target: Vec<u32>,
+    broker: Vec<u32>,
+    before: [Duration; 3],
+}
+
+impl Cpu {
+    pub(crate) fn start(target: &[u32], broker: u32) -> Self {
+        let mut cpu = Self { target: target.to_vec(), broker: vec![broker], before: [Duration::ZERO; 3] };
+        cpu.before = cpu.read();
+        cpu
+    }
+
+    /// Microseconds since the start: target, broker, load program.
+    pub(crate) fn us(&self) -> [f64; 3] {
+        let after = self.read();
+        std::array::from_fn(|i| after[i].saturating_sub(self.before[i]).as_secs_f64() * 1e6)
+    }
+
+    fn read(&self) -> [Duration; 3] {
+        [cpu(&self.target), cpu(&self.broker), cpu(&[std::process::id()])]
+    }
+}
