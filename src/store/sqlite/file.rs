@@ -108,7 +108,7 @@ impl File {
             connection.pragma_update(None, "wal_autocheckpoint", 0)?;
             connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
             schema::migrate(&mut connection)?;
-            schema::quick_check(&connection)?;
+            schema::check(&connection)?;
             Ok(connection)
         })())
     }

@@ -4,6 +4,7 @@
 //! A row holds a payment's whole merge state, so that one event costs one look-up and one write. Nothing outside of
 //! this room may open the file for writing.
 
+mod absence;
 mod fault;
 mod file;
 mod log;
