@@ -18,3 +18,5 @@ mod support;
 
 mod broker;
 mod ledger;
+mod pages;
+mod store;

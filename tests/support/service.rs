@@ -216,6 +216,12 @@ impl Service {
         self.process.kill9().await;
     }
 
+    /// Whether it has ended, by itself or not.
+    #[allow(dead_code, reason = "only the fault tests need it")]
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.ended().is_some()
+    }
+
     /// `SIGTERM`, without waiting.
     pub(crate) fn terminate(&self) {
         self.signal("TERM");
