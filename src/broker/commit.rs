@@ -39,6 +39,7 @@ impl Consumer {
         let amqp = &self.options.amqp;
         let (first, longest) = (amqp.retry_first_ms, amqp.retry_longest_ms);
         let mut backoff = Backoff::new(Duration::from_millis(first), Duration::from_millis(longest));
+        let mut has_failed = false;
         loop {
             let began = Instant::now();
             let events = batch.iter().map(|arrived| arrived.event.clone()).collect();
@@ -53,13 +54,15 @@ impl Consumer {
                 Ok(outcomes) if outcomes.len() == batch.len() => {
                     self.parts.metrics.committed(batch.len(), began.elapsed());
                     self.store_is_up();
+                    if has_failed {
+                        self.parts.health.ok(Part::Consumer);
+                    }
                     return Committed { batch, outcomes };
                 }
-                Ok(outcomes) => {
-                    self.store_is_down(&format!("{} outcomes for {} events", outcomes.len(), batch.len()));
-                }
-                Err(error) => self.store_is_down(&error.to_string()),
+                Ok(outcomes) => self.waits(&format!("{} outcomes for {} events", outcomes.len(), batch.len())),
+                Err(error) => self.waits(&error.to_string()),
             }
+            has_failed = true;
             tokio::time::sleep(backoff.wait()).await;
         }
     }
@@ -76,6 +79,12 @@ impl Consumer {
         };
         self.store_is_down(&why);
         Err(Error::Store(why))
+    }
+
+    /// Where one row is damaged, the store works for all who look only at others, and what waits would be seen by nobody.
+    fn waits(&self, why: &str) {
+        self.store_is_down(why);
+        self.parts.health.fault(Part::Consumer, format!("events wait for the store: {why}"));
     }
 
     fn store_is_down(&self, why: &str) {

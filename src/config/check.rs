@@ -27,7 +27,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     at_least("store.readers", store.readers, 1)?;
     require(store.readers <= 64, "store.readers must be at most 64")?;
     at_least("store.reads_waiting_max", store.reads_waiting_max, 1)?;
-    let otlp = &settings.telemetry.otlp_endpoint;
+    let otlp = settings.telemetry.otlp_endpoint.expose();
     require(
         otlp.is_empty() || otlp.starts_with("http://") || otlp.starts_with("https://"),
         "telemetry.otlp_endpoint must be an http:// or https:// address",
@@ -115,7 +115,7 @@ fn tickets(tickets: &Tickets) -> Result<(), Error> {
     at_least_s("tickets.lifetime_s_max", tickets.lifetime_s_max)?;
     at_least_s("tickets.jwks_max_age_s", tickets.jwks_max_age_s)?;
     at_least_s("tickets.jwks_refetch_min_s", tickets.jwks_refetch_min_s)?;
-    let url = &tickets.jwks_url;
+    let url = tickets.jwks_url.expose();
     require(
         url.is_empty() || url.starts_with("https://") || url.starts_with("http://"),
         "tickets.jwks_url must be an http:// or https:// address",

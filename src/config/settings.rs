@@ -118,7 +118,7 @@ pub struct Tickets {
     pub hs256_secret: Secret,
     pub keys: Vec<TicketKey>,
     pub jwks_file: PathBuf,
-    pub jwks_url: String,
+    pub jwks_url: Secret,
     pub jwks_max_age_s: u64,
     pub jwks_refetch_min_s: u64,
     pub audience: String,
@@ -200,7 +200,7 @@ pub struct StripeAccount {
 pub struct Telemetry {
     pub log_format: LogFormat,
     pub log_filter: String,
-    pub otlp_endpoint: String,
+    pub otlp_endpoint: Secret,
 }
 
 /// How a log line looks.

@@ -1,17 +1,21 @@
 //! Log lines on standard output, and spans to an OpenTelemetry collector where one is set.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::Write;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{Protocol, WithExportConfig};
+use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use percent_encoding::percent_decode_str;
 use tokio::runtime::Handle;
 use tracing::{Level, Metadata, Subscriber, info, warn};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
@@ -112,7 +116,7 @@ where
         }
         LogFormat::Pretty => format::layer().with_writer(writer).with_filter(filter).boxed(),
     };
-    let provider = match settings.otlp_endpoint.as_str() {
+    let provider = match settings.otlp_endpoint.expose() {
         "" => None,
         endpoint => Some(provider(endpoint, instance)?),
     };
@@ -131,14 +135,30 @@ fn shows_no_body(metadata: &Metadata<'_>) -> bool {
     !(of_lapin && (*metadata.level() == Level::TRACE || target == "lapin::returned_messages"))
 }
 
+/// The collector's address, and its headers. A login in the address becomes a header: HTTP clients print addresses.
+fn collector(endpoint: &str) -> Result<(String, HashMap<String, String>), Error> {
+    let malformed = || Error::Collector("is not an address".to_owned());
+    let mut url = reqwest::Url::parse(endpoint).map_err(|_may_hold_a_password| malformed())?;
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let login = format!("{}:{}", decoded(url.username()), decoded(url.password().unwrap_or_default()));
+    let mut headers = HashMap::new();
+    if login != ":" {
+        url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| malformed())?;
+        headers.insert("authorization".to_owned(), format!("Basic {}", STANDARD.encode(login)));
+    }
+    Ok((url.into(), headers))
+}
+
 fn provider(endpoint: &str, instance: &str) -> Result<SdkTracerProvider, Error> {
     let Ok(runtime) = Handle::try_current() else {
         return Err(Error::Collector("needs a tokio runtime".to_owned()));
     };
+    let (address, headers) = collector(endpoint)?;
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+        .with_endpoint(format!("{}/v1/traces", address.trim_end_matches('/')))
+        .with_headers(headers)
         .with_timeout(EXPORT_TIMEOUT)
         .build()
         .map_err(|error| Error::Collector(error.to_string()))?;
@@ -185,6 +205,7 @@ impl SpanExporter for OnRuntime {
 
 #[cfg(test)]
 mod tests {
+    use crate::config::Secret;
     use std::sync::{Arc, Mutex};
 
     use axum::Router;
@@ -197,7 +218,7 @@ mod tests {
     use super::*;
 
     fn settings(filter: &str, endpoint: &str) -> Telemetry {
-        Telemetry { log_format: LogFormat::Json, log_filter: filter.into(), otlp_endpoint: endpoint.into() }
+        Telemetry { log_format: LogFormat::Json, log_filter: filter.into(), otlp_endpoint: Secret::new(endpoint) }
     }
 
     #[derive(Clone, Default)]

@@ -1,6 +1,6 @@
 //! The RabbitMQ that tests use, and a vhost of it for each test.
 
-use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -29,11 +29,20 @@ impl Broker {
     /// From `AMQP_URL` and `MANAGEMENT_URL`, else from the file that `scripts/broker up .run/test` writes.
     pub(crate) fn from_env() -> Self {
         let file = std::fs::read_to_string(repository().join(".run/test/env")).unwrap_or_default();
-        let of_file: HashMap<&str, &str> = file.lines().filter_map(|line| line.split_once('=')).collect();
-        let setting = |name: &str| match std::env::var(name) {
+        Self::from_settings(|name| match std::env::var(name) {
             Ok(value) if !value.is_empty() => Some(value),
-            _ => of_file.get(name).map(|value| (*value).to_owned()),
-        };
+            _ => of_file(&file, name),
+        })
+    }
+
+    /// The node whose folder this is, as `scripts/broker up` left it.
+    #[allow(dead_code, reason = "only the fault tests have nodes of their own")]
+    pub(crate) fn of_folder(folder: &Path) -> Self {
+        let file = std::fs::read_to_string(folder.join("env")).unwrap_or_default();
+        Self::from_settings(|name| of_file(&file, name))
+    }
+
+    fn from_settings(setting: impl Fn(&str) -> Option<String>) -> Self {
         let (Some(amqp), Some(management)) = (setting("AMQP_URL"), setting("MANAGEMENT_URL")) else {
             panic!("no RabbitMQ to test with: run `scripts/broker up .run/test`, or set AMQP_URL and MANAGEMENT_URL");
         };
@@ -82,9 +91,14 @@ pub(crate) struct Vhost {
 impl Vhost {
     /// Waits for the test's turn, then makes the vhost.
     pub(crate) async fn create() -> Self {
+        Self::create_on(Broker::from_env()).await
+    }
+
+    /// The same on a broker of the test's own.
+    pub(crate) async fn create_on(broker: Broker) -> Self {
         let turn = Arc::clone(&TURNS).acquire_owned().await.expect("the semaphore is never closed");
         let name = format!("test-{:016x}", rand::random::<u64>());
-        let vhost = Self { name, broker: Broker::from_env(), _turn: turn };
+        let vhost = Self { name, broker, _turn: turn };
         vhost.make().await;
         vhost
     }
@@ -234,6 +248,11 @@ impl Drop for User {
         let path = format!("/api/users/{}", self.broker.user);
         drop(blocking_request(&self.owner.management_authority, "DELETE", &path, Some(&login), None));
     }
+}
+
+fn of_file(file: &str, name: &str) -> Option<String> {
+    let mut settings = file.lines().filter_map(|line| line.split_once('='));
+    settings.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
 }
 
 fn encoded(text: &str) -> String {

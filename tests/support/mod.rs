@@ -46,13 +46,18 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 }
 
 /// Asks until there is an answer, or fails with what was awaited.
-pub(crate) async fn wait_for<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
+pub(crate) async fn wait_for<T>(what: &str, condition: impl AsyncFnMut() -> Option<T>) -> T {
+    wait_up_to(DEADLINE, what, condition).await
+}
+
+/// The same with a deadline of the caller's own, for what takes a broker's restart.
+pub(crate) async fn wait_up_to<T>(limit: Duration, what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(Instant::now() < deadline, "{what}: not within {} s", DEADLINE.as_secs());
+        assert!(Instant::now() < deadline, "{what}: not within {} s", limit.as_secs());
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
 }

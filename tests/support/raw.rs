@@ -36,6 +36,12 @@ impl RawSocket {
         self.stream.write_all(bytes).await.expect("open");
     }
 
+    /// The same where the service may have closed the socket.
+    #[allow(dead_code, reason = "only the fault tests need it")]
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        within("bytes leave", self.stream.write_all(bytes)).await
+    }
+
     /// Sends the head of a text frame that promises `length` bytes, and no byte of it.
     pub(crate) async fn promise_text(&mut self, length: u64) {
         let mut head = vec![0x81, 0xff];

@@ -21,7 +21,8 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_payment-notifier");
 pub(crate) struct Setup {
     env: BTreeMap<String, String>,
     config: Option<PathBuf>,
-    ignore_file_size_signal: bool,
+    /// A program, with its arguments, that becomes ours in the end.
+    wrapper: Vec<String>,
     folder: TempDir,
     vhost: Arc<Vhost>,
 }
@@ -37,11 +38,12 @@ impl Setup {
         Self::on(Arc::clone(service.vhost()))
     }
 
-    fn on(vhost: Arc<Vhost>) -> Self {
+    /// On a vhost that is there already.
+    pub(crate) fn on(vhost: Arc<Vhost>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let store = format!("sqlite://{}", folder.path().join("data/payments.db").display());
         let amqp_url = vhost.amqp_url();
-        let setup = Self { env: BTreeMap::new(), config: None, ignore_file_size_signal: false, folder, vhost };
+        let setup = Self { env: BTreeMap::new(), config: None, wrapper: Vec::new(), folder, vhost };
         setup
             .set("AMQP__URL", amqp_url)
             .set("AMQP__RETRY_LONGEST_MS", 1000)
@@ -82,8 +84,13 @@ impl Setup {
 
     /// Writing past a file size limit is an error for the program instead of its end. The limit itself is set later,
     /// by [`Service::limit_file_bytes`].
-    pub(crate) fn with_file_size_errors(mut self) -> Self {
-        self.ignore_file_size_signal = true;
+    pub(crate) fn with_file_size_errors(self) -> Self {
+        self.wrapped_by(&["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"])
+    }
+
+    /// Started by another program, which is given ours and its arguments and has to become it.
+    pub(crate) fn wrapped_by(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|part| (*part).to_owned()).collect();
         self
     }
 
@@ -98,13 +105,9 @@ impl Setup {
 
     /// The program with these settings and some arguments, not started yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = if self.ignore_file_size_signal {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", PROGRAM]);
-            shell
-        } else {
-            Command::new(PROGRAM)
-        };
+        let mut parts = self.wrapper.iter().map(String::as_str).chain([PROGRAM]);
+        let mut command = Command::new(parts.next().unwrap_or(PROGRAM));
+        command.args(parts);
         if let Some(path) = &self.config {
             command.arg("--config").arg(path);
         }
@@ -211,6 +214,12 @@ impl Service {
     /// `kill -9`, and waits until the process is gone.
     pub(crate) async fn kill9(&mut self) {
         self.process.kill9().await;
+    }
+
+    /// Whether it has ended, by itself or not.
+    #[allow(dead_code, reason = "only the fault tests need it")]
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.ended().is_some()
     }
 
     /// `SIGTERM`, without waiting.

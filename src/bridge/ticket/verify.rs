@@ -48,7 +48,7 @@ impl Verifier {
             let set = keys::parse_jwks(&keys::read(&settings.jwks_file)?);
             known.extend(set.map_err(|e| LoadError(format!("tickets.jwks_file: {file} {e}")))?);
         }
-        let jwks = match settings.jwks_url.as_str() {
+        let jwks = match settings.jwks_url.expose() {
             "" => None,
             url => Some(Jwks::new(
                 url,

@@ -11,6 +11,8 @@ pub struct Reject {
     pub code: &'static str,
     /// One sentence. The header `x-error`.
     pub sentence: String,
+    /// The same without an excerpt: nothing of a body is logged.
+    rule: String,
 }
 
 /// Characters of a value that a sentence may show.
@@ -38,7 +40,8 @@ impl Reject {
     }
 
     pub(super) fn unknown_status(field: &str, found: &str, rule: impl fmt::Display) -> Self {
-        Self::of("unknown_status", format!("{field} {rule}, not {}", excerpt(found)))
+        let rule = format!("{field} {rule}");
+        Self { code: "unknown_status", sentence: format!("{rule}, not {}", excerpt(found)), rule }
     }
 
     pub(super) fn duplicate(field: &str) -> Self {
@@ -53,13 +56,13 @@ impl Reject {
     }
 
     fn of(code: &'static str, sentence: String) -> Self {
-        Self { code, sentence }
+        Self { code, rule: sentence.clone(), sentence }
     }
 }
 
 impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.sentence)
+        f.write_str(&self.rule)
     }
 }
 

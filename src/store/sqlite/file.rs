@@ -1,7 +1,7 @@
 //! The database file and the connections to it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +16,9 @@ const SCHEME: &str = "sqlite://";
 /// How long the opening waits for a process that is just ending, and how often it looks.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// In the lock file, once there is a database.
+const MADE: &[u8] = b"payment-notifier\n";
 
 /// How long a connection waits for another program that holds the file, e.g. a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -72,6 +75,26 @@ impl File {
         }
     }
 
+    /// Refuses a file that has been emptied: SQLite would take it as one to be made, and nobody would see that payments
+    /// are gone. `lock` says whether there was one before.
+    pub(super) fn refuse_emptied(&self, lock: &fs::File) -> Result<(), Error> {
+        let bytes = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| metadata.len());
+        if bytes(lock.metadata()).is_some_and(|bytes| bytes > 0) && bytes(fs::metadata(&self.path)) == Some(0) {
+            let text = "the file is empty, and was not: put a backup in its place, or delete it to begin anew";
+            return self.named(Err(Error::Corrupt(text.to_owned())));
+        }
+        Ok(())
+    }
+
+    /// Notes in the lock file that the database was made.
+    pub(super) fn note_made(&self, lock: &mut fs::File) -> Result<(), Error> {
+        let noted = match lock.metadata() {
+            Ok(metadata) if metadata.len() > 0 => Ok(()),
+            _ => lock.write_all(MADE).and_then(|()| lock.sync_all()),
+        };
+        self.named(noted.map_err(|e| Error::Unavailable(format!("lock file: {e}"))))
+    }
+
     /// The connection that writes, to a file that must be there: a file that vanished under a running program is a
     /// fault to be seen, not one to be covered with an empty file.
     pub(super) fn writer(&self) -> Result<Connection, Error> {
@@ -108,7 +131,7 @@ impl File {
             connection.pragma_update(None, "wal_autocheckpoint", 0)?;
             connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
             schema::migrate(&mut connection)?;
-            schema::quick_check(&connection)?;
+            schema::check(&connection)?;
             Ok(connection)
         })())
     }

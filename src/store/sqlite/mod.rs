@@ -4,6 +4,7 @@
 //! A row holds a payment's whole merge state, so that one event costs one look-up and one write. Nothing outside of
 //! this room may open the file for writing.
 
+mod absence;
 mod fault;
 mod file;
 mod log;
@@ -64,8 +65,10 @@ impl Sqlite {
     /// where the file cannot be made, read or written, or another process has it open.
     pub fn open(url: &str, options: Options) -> Result<Self, Error> {
         let file = File::new(url, options.cache_kib)?;
-        let lock = file.lock()?;
+        let mut lock = file.lock()?;
+        file.refuse_emptied(&lock)?;
         let connection = file.create()?;
+        file.note_made(&mut lock)?;
         let writer = Writer::new(file.clone(), connection, options.batch_events_max);
         let mut readers = Vec::new();
         for _ in 0..options.readers.max(1) {

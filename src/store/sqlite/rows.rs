@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
+use super::absence;
 use crate::payment::{Change, Event, Key, Merged, Payment, State};
 use crate::store::{Acknowledgement, Error, Outcome};
 
@@ -135,6 +136,7 @@ fn select(connection: &Connection, key: &Key) -> Result<Option<(State, u64)>, Er
     let mut select = connection.prepare_cached(SELECT)?;
     let mut rows = select.query(params![key.merchant_id.as_str(), key.order_id.as_str()])?;
     let Some(row) = rows.next()? else {
+        absence::prove(connection, key)?;
         return Ok(None);
     };
     let text = row.get_ref(0)?.as_str().map_err(|e| damaged(key, &e.to_string()))?;

@@ -33,9 +33,9 @@ const STEPS: [&str; 2] = [
     "ALTER TABLE payments ADD COLUMN checksum INTEGER;",
 ];
 
-/// Files up to this size are looked through when they are opened. It takes about a millisecond a mebibyte, so larger
-/// ones are only checked page by page as they are read.
-const QUICK_CHECK_BYTES_MAX: i64 = 32 * 1024 * 1024;
+/// Files up to this size are looked through when they are opened, rows against index. It takes some four milliseconds a
+/// mebibyte, so larger ones are only checked as they are read.
+const CHECK_BYTES_MAX: i64 = 32 * 1024 * 1024;
 
 /// Reads the header, before anything is written to what may be another program's file.
 ///
@@ -67,10 +67,10 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Corrupt`] with the first damage found.
-pub(super) fn quick_check(connection: &Connection) -> Result<(), Error> {
+pub(super) fn check(connection: &Connection) -> Result<(), Error> {
     let bytes = pragma(connection, "page_count")?.saturating_mul(pragma(connection, "page_size")?);
-    if bytes <= QUICK_CHECK_BYTES_MAX {
-        let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if bytes <= CHECK_BYTES_MAX {
+        let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
         if found != "ok" {
             return Err(Error::Corrupt(found));
         }

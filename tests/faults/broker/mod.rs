@@ -1,0 +1,3 @@
+//! Faults of the broker, and of the way to it.
+
+mod calm;
