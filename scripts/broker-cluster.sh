@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# Three private nodes that are one cluster. Sourced by scripts/broker, never run.
+# Three private nodes that are one cluster. Sourced by scripts/broker, never run. What is not set here, scripts/broker
+# sets.
 #
 # Each node's inter-node traffic has an address of its own (127.0.0.11, .12 and .13; DIR/N/env names it), so that a packet
-# filter can part one node from another: clients use 127.0.0.1. The three share one epmd, which lives as long as the cluster. What is not
-# set here, scripts/broker sets.
+# filter can part one node from another: clients use 127.0.0.1. The three share one epmd, which lives as long as the cluster.
 
 cluster_nodes=(1 2 3)
 cluster_addresses=(127.0.0.11 127.0.0.12 127.0.0.13)
@@ -17,6 +17,7 @@ join_folder() { # from open_folder: makes the folder a node of the cluster that 
   dist_address=${cluster_addresses[${dir##*/} - 1]}
   node=$name@$dist_address
   epmd_pid=$cluster/epmd.pid
+  line_file=$cluster/line
 }
 
 cluster_config() {
@@ -65,11 +66,12 @@ cluster_up() {
   exit_on_signals
   trap stop_cluster_unless_up EXIT
   SECONDS=0
+  make_cluster_folders
   install_broker
+  keep_line
   [[ -n ${bin:-} ]] || fail "a cluster needs an installed RabbitMQ: a Docker engine is not enough"
   # Nodes that stopped together wait for each other, so they start together.
   if cluster_is_formed; then one_by_one=no; fi
-  make_cluster_folders
   for number in "${cluster_nodes[@]}"; do
     open_folder "$cluster/$number"
     read_ports
@@ -137,5 +139,5 @@ cluster_purge() {
   local number
   cluster_down
   for number in "${cluster_nodes[@]}"; do rm -rf "${cluster:?}/$number"; done
-  rm -f "$cluster/epmd.port"
+  rm -f "$cluster/epmd.port" "$cluster/line"
 }
