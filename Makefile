@@ -1,14 +1,17 @@
 # The few commands a person types. What they do is in scripts/.
-.PHONY: help run test lint bench clean-run
+.PHONY: help run test test-brokers lint bench clean-run
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: ## RabbitMQ, the service and one sample payment; stays until Ctrl-C
 	@scripts/run
 
 test: ## every test, against a private RabbitMQ; ARGS="--test NAME" for some of them
 	@scripts/test $(ARGS)
+
+test-brokers: ## the tests that speak with a broker, on RabbitMQ 3.10 and on 4.0; the other line comes by debootstrap (root)
+	@scripts/test --brokers $(ARGS)
 
 lint: ## formatting, clippy, shell scripts, compose file, licences
 	@scripts/lint

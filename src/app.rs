@@ -264,7 +264,9 @@ fn merchant(text: &str) -> Option<MerchantId> {
 }
 
 /// The name of this node: as set, else host name and process id.
-fn instance(settings: &Settings) -> String {
+/// The name of this node: the setting `instance`, else host name and process id.
+#[must_use]
+pub fn instance(settings: &Settings) -> String {
     if !settings.instance.is_empty() {
         return settings.instance.clone();
     }
@@ -304,9 +306,9 @@ impl ResultPublisher for ResultsOverAmqp {
             match error {
                 broker::PublishError::Unroutable { .. } => bridge::PublishError::Unroutable,
                 broker::PublishError::TimedOut(_) | broker::PublishError::Nacked => bridge::PublishError::NotConfirmed,
-                broker::PublishError::Unavailable(_) | broker::PublishError::TooLong(_) => {
-                    bridge::PublishError::Unavailable
-                }
+                broker::PublishError::Unavailable(_)
+                | broker::PublishError::TooLong(_)
+                | broker::PublishError::HeadersTooLarge => bridge::PublishError::Unavailable,
             }
         })
     }

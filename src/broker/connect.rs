@@ -17,6 +17,8 @@ const VHOST_BYTES_MAX: usize = 255;
 pub(super) enum Purpose {
     Consumer,
     Publisher,
+    /// A command that looks after the dead letters.
+    DeadLetters,
 }
 
 impl Purpose {
@@ -24,6 +26,7 @@ impl Purpose {
         match self {
             Self::Consumer => "consumer",
             Self::Publisher => "publisher",
+            Self::DeadLetters => "dead-letters",
         }
     }
 }

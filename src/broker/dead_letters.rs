@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use lapin::BasicProperties;
 use lapin::message::Delivery;
-use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::types::{AMQPValue, ShortString};
 use tracing::{info, warn};
 
 use super::decode::Reject;
+use super::headers;
 use super::publisher::PublishError;
 use super::settle::Unsettled;
 use super::{Message, Publisher};
 use crate::config;
-use crate::runtime::{Backoff, Health, Part};
+use crate::payment::Timestamp;
+use crate::runtime::{Backoff, Health, Part, unix_ms};
 use crate::telemetry::Metrics;
 
 /// Dead letters that are published at once. More wait, bounded by the prefetch.
@@ -143,72 +144,27 @@ fn attempt(publisher: Publisher, letter: Letter, wait: Duration) -> Attempt {
 /// The delivery as it came, with the reason in its headers.
 fn letter(exchange: ShortString, delivery: Delivery, reject: &Reject) -> Message {
     let given = &delivery.properties;
-    let mut headers = given.headers().clone().unwrap_or_default();
-    if bytes_of(&headers) > HEADER_BYTES_MAX {
-        headers = FieldTable::default();
+    let mut headers = headers::of(given);
+    if headers::bytes(&headers) > HEADER_BYTES_MAX {
+        headers.retain(|name, _| headers::OWN_ABOUT_REPLAYS.contains(&name.as_str()));
         headers.insert("x-headers-dropped".into(), AMQPValue::Boolean(true));
     }
-    let mut set = |name: &str, value: &str| {
-        headers.insert(name.into(), AMQPValue::LongString(value.into()));
-    };
-    set("x-reason", reject.code);
-    set("x-error", &reject.sentence);
-    set("x-original-exchange", delivery.exchange.as_str());
-    set("x-original-routing-key", delivery.routing_key.as_str());
-    // As properties these would be refused (another user's name) or would delete the dead letter in time.
-    if let Some(user) = given.user_id() {
-        set("x-original-user-id", user.as_str());
+    headers::remember_reason(&mut headers);
+    headers::set_text(&mut headers, headers::REASON, reject.code);
+    headers::set_text(&mut headers, headers::ERROR, &reject.sentence);
+    if let Ok(at) = Timestamp::from_unix_ms(unix_ms()) {
+        headers::set_text(&mut headers, headers::DEAD_LETTERED_AT, at.as_str());
     }
-    if let Some(expiration) = given.expiration() {
-        set("x-original-expiration", expiration.as_str());
-    }
-    let properties = kept(given).with_headers(headers);
+    headers::keep_origin(&mut headers, &delivery.exchange, &delivery.routing_key, given);
+    let properties = headers::properties_kept(given).with_headers(headers.into());
     Message::as_is(exchange, delivery.routing_key, properties, delivery.data)
-}
-
-/// All properties but `headers`, `delivery-mode`, `user-id` and `expiration`.
-fn kept(given: &BasicProperties) -> BasicProperties {
-    let mut kept = BasicProperties::default();
-    let text = |from: &Option<ShortString>, to: fn(BasicProperties, ShortString) -> BasicProperties, kept| match from {
-        Some(value) => to(kept, value.clone()),
-        None => kept,
-    };
-    kept = text(given.content_type(), BasicProperties::with_content_type, kept);
-    kept = text(given.content_encoding(), BasicProperties::with_content_encoding, kept);
-    kept = text(given.correlation_id(), BasicProperties::with_correlation_id, kept);
-    kept = text(given.reply_to(), BasicProperties::with_reply_to, kept);
-    kept = text(given.message_id(), BasicProperties::with_message_id, kept);
-    kept = text(given.kind(), BasicProperties::with_type, kept);
-    kept = text(given.app_id(), BasicProperties::with_app_id, kept);
-    kept = text(given.cluster_id(), BasicProperties::with_cluster_id, kept);
-    if let Some(priority) = given.priority() {
-        kept = kept.with_priority(*priority);
-    }
-    if let Some(timestamp) = given.timestamp() {
-        kept = kept.with_timestamp(*timestamp);
-    }
-    kept
-}
-
-/// At least as many bytes as the table takes in a frame.
-fn bytes_of(table: &FieldTable) -> usize {
-    4 + table.into_iter().map(|(name, value)| 1 + name.as_str().len() + value_bytes(value)).sum::<usize>()
-}
-
-fn value_bytes(value: &AMQPValue) -> usize {
-    const SCALAR_BYTES_MAX: usize = 9;
-    match value {
-        AMQPValue::LongString(text) => 5 + text.len(),
-        AMQPValue::ShortString(text) => 5 + text.as_str().len(),
-        AMQPValue::ByteArray(bytes) => 5 + bytes.len(),
-        AMQPValue::FieldArray(list) => 5 + list.as_slice().iter().map(value_bytes).sum::<usize>(),
-        AMQPValue::FieldTable(table) => 1 + bytes_of(table),
-        _ => SCALAR_BYTES_MAX,
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use lapin::BasicProperties;
+    use lapin::types::FieldTable;
+
     use super::*;
 
     fn delivery(properties: BasicProperties) -> Delivery {
@@ -258,6 +214,26 @@ mod tests {
             assert_eq!(header(&properties, name).as_deref(), Some(value), "{name}");
         }
         assert!(header(&properties, "x-error").unwrap().contains("event_id"));
+    }
+
+    #[test]
+    fn a_message_that_comes_back_gets_a_fresh_reason_and_keeps_where_it_came_from_first() {
+        let first = letter("dead".into(), delivery(BasicProperties::default()), &Reject::id_reused());
+        // As the console moves it: by the default exchange, straight into the queue, headers and all.
+        let mut moved = Delivery::mock(1, "".into(), "payment-notifier.results".into(), true, b"body".to_vec());
+        let mut headers = first.properties().headers().clone().unwrap();
+        headers.insert("x-reason".into(), AMQPValue::LongString("missing_field".into()));
+        headers.insert("x-delivery-count".into(), AMQPValue::LongLongInt(4));
+        moved.properties = first.properties().with_headers(headers);
+        let properties = letter("dead".into(), moved, &Reject::id_reused()).properties();
+        assert_eq!(header(&properties, "x-reason").as_deref(), Some("id_reused"));
+        assert_eq!(header(&properties, "x-original-exchange").as_deref(), Some("payments"));
+        assert_eq!(header(&properties, "x-original-routing-key").as_deref(), Some("payment.result.x"));
+        assert_eq!(header(&properties, "x-delivery-count"), None);
+        let history = properties.headers().as_ref().unwrap().inner().get("x-reason-history");
+        let Some(AMQPValue::FieldArray(history)) = history else { panic!("{history:?}") };
+        let earlier = headers::as_text(&history.as_slice()[0]).unwrap();
+        assert!(earlier.starts_with("missing_field: event_id is known"), "{earlier}");
     }
 
     #[test]

@@ -28,6 +28,20 @@ pub enum Error {
         /// In the broker's words.
         reason: String,
     },
+    /// One command at a time takes messages of the dead-letter queue: others would not see those that it holds.
+    #[error("another dead-letters command works on queue {queue:?}: try again when it has ended")]
+    Busy {
+        /// `amqp.dead_letter_queue`
+        queue: String,
+    },
+    /// A replay that the broker did not confirm.
+    #[error("dead letter {id} was not replayed, and stays: {reason}")]
+    Replay {
+        /// Which.
+        id: String,
+        /// In the broker's words where it gave any.
+        reason: String,
+    },
     /// The store does not work, so nothing is consumed.
     #[error("waits for the store: {0}")]
     Store(String),

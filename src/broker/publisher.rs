@@ -45,6 +45,9 @@ pub enum PublishError {
     /// AMQP cannot carry this name.
     #[error("{0} is longer than 255 bytes")]
     TooLong(&'static str),
+    /// Nor headers that do not fit one frame.
+    #[error("the headers do not fit one AMQP frame")]
+    HeadersTooLarge,
 }
 
 /// Publishes. Clones share their connections.

@@ -21,6 +21,17 @@ impl Unsettled {
     }
 }
 
+/// Acknowledges one delivery of a tool that takes few, one by one. Without an error it was sent; that it arrived is sure
+/// once its channel has closed in order.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that acknowledges")]
+pub(super) async fn acknowledge(acker: &Acker) -> Result<(), String> {
+    match acker.ack(BasicAckOptions::default()).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("the channel is gone".to_owned()),
+        Err(error) => Err(super::connect::reason(&error)),
+    }
+}
+
 /// The deliveries of one channel.
 pub(super) struct Settler {
     tracker: Tracker<Acker>,

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program speaks to people")]
 
 mod config;
+mod dead_letters;
 mod publish;
 mod serve;
 mod ticket;
@@ -39,6 +40,8 @@ enum Command {
     Ticket(ticket::Args),
     /// Wait for an order's result as a page would
     Watch(watch::Args),
+    /// Look at the messages that could not be taken, replay or discard them
+    DeadLetters(dead_letters::Args),
     /// Look at the configuration
     Config(config::Args),
 }
@@ -76,6 +79,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Publish(args) => runtime(Some(1))?.block_on(publish::run(&settings, args)),
         Command::Ticket(args) => ticket::run(&settings, &args),
         Command::Watch(args) => runtime(Some(1))?.block_on(watch::run(&settings, args)),
+        Command::DeadLetters(args) => runtime(Some(1))?.block_on(dead_letters::run(&settings, args)),
         Command::Config(args) => config::run(&settings, &args),
     }
 }

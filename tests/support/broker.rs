@@ -157,6 +157,37 @@ impl Vhost {
         self.broker.call_async("GET", format!("{}{name}", self.path(kind)), None).await.1
     }
 
+    /// Messages that are ready in a queue. The console's own figure is some seconds old, so a look at the messages counts.
+    pub(crate) async fn ready(&self, queue: &str) -> u64 {
+        super::publisher::ready(&self.amqp_url(), queue).await
+    }
+
+    /// The first message of a queue, as the console's *Get messages* shows it. It stays in its place.
+    pub(crate) async fn peek(&self, queue: &str) -> Value {
+        let path = format!("{}/{}/get", self.path("queues"), encoded(queue));
+        let ask = json!({ "count": 1, "ackmode": "ack_requeue_true", "encoding": "auto" });
+        let (status, answer) = self.broker.call_async("POST", path, Some(ask)).await;
+        assert!(status < 300 && answer[0].is_object(), "POST get: {status} {answer}");
+        answer[0].clone()
+    }
+
+    /// Moves all messages of a queue to another as the console's *Move messages* does, and waits until that has ended.
+    pub(crate) async fn move_messages(&self, from: &str, to: &str) {
+        let uri = format!("amqp:///{}", self.name);
+        let shovel = json!({ "value": {
+            "src-protocol": "amqp091", "src-uri": uri, "src-queue": from, "src-prefetch-count": 1000,
+            "src-delete-after": "queue-length", "dest-protocol": "amqp091", "dest-uri": uri, "dest-queue": to,
+            "dest-add-forward-headers": false, "ack-mode": "on-confirm",
+        } });
+        let path = format!("/api/parameters/shovel/{}/{}", self.name, encoded(&format!("Move from {from}")));
+        let (status, answer) = self.broker.call_async("PUT", path.clone(), Some(shovel)).await;
+        assert!(status < 300, "PUT shovel: {status} {answer}");
+        super::wait_for("the shovel has ended", async || {
+            (self.broker.call_async("GET", path.clone(), None).await.0 == 404).then_some(())
+        })
+        .await;
+    }
+
     /// Takes a queue or an exchange away, as an operator would in the console.
     pub(crate) async fn remove(&self, kind: &str, name: &str) {
         let path = format!("{}/{}", self.path(kind), encoded(name));

@@ -3,9 +3,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::broker::Broker;
+
+/// A method frame of 13 bytes that is `basic.ack`, from its length on.
+const ACK: [u8; 8] = [0, 0, 0, 13, 0, 60, 0, 80];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
@@ -14,12 +18,15 @@ enum Mode {
     Silent,
     /// What the client sends is lost; what the broker sends arrives.
     DeafBroker,
+    /// The first acknowledgement of a connection is lost, and all that its client sends after it.
+    LoseAcks,
     Closed,
 }
 
 struct State {
     mode: Mutex<Mode>,
     sockets: Mutex<Vec<TcpStream>>,
+    has_lost_an_ack: AtomicBool,
     target: String,
 }
 
@@ -35,14 +42,19 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let target = Broker::from_env().amqp_authority().to_owned();
-        let state = Arc::new(State { mode: Mutex::new(Mode::Pass), sockets: Mutex::default(), target });
+        let state = Arc::new(State {
+            mode: Mutex::new(Mode::Pass),
+            sockets: Mutex::default(),
+            has_lost_an_ack: AtomicBool::new(false),
+            target,
+        });
         let accepting = Arc::clone(&state);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 match accepting.mode() {
                     Mode::Closed => return,
                     Mode::Silent => accepting.keep(&client),
-                    Mode::Pass | Mode::DeafBroker => accepting.join(client),
+                    Mode::Pass | Mode::DeafBroker | Mode::LoseAcks => accepting.join(client),
                 }
             }
         });
@@ -57,6 +69,16 @@ impl Proxy {
     /// From now on what the client sends is lost.
     pub(crate) fn deafen_broker(&self) {
         self.state.set(Mode::DeafBroker);
+    }
+
+    /// From now on acknowledgements are lost, with all that follows them on their connection; what was published before
+    /// on another arrives.
+    pub(crate) fn lose_acks(&self) {
+        self.state.set(Mode::LoseAcks);
+    }
+
+    pub(crate) fn has_lost_an_ack(&self) -> bool {
+        self.state.has_lost_an_ack.load(Ordering::Acquire)
     }
 
     /// Cuts all connections, and lets new ones pass.
@@ -113,7 +135,12 @@ impl State {
         let mut buffer = [0; 8192];
         let mut lost = false;
         while let Ok(length @ 1..) = from.read(&mut buffer) {
-            lost |= losing.contains(&self.mode());
+            let mode = self.mode();
+            lost |= losing.contains(&mode);
+            if mode == Mode::LoseAcks && losing.contains(&Mode::DeafBroker) && !lost {
+                lost = buffer[..length].windows(ACK.len()).any(|bytes| bytes == ACK);
+                self.has_lost_an_ack.fetch_or(lost, Ordering::AcqRel);
+            }
             if !lost && to.write_all(&buffer[..length]).is_err() {
                 break;
             }

@@ -1,12 +1,15 @@
 //! Who publishes payment results, and who looks at the dead letters.
 
 use futures_util::StreamExt;
-use lapin::options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::{
+    BasicConsumeOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions,
+    QueueDeclareOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer};
 use serde_json::Value;
 
-use super::{Vhost, within};
+use super::{Vhost, wait_for, within};
 
 /// A publisher that waits for confirms. The exchange must exist, as it does once the service is ready.
 pub(crate) struct Publisher {
@@ -41,6 +44,37 @@ impl Publisher {
         let confirmation = within("a confirm", confirm).await.expect("the channel is open");
         assert!(matches!(confirmation, Confirmation::Ack(None)), "{confirmation:?}");
     }
+}
+
+impl Publisher {
+    /// Takes the one message of a queue and refuses it, again and again, until the broker has had enough of it.
+    #[allow(clippy::disallowed_methods, reason = "a consumer that cannot settle is what is tested")]
+    pub(crate) async fn refuse_until_gone(&self, queue: &str) {
+        wait_for("the broker takes the message away", async || {
+            let got = self.channel.basic_get(queue.into(), BasicGetOptions::default()).await.expect("open");
+            let Some(got) = got else {
+                return (ready_on(&self.channel, queue).await == 0).then_some(());
+            };
+            let requeue = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+            got.acker.nack(requeue).await.expect("open");
+            None
+        })
+        .await;
+    }
+}
+
+/// Messages that are ready in a queue.
+pub(crate) async fn ready(amqp_url: &str, queue: &str) -> u64 {
+    let (connection, channel) = open(amqp_url).await;
+    let ready = ready_on(&channel, queue).await;
+    connection.close(200, "OK".into()).await.expect("open");
+    ready
+}
+
+async fn ready_on(channel: &Channel, queue: &str) -> u64 {
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let declared = channel.queue_declare(queue.into(), passive, FieldTable::default());
+    within("the queue answers", declared).await.expect("the queue exists").message_count().into()
 }
 
 /// A message that was put aside.

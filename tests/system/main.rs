@@ -20,6 +20,8 @@ mod bad_requests;
 mod broker_faults;
 mod callbacks;
 mod config_cli;
+mod dead_letters_cli;
+mod dead_letters_faults;
 mod demo;
 mod examples;
 mod metrics;

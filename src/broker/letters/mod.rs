@@ -1,0 +1,17 @@
+//! The dead letters, for an operator: looked at, replayed, discarded.
+//!
+//! A quorum queue can only be read by taking messages from it. So each command takes what it looks at on a channel of its
+//! own and closes that channel: RabbitMQ then puts back what was not acknowledged, in its old order, and adds one to the
+//! delivery count of each. (Taken one by one with `basic.get`, or handed back by `nack`, they come back in another order.)
+//! A replay is confirmed before its dead letter is acknowledged, so an end between the two can duplicate and never lose.
+
+mod details;
+mod filter;
+mod letter;
+mod queue;
+mod replay;
+
+pub use filter::{AgeError, Filter, age_ms};
+pub use letter::Letter;
+pub use queue::{Found, HELD_MAX, Keep, Look, Queue, Seen, Want};
+pub use replay::{Outcome, Replay};
