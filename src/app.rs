@@ -21,8 +21,8 @@ use crate::telemetry::{self, Metrics};
 const DEMO_MERCHANT: &str = "demo";
 /// How long each part may take to end once it was told to.
 const PART_STOP_LIMIT: Duration = Duration::from_secs(10);
-/// For the store, the broker, the operators' listener and the runtime.
-const OPEN_FILES_BESIDE_PAGES: u64 = 256;
+/// For the store, the broker, the operators' listener, the runtime and connections that are being refused.
+const OPEN_FILES_BESIDE_PAGES: u64 = 512;
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -150,9 +150,9 @@ async fn serve(
         tasks: serving.clone(),
     });
     let options = ServerOptions::new(&settings.http);
-    let pages = bridge::router(context, settings.demo.enabled);
+    let pages = bridge::router(context.clone(), settings.demo.enabled);
     let pages = bind("http.listen", settings.http.listen, pages, &options, Some(metrics), &serving).await?;
-    let pages = pages.with_tls(tls.clone());
+    let pages = pages.for_pages(&context, tls.clone());
     let admin = bridge::admin_router(health.clone(), metrics.clone());
     let admin = bind("admin.listen", settings.admin.listen, admin, &options, None, &watching).await?;
     if let (Ok(http), Ok(admin)) = (pages.local_addr(), admin.local_addr()) {
@@ -160,8 +160,8 @@ async fn serve(
     }
 
     consuming.spawn(consumer.run(consuming.clone()));
-    serving.spawn(pages.run());
-    watching.spawn(admin.run());
+    watching.spawn(pages.run(watching.clone()));
+    watching.spawn(admin.run(watching.clone()));
     if let Some(tls) = tls {
         watching.spawn(tls.watch(watching.clone()));
     }

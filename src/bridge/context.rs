@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clients::Clients;
+use super::comeback::{self, Comeback};
 use super::limits::TicketLimiter;
 use super::publish::ResultPublisher;
 use super::ticket::{Minter, Refusal, Ticket, Verifier};
@@ -36,6 +38,8 @@ pub struct Parts {
 pub struct Context {
     parts: Arc<Parts>,
     limiter: TicketLimiter,
+    clients: Clients,
+    comeback: Comeback,
 }
 
 impl std::ops::Deref for Context {
@@ -56,7 +60,17 @@ impl Context {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let limiter = TicketLimiter::new(parts.http.connections_per_ticket_max);
-        Self { parts: Arc::new(parts), limiter }
+        let clients = Clients::new(&parts.http);
+        let comeback = Comeback::new(parts.tasks.clone(), parts.http.reconnect_pages_per_s_max);
+        Self { parts: Arc::new(parts), limiter, clients, comeback }
+    }
+
+    pub(super) fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    pub(super) fn comeback(&self) -> &Comeback {
+        &self.comeback
     }
 
     pub(super) fn limiter(&self) -> &TicketLimiter {
@@ -81,11 +95,11 @@ impl Context {
 
     /// A moment within the drain time, drawn anew for each page, so that they do not all come back at once.
     pub(super) fn drain_delay(&self) -> Duration {
-        Duration::from_secs(self.http.drain_s).mul_f64(rand::random_range(0.0..0.8))
+        comeback::drain_delay(Duration::from_secs(self.http.drain_s))
     }
 
     /// How long a page shall wait before it comes back.
     pub(super) fn reconnect_after_ms(&self) -> u64 {
-        rand::random_range(250..2_000)
+        self.comeback.after_ms()
     }
 }

@@ -4,15 +4,20 @@
 //! room never talks to RabbitMQ and never decides what a payment is.
 
 mod admin;
+mod body;
 mod callbacks;
+mod clients;
+mod comeback;
 mod context;
 mod demo;
 mod error;
+mod forwarded;
 mod limits;
 mod mint;
 mod openapi;
 mod poll;
 mod publish;
+mod refuse;
 mod request;
 mod router;
 mod server;

@@ -53,6 +53,9 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (order_id, query) = (path(order_id)?, query?.0);
+    if context.tasks.is_stopping() {
+        return Err(Problem::draining(context.comeback()));
+    }
     let (ticket, key) = authorize(&context, &headers, &query, &order_id).await?;
     let place = context.limiter().take(ticket.fingerprint);
     let place = place.ok_or_else(|| Problem::rate_limited("this ticket holds too many waiting pages"))?;
@@ -116,9 +119,14 @@ impl Stream {
         Some((Ok(Bytes::from(chunk)), self))
     }
 
+    /// How soon to come back.
+    fn retry(&self) -> String {
+        format!("retry: {}\n\n", self.context.reconnect_after_ms())
+    }
+
     /// Says how soon to come back, and gives the payment unless the page has that version.
     fn opening(&mut self, snapshot: &Snapshot) -> String {
-        let retry = format!("retry: {}\n\n", self.context.reconnect_after_ms());
+        let retry = self.retry();
         let update = self.watched.snapshot.take();
         let version = update.as_ref().map_or(0, |update| update.payment.version);
         if snapshot.known_version == Some(version) {
@@ -145,7 +153,8 @@ impl Stream {
                         return Some(format!("event: error\ndata: {frame}\n\n"));
                     }
                     if self.drain_at.is_some_and(|at| now >= at) {
-                        return None;
+                        self.ended = true;
+                        return Some(self.retry());
                     }
                     return Some(":\n\n".to_owned());
                 }

@@ -39,7 +39,7 @@ pub trait PaymentStore: Send + Sync + 'static {
     /// Notes durably that a page has shown `version` of a payment.
     ///
     /// # Errors
-    /// As for [`PaymentStore::apply`].
+    /// As for [`PaymentStore::apply`], and [`Error::Overloaded`] where too much waits to be written.
     async fn acknowledge(&self, key: &Key, version: u64) -> Result<Acknowledgement, Error>;
 
     /// Proves that the store can be read and written.

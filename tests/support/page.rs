@@ -1,5 +1,6 @@
 //! A page on a WebSocket.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
@@ -46,7 +47,16 @@ impl Page {
         target: &str,
         headers: &[(&str, &str)],
     ) -> Result<(Self, Response), Error> {
-        let mut request = format!("ws://{}{target}", service.http).into_client_request().expect("an address");
+        Self::open_at(service.http, target, headers).await
+    }
+
+    /// As [`Page::try_open`], by an address alone.
+    pub(crate) async fn open_at(
+        address: SocketAddr,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<(Self, Response), Error> {
+        let mut request = format!("ws://{address}{target}").into_client_request().expect("an address");
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
             request.headers_mut().insert(name, HeaderValue::from_str(value).expect("a header value"));

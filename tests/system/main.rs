@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod address_limits;
 mod asyncapi;
 mod bad_frames;
 mod bad_messages;
@@ -21,11 +22,14 @@ mod broker_faults;
 mod callbacks;
 mod config_cli;
 mod demo;
+mod drain;
 mod metrics;
 mod openapi;
+mod overload;
 mod publish_forms;
 mod race;
 mod restart;
+mod rolling_restart;
 mod slow_page;
 mod store_faults;
 mod ticket_keys;

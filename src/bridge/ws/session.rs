@@ -16,6 +16,7 @@ use tungstenite::{Error, Message};
 use super::close::{Close, End};
 use super::line::Line;
 use super::subscriptions::{Entry, Subscriptions};
+use crate::bridge::clients::Client;
 use crate::bridge::context::Context;
 use crate::bridge::limits::{Bucket, Place};
 use crate::bridge::ticket::{Refusal, Ticket};
@@ -24,7 +25,7 @@ use crate::bridge::wire::{self, FromPage};
 use crate::hub::Update;
 use crate::payment::OrderId;
 use crate::runtime::{Stopping, unix_ms};
-use crate::store::Acknowledgement;
+use crate::store::{self, Acknowledgement};
 use crate::telemetry::{Held, Transport};
 
 /// How long the page's own end is waited for.
@@ -35,6 +36,7 @@ const UNWRITTEN_BYTES_MAX: usize = 16 * 1024;
 pub(super) struct Session {
     context: Context,
     line: Line,
+    client: Option<Client>,
     watch: Watch,
     subscriptions: Subscriptions,
     bucket: Bucket,
@@ -66,12 +68,18 @@ enum Work {
 }
 
 impl Session {
-    pub(super) fn new(context: Context, upgraded: Upgraded, message_bytes_max: usize) -> Box<Self> {
+    pub(super) fn new(
+        context: Context,
+        upgraded: Upgraded,
+        client: Option<Client>,
+        message_bytes_max: usize,
+    ) -> Box<Self> {
         let now = Instant::now();
         let http = &context.http;
         let ping_at = now + Duration::from_secs(http.ping_s);
         Box::new(Self {
             line: Line::new(upgraded, message_bytes_max),
+            client,
             watch: Watch::new(&context),
             subscriptions: Subscriptions::default(),
             bucket: Bucket::new(http.frames_burst_max, http.frames_per_s_max, now.into_std()),
@@ -273,6 +281,10 @@ impl Session {
 
     /// Subscribes to each order of a ticket, or renews those that are subscribed.
     async fn subscribe(&mut self, text: &str) -> Step {
+        if self.client.is_some_and(|client| self.context.clients().request(client).is_err()) {
+            let close = self.subscriptions.is_empty().then_some(Close::TooMany);
+            return self.refuse("rate_limited", "too many requests from this address", None, close);
+        }
         let ticket = match self.context.verify(Some(text)).await {
             Ok(ticket) => ticket,
             Err(refusal) => {
@@ -335,7 +347,9 @@ impl Session {
                 self.make_room().await
             }
             Err(error) => {
-                tracing::warn!(%error, %order_id, "snapshot not read");
+                if !matches!(error, store::Error::Overloaded) {
+                    tracing::warn!(%error, %order_id, "snapshot not read");
+                }
                 self.push(&wire::reconnect(self.context.reconnect_after_ms()));
                 Err(End::Close(Close::Draining))
             }
@@ -364,6 +378,7 @@ impl Session {
                 self.refuse("bad_request", "the payment has no such version", Some(order_id), None)
             }
             // The page has its result; that it said so is not worth a reconnect.
+            Err(store::Error::Overloaded) => Ok(()),
             Err(error) => {
                 tracing::warn!(%error, order_id, "acknowledgement of a page not stored");
                 Ok(())

@@ -19,6 +19,7 @@ mod writer;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Acknowledgement, Error, Outcome, PaymentStore};
@@ -117,7 +118,16 @@ impl PaymentStore for Sqlite {
     }
 
     async fn acknowledge(&self, key: &Key, version: u64) -> Result<Acknowledgement, Error> {
-        self.ask(|answer| Command::Acknowledge { key: key.clone(), version, answer }).await
+        let (answer, answered) = oneshot::channel();
+        let commands = self.commands().ok_or(Error::Closed)?;
+        // Who publishes waits for a place; pages are too many to wait, and theirs is the lesser need.
+        let command = Command::Acknowledge { key: key.clone(), version, answer };
+        commands.try_send(command).map_err(|refused| match refused {
+            TrySendError::Full(_) => Error::Overloaded,
+            TrySendError::Closed(_) => Error::Closed,
+        })?;
+        drop(commands);
+        answered.await.map_err(no_answer)?
     }
 
     async fn check(&self) -> Result<(), Error> {
