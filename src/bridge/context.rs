@@ -7,12 +7,12 @@ use super::clients::Clients;
 use super::comeback::{self, Comeback};
 use super::limits::TicketLimiter;
 use super::publish::ResultPublisher;
-use super::ticket::{Minter, Refusal, Ticket, Verifier};
+use super::ticket::{Fingerprint, Minter, Refusal, Revocations, Ticket, Verifier};
 use crate::callbacks::Accounts;
 use crate::config::{Http, Secret};
 use crate::hub::Hub;
-use crate::payment::MerchantId;
-use crate::runtime::Tasks;
+use crate::payment::{Key, MerchantId};
+use crate::runtime::{Tasks, unix_s};
 use crate::store::PaymentStore;
 use crate::telemetry::{Metrics, Transport};
 
@@ -23,7 +23,8 @@ pub struct Parts {
     pub api_key: Secret,
     pub api_key_merchant_id: Option<MerchantId>,
     pub demo_merchant_id: Option<MerchantId>,
-    pub verifier: Verifier,
+    pub verifier: Arc<Verifier>,
+    pub revocations: Revocations,
     pub minter: Option<Minter>,
     pub accounts: Accounts,
     pub store: Arc<dyn PaymentStore>,
@@ -80,10 +81,20 @@ impl Context {
     /// Checks a ticket and counts a refusal.
     pub(super) async fn verify(&self, ticket: Option<&str>) -> Result<Ticket, Refusal> {
         let checked = match ticket {
-            Some(ticket) => self.verifier.verify(ticket).await,
+            Some(ticket) => self.verifier.verify(ticket).await.and_then(|mut ticket| {
+                self.revocations.strip(&mut ticket, unix_s())?;
+                Ok(ticket)
+            }),
             None => Err(Refusal::Absent),
         };
         checked.inspect_err(|refusal| self.metrics.ticket_refused(refusal.reason()))
+    }
+
+    /// Why a page that waits for this order by this ticket may not stay. Has to be asked after the page has registered,
+    /// and whenever it is interrupted.
+    pub(super) fn revoked(&self, ticket: Fingerprint, key: &Key) -> Option<Refusal> {
+        let refusal = self.revocations.refusal(ticket, key, unix_s());
+        refusal.inspect(|refusal| self.metrics.ticket_refused(refusal.reason()))
     }
 
     pub(super) fn page_told(&self, transport: Transport, update: &crate::hub::Update) {

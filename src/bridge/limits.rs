@@ -45,6 +45,10 @@ impl TicketLimiter {
 }
 
 impl Place {
+    pub(super) fn ticket(&self) -> Fingerprint {
+        self.ticket
+    }
+
     pub(super) fn is_of(&self, ticket: Fingerprint) -> bool {
         self.ticket == ticket
     }

@@ -19,6 +19,7 @@ mod poll;
 mod publish;
 mod refuse;
 mod request;
+mod revoke;
 mod router;
 mod server;
 mod sse;

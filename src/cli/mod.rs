@@ -6,6 +6,7 @@
 
 mod config;
 mod publish;
+mod revoke;
 mod serve;
 mod ticket;
 mod watch;
@@ -37,6 +38,8 @@ enum Command {
     Publish(publish::Args),
     /// Mint a ticket with tickets.hs256_secret
     Ticket(ticket::Args),
+    /// Revoke a ticket or an order for pages, by the operators' listener of a running service
+    Revoke(revoke::Args),
     /// Wait for an order's result as a page would
     Watch(watch::Args),
     /// Look at the configuration
@@ -75,6 +78,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve => runtime(None)?.block_on(serve::run(settings)),
         Command::Publish(args) => runtime(Some(1))?.block_on(publish::run(&settings, args)),
         Command::Ticket(args) => ticket::run(&settings, &args),
+        Command::Revoke(args) => runtime(Some(1))?.block_on(revoke::run(&settings, args)),
         Command::Watch(args) => runtime(Some(1))?.block_on(watch::run(&settings, args)),
         Command::Config(args) => config::run(&settings, &args),
     }

@@ -117,6 +117,7 @@ fn tickets(tickets: &Tickets) -> Result<(), Error> {
     )?;
     require(!tickets.audience.is_empty(), "tickets.audience must not be empty")?;
     require(tickets.leeway_s <= 300, "tickets.leeway_s must be at most 300")?;
+    at_least("tickets.revocations_max", tickets.revocations_max, 1)?;
     at_least_s("tickets.lifetime_s_max", tickets.lifetime_s_max)?;
     at_least_s("tickets.jwks_max_age_s", tickets.jwks_max_age_s)?;
     at_least_s("tickets.jwks_refetch_min_s", tickets.jwks_refetch_min_s)?;

@@ -146,6 +146,7 @@ pub struct Tickets {
     pub audience: String,
     pub leeway_s: u64,
     pub lifetime_s_max: u64,
+    pub revocations_max: usize,
     pub api_key: Secret,
     pub api_key_merchant_id: String,
 }

@@ -29,6 +29,7 @@ mod overload;
 mod publish_forms;
 mod race;
 mod restart;
+mod revocations;
 mod rolling_restart;
 mod slow_page;
 mod store_faults;

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Header, Validation};
-use sha2::{Digest, Sha256};
 
 use super::claims::{Checked, Unchecked};
 use super::jwks::Jwks;
 use super::keys::{self, VerifyingKey};
-use super::{Refusal, Ticket};
+use super::{Refusal, Ticket, fingerprint};
 use crate::config::Tickets;
 use crate::runtime::unix_s;
 
@@ -63,6 +62,12 @@ impl Verifier {
             leeway_s: settings.leeway_s,
             lifetime_s_max: i64::try_from(settings.lifetime_s_max).unwrap_or(i64::MAX),
         })
+    }
+
+    /// Seconds after which every ticket that exists has run out.
+    #[must_use]
+    pub fn lifetime_s_max(&self) -> u64 {
+        u64::try_from(self.lifetime_s_max).unwrap_or(u64::MAX).saturating_add(self.leeway_s)
     }
 
     /// True if there is any key, so that any ticket could be good.
@@ -141,9 +146,13 @@ impl Verifier {
         }
         // A page that comes within the leeway gets the rest of it; all others end on time.
         let ends_at_s = if claims.exp_s > now_s { claims.exp_s } else { claims.exp_s + leeway_s };
-        let digest = Sha256::digest(text.as_bytes());
-        let fingerprint = std::array::from_fn(|i| digest[i]);
-        Ok(Ticket { merchant_id: claims.merchant_id, order_ids: claims.order_ids, ends_at_s, fingerprint })
+        Ok(Ticket {
+            merchant_id: claims.merchant_id,
+            order_ids: claims.order_ids,
+            revoked_order_ids: Vec::new(),
+            ends_at_s,
+            fingerprint: fingerprint(text),
+        })
     }
 }
 

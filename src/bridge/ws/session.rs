@@ -58,6 +58,7 @@ enum Happened {
     Read(Result<Message, Error>),
     Rang,
     Stopping,
+    Interrupted,
     Broken,
 }
 
@@ -121,6 +122,9 @@ impl Session {
                 Poll::Ready(Ok(())) => {}
             }
             if let Poll::Ready(update) = self.watch.poll_next(context) {
+                let Some(update) = update else {
+                    return Poll::Ready(Happened::Interrupted);
+                };
                 self.push_update(&update);
                 // Written before it is counted as told; what does not fit is on its way.
                 if matches!(self.line.poll_flush(context), Poll::Ready(Err(_))) {
@@ -152,6 +156,7 @@ impl Session {
                 self.set_alarm();
                 Ok(None)
             }
+            Happened::Interrupted => self.end_revoked().map(|()| None),
             Happened::Broken => Err(End::Gone),
         }
     }
@@ -303,8 +308,37 @@ impl Session {
         for order_id in &ticket.order_ids {
             self.subscribe_one(&ticket, order_id, ends_at, &place).await?;
         }
+        for order_id in &ticket.revoked_order_ids {
+            self.context.metrics.ticket_refused(Refusal::Forbidden.reason());
+            self.refuse_one(Refusal::Forbidden, order_id)?;
+        }
         self.subscriptions_changed();
-        Ok(())
+        // What was revoked before this page had registered has interrupted nobody.
+        self.end_revoked()?;
+        let none_left = self.subscriptions.is_empty() && !ticket.revoked_order_ids.is_empty();
+        if none_left { Err(End::Close(Close::Ticket)) } else { Ok(()) }
+    }
+
+    /// Ends the subscriptions whose ticket or order is revoked.
+    fn end_revoked(&mut self) -> Step {
+        let context = &self.context;
+        if !context.revocations.any() {
+            return Ok(());
+        }
+        let why = |entry: &Entry| context.revoked(entry.place.ticket(), entry.subscription.key());
+        let ended = self.subscriptions.take_refused(why);
+        for (entry, refusal) in &ended {
+            self.refuse_one(*refusal, &entry.subscription.key().order_id)?;
+        }
+        if ended.is_empty() {
+            return Ok(());
+        }
+        self.subscriptions_changed();
+        if self.subscriptions.is_empty() { Err(End::Close(Close::Ticket)) } else { Ok(()) }
+    }
+
+    fn refuse_one(&mut self, refusal: Refusal, order_id: &OrderId) -> Step {
+        self.refuse(refusal.code(), &refusal.to_string(), Some(order_id.as_str()), None)
     }
 
     async fn subscribe_one(

@@ -9,6 +9,7 @@ mod file;
 mod log;
 mod queue;
 mod reader;
+mod revocations;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Acknowledgement, Error, Outcome, PaymentStore};
+use super::{Acknowledgement, Error, Outcome, PaymentStore, Revocation};
 use crate::payment::{Event, Key, Payment};
 use file::File;
 use queue::Queue;
@@ -127,6 +128,17 @@ impl PaymentStore for Sqlite {
             TrySendError::Closed(_) => Error::Closed,
         })?;
         drop(commands);
+        answered.await.map_err(no_answer)?
+    }
+
+    async fn revoke(&self, revocation: &Revocation, now_s: i64) -> Result<(), Error> {
+        let revocation = revocation.clone();
+        self.ask(|answer| Command::Revoke { revocation, now_s, answer }).await
+    }
+
+    async fn revocations(&self, now_s: i64) -> Result<Vec<Revocation>, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.reads.push(Read::Revocations { now_s, answer })?;
         answered.await.map_err(no_answer)?
     }
 

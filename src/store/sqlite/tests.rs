@@ -274,7 +274,7 @@ async fn a_row_that_its_checksum_does_not_fit_is_damaged_and_one_without_is_olde
     store.close().await;
 
     // As the version before checksums left it.
-    other.execute_batch("ALTER TABLE payments DROP COLUMN checksum; PRAGMA user_version = 1").unwrap();
+    other.execute_batch("ALTER TABLE payments DROP COLUMN checksum; DROP TABLE revoked_tickets; DROP TABLE revoked_orders; PRAGMA user_version = 1").unwrap();
     let store = folder.open(OPTIONS).unwrap();
     let outcomes = store.apply(vec![event("o0", "e2")]).await.unwrap();
     assert_eq!((outcomes[0].change, outcomes[0].payment.version), (Change::Applied, 2));

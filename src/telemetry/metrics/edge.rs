@@ -1,6 +1,6 @@
-//! What the listener for pages counts of TLS.
+//! What the listeners count of TLS and of revocations.
 
-use super::{Metrics, gauge, names};
+use super::{Metrics, as_f64, gauge, names};
 
 impl Metrics {
     /// One TLS handshake by how it ended: ok, failed, timed_out, refused.
@@ -11,6 +11,11 @@ impl Metrics {
     /// One look at a changed certificate: ok, error.
     pub fn tls_certificate_loaded(&self, result: &'static str) {
         self.count(names::TLS_CERTIFICATE_LOADS, "result", result, 1);
+    }
+
+    /// Revocations in force.
+    pub fn set_revocations(&self, count: usize) {
+        gauge(&self.inner.recorder, names::REVOCATIONS, vec![]).set(as_f64(count));
     }
 
     /// When the certificate in use expires, seconds since 1970.
