@@ -141,7 +141,7 @@ async fn serve(
         api_key: settings.tickets.api_key.clone(),
         api_key_merchant_id: merchant(&settings.tickets.api_key_merchant_id),
         demo_merchant_id: merchant(&settings.payments.default_merchant).or_else(|| merchant(DEMO_MERCHANT)),
-        verifier,
+        verifier: Arc::clone(&verifier),
         revocations,
         minter: Minter::new(&settings.tickets),
         accounts,
@@ -164,6 +164,7 @@ async fn serve(
     consuming.spawn(consumer.run(consuming.clone()));
     watching.spawn(pages.run(watching.clone()));
     watching.spawn(admin.run(watching.clone()));
+    watching.spawn(verifier.keep(watching.clone(), metrics.clone()));
     if let Some(tls) = tls {
         watching.spawn(tls.watch(watching.clone()));
     }

@@ -121,6 +121,10 @@ fn tickets(tickets: &Tickets) -> Result<(), Error> {
     at_least_s("tickets.lifetime_s_max", tickets.lifetime_s_max)?;
     at_least_s("tickets.jwks_max_age_s", tickets.jwks_max_age_s)?;
     at_least_s("tickets.jwks_refetch_min_s", tickets.jwks_refetch_min_s)?;
+    require(
+        tickets.jwks_stale_max_s >= tickets.jwks_max_age_s,
+        "tickets.jwks_stale_max_s must be at least tickets.jwks_max_age_s",
+    )?;
     let url = &tickets.jwks_url;
     require(
         url.is_empty() || url.starts_with("https://") || url.starts_with("http://"),

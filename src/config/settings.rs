@@ -143,6 +143,7 @@ pub struct Tickets {
     pub jwks_url: String,
     pub jwks_max_age_s: u64,
     pub jwks_refetch_min_s: u64,
+    pub jwks_stale_max_s: u64,
     pub audience: String,
     pub leeway_s: u64,
     pub lifetime_s_max: u64,

@@ -5,6 +5,7 @@
 
 mod claims;
 mod jwks;
+mod key_file;
 mod keys;
 mod mint;
 mod refusal;
