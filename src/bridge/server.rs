@@ -26,6 +26,9 @@ use crate::config::Http;
 use crate::runtime::{Backoff, Tasks};
 use crate::telemetry::Metrics;
 
+/// A connection that was accepted a moment before the node stops is closed only when its request had time to come: a close
+/// without an answer is a fault to its client.
+const REQUEST_ON_ITS_WAY: Duration = Duration::from_millis(500);
 /// After this much silence on an unacknowledged write the kernel gives a peer up.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -205,7 +208,7 @@ impl Serving {
             let mut connection = std::pin::pin!(connection);
             let served = tokio::select! {
                 served = connection.as_mut() => served,
-                () = tasks.stopping() => {
+                () = about_to_stop(&tasks) => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -215,6 +218,12 @@ impl Serving {
             }
         }
     }
+}
+
+/// Boxed, so that a connection does not carry the timer.
+async fn about_to_stop(tasks: &Tasks) {
+    tasks.stopping().await;
+    Box::pin(tokio::time::sleep(REQUEST_ON_ITS_WAY)).await;
 }
 
 /// The router, told where its requests come from.
