@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::bridge::ticket::{LoadError, Minter, Verifier};
+use crate::bridge::ticket::{LoadError, Minter, Revocations, Verifier};
 use crate::bridge::{self, Context, Parts, ResultPublisher, Server, ServerOptions, Tls, TlsError};
 use crate::broker;
 use crate::callbacks::{self, Accounts};
 use crate::config::{Settings, Store};
 use crate::hub::Hub;
 use crate::payment::{Event, MerchantId};
-use crate::runtime::{Backoff, Health, Part, Tasks, raise_open_files};
+use crate::runtime::{Backoff, Health, Part, Tasks, raise_open_files, unix_s};
 use crate::store::{self, PaymentStore, Sqlite};
 use crate::telemetry::{self, Metrics};
 
@@ -21,8 +21,8 @@ use crate::telemetry::{self, Metrics};
 const DEMO_MERCHANT: &str = "demo";
 /// How long each part may take to end once it was told to.
 const PART_STOP_LIMIT: Duration = Duration::from_secs(10);
-/// For the store, the broker, the operators' listener and the runtime.
-const OPEN_FILES_BESIDE_PAGES: u64 = 256;
+/// For the store, the broker, the operators' listener, the runtime and connections that are being refused.
+const OPEN_FILES_BESIDE_PAGES: u64 = 512;
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -111,12 +111,13 @@ async fn serve(
     health: &Health,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let verifier = Verifier::load(&settings.tickets)?;
+    let verifier = Arc::new(Verifier::load(&settings.tickets)?);
     let accounts = Accounts::load(&settings.callbacks)?;
     let tls = Tls::load(&settings.http, metrics)?.map(Arc::new);
     warn_of_settings(&settings, &verifier);
     warn_of_open_files(settings.http.connections_max);
     let store = open_store(&settings.store)?;
+    let revocations = Revocations::new(settings.tickets.revocations_max, store.revocations(unix_s()).await?);
     health.ok(Part::Store);
     metrics.set_store_available(true);
     let hub = Hub::new();
@@ -140,7 +141,8 @@ async fn serve(
         api_key: settings.tickets.api_key.clone(),
         api_key_merchant_id: merchant(&settings.tickets.api_key_merchant_id),
         demo_merchant_id: merchant(&settings.payments.default_merchant).or_else(|| merchant(DEMO_MERCHANT)),
-        verifier,
+        verifier: Arc::clone(&verifier),
+        revocations,
         minter: Minter::new(&settings.tickets),
         accounts,
         store: Arc::clone(&store),
@@ -150,18 +152,19 @@ async fn serve(
         tasks: serving.clone(),
     });
     let options = ServerOptions::new(&settings.http);
-    let pages = bridge::router(context, settings.demo.enabled);
+    let pages = bridge::router(context.clone(), settings.demo.enabled);
     let pages = bind("http.listen", settings.http.listen, pages, &options, Some(metrics), &serving).await?;
-    let pages = pages.with_tls(tls.clone());
-    let admin = bridge::admin_router(health.clone(), metrics.clone());
+    let pages = pages.for_pages(&context, tls.clone());
+    let admin = bridge::admin_router(health.clone(), context);
     let admin = bind("admin.listen", settings.admin.listen, admin, &options, None, &watching).await?;
     if let (Ok(http), Ok(admin)) = (pages.local_addr(), admin.local_addr()) {
         tracing::info!(%http, %admin, instance, "listening");
     }
 
     consuming.spawn(consumer.run(consuming.clone()));
-    serving.spawn(pages.run());
-    watching.spawn(admin.run());
+    watching.spawn(pages.run(watching.clone()));
+    watching.spawn(admin.run(watching.clone()));
+    watching.spawn(verifier.keep(watching.clone(), metrics.clone()));
     if let Some(tls) = tls {
         watching.spawn(tls.watch(watching.clone()));
     }

@@ -1,30 +1,37 @@
-//! The second listener, for operators alone: health, readiness, metrics.
+//! The second listener, for operators alone: health, readiness, metrics, revocations.
 
 use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 
-use crate::runtime::Health;
+use super::context::Context;
+use super::revoke;
+use super::ticket::Revocations;
+use crate::runtime::{Health, unix_s};
 use crate::telemetry::Metrics;
 
 #[derive(Clone)]
 struct Admin {
     health: Health,
     metrics: Metrics,
+    revocations: Revocations,
 }
 
-/// `/healthz`, `/readyz`, `/metrics`.
-pub fn router(health: Health, metrics: Metrics) -> Router {
+/// `/healthz`, `/readyz`, `/metrics`, `/v1/revocations`.
+pub fn router(health: Health, context: Context) -> Router {
+    let metrics = context.metrics.clone();
+    let revocations = Router::new().route("/v1/revocations", post(revoke::post)).with_state(context.clone());
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
-        .with_state(Admin { health, metrics })
+        .with_state(Admin { health, metrics, revocations: context.revocations.clone() })
+        .merge(revocations)
 }
 
 /// `{"ready":false,"faults":{"broker":"connection refused"}}`
@@ -42,5 +49,6 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn render(State(admin): State<Admin>) -> Response {
+    admin.metrics.set_revocations(admin.revocations.expire(unix_s()));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.render()).into_response()
 }

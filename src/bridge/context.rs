@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clients::Clients;
+use super::comeback::{self, Comeback};
 use super::limits::TicketLimiter;
 use super::publish::ResultPublisher;
-use super::ticket::{Minter, Refusal, Ticket, Verifier};
+use super::ticket::{Fingerprint, Minter, Refusal, Revocations, Ticket, Verifier};
 use crate::callbacks::Accounts;
 use crate::config::{Http, Secret};
 use crate::hub::Hub;
-use crate::payment::MerchantId;
-use crate::runtime::Tasks;
+use crate::payment::{Key, MerchantId};
+use crate::runtime::{Tasks, unix_s};
 use crate::store::PaymentStore;
 use crate::telemetry::{Metrics, Transport};
 
@@ -21,7 +23,8 @@ pub struct Parts {
     pub api_key: Secret,
     pub api_key_merchant_id: Option<MerchantId>,
     pub demo_merchant_id: Option<MerchantId>,
-    pub verifier: Verifier,
+    pub verifier: Arc<Verifier>,
+    pub revocations: Revocations,
     pub minter: Option<Minter>,
     pub accounts: Accounts,
     pub store: Arc<dyn PaymentStore>,
@@ -36,6 +39,8 @@ pub struct Parts {
 pub struct Context {
     parts: Arc<Parts>,
     limiter: TicketLimiter,
+    clients: Clients,
+    comeback: Comeback,
 }
 
 impl std::ops::Deref for Context {
@@ -56,7 +61,17 @@ impl Context {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let limiter = TicketLimiter::new(parts.http.connections_per_ticket_max);
-        Self { parts: Arc::new(parts), limiter }
+        let clients = Clients::new(&parts.http);
+        let comeback = Comeback::new(parts.tasks.clone(), parts.http.reconnect_pages_per_s_max);
+        Self { parts: Arc::new(parts), limiter, clients, comeback }
+    }
+
+    pub(super) fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    pub(super) fn comeback(&self) -> &Comeback {
+        &self.comeback
     }
 
     pub(super) fn limiter(&self) -> &TicketLimiter {
@@ -66,10 +81,20 @@ impl Context {
     /// Checks a ticket and counts a refusal.
     pub(super) async fn verify(&self, ticket: Option<&str>) -> Result<Ticket, Refusal> {
         let checked = match ticket {
-            Some(ticket) => self.verifier.verify(ticket).await,
+            Some(ticket) => self.verifier.verify(ticket).await.and_then(|mut ticket| {
+                self.revocations.strip(&mut ticket, unix_s())?;
+                Ok(ticket)
+            }),
             None => Err(Refusal::Absent),
         };
         checked.inspect_err(|refusal| self.metrics.ticket_refused(refusal.reason()))
+    }
+
+    /// Why a page that waits for this order by this ticket may not stay. Has to be asked after the page has registered,
+    /// and whenever it is interrupted.
+    pub(super) fn revoked(&self, ticket: Fingerprint, key: &Key) -> Option<Refusal> {
+        let refusal = self.revocations.refusal(ticket, key, unix_s());
+        refusal.inspect(|refusal| self.metrics.ticket_refused(refusal.reason()))
     }
 
     pub(super) fn page_told(&self, transport: Transport, update: &crate::hub::Update) {
@@ -81,11 +106,11 @@ impl Context {
 
     /// A moment within the drain time, drawn anew for each page, so that they do not all come back at once.
     pub(super) fn drain_delay(&self) -> Duration {
-        Duration::from_secs(self.http.drain_s).mul_f64(rand::random_range(0.0..0.8))
+        comeback::drain_delay(Duration::from_secs(self.http.drain_s))
     }
 
     /// How long a page shall wait before it comes back.
     pub(super) fn reconnect_after_ms(&self) -> u64 {
-        rand::random_range(250..2_000)
+        self.comeback.after_ms()
     }
 }

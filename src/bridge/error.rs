@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::comeback::Comeback;
 use super::publish::PublishError;
 use super::ticket::Refusal;
 use crate::store;
@@ -18,7 +19,7 @@ pub(super) struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    retry_after_s: Option<u32>,
+    retry_after_s: Option<u64>,
 }
 
 /// The body of a [`Problem`].
@@ -53,22 +54,36 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
     }
 
+    pub(super) fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is larger than is allowed")
+    }
+
     pub(super) fn no_such_version() -> Self {
         Self::new(StatusCode::CONFLICT, "no_such_version", "the payment has no such version")
     }
 
     pub(super) fn rate_limited(detail: &str) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(1)
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(retry_after_s())
     }
 
     pub(super) fn unavailable(detail: &str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(1)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(retry_after_s())
     }
 
-    fn retry_after(mut self, seconds: u32) -> Self {
+    pub(super) fn draining(comeback: &Comeback) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "this node is draining")
+            .retry_after(comeback.after_s())
+    }
+
+    fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
         self
     }
+}
+
+/// Drawn, so that those who were refused at one moment do not come back at one moment.
+fn retry_after_s() -> u64 {
+    rand::random_range(1..=3)
 }
 
 impl From<Refusal> for Problem {
@@ -114,7 +129,7 @@ impl From<JsonRejection> for Problem {
 
 fn from_body(status: StatusCode, detail: String) -> Problem {
     match status {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "too_large", "the body is larger than is allowed"),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             Problem::new(status, "unsupported_media_type", "content-type must be application/json")
         }

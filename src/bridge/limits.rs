@@ -1,10 +1,13 @@
 //! Bounds on what one page may hold or send.
 
+mod address;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::ticket::Fingerprint;
+pub(super) use address::{AddressLimiter, AddressPlace, TooMany};
 
 /// How many waiting pages each ticket holds. Clones share the count.
 #[derive(Clone, Debug)]
@@ -42,6 +45,10 @@ impl TicketLimiter {
 }
 
 impl Place {
+    pub(super) fn ticket(&self) -> Fingerprint {
+        self.ticket
+    }
+
     pub(super) fn is_of(&self, ticket: Fingerprint) -> bool {
         self.ticket == ticket
     }
@@ -75,13 +82,22 @@ impl Bucket {
 
     /// False where one more is too many.
     pub(super) fn take(&mut self, now: Instant) -> bool {
-        self.left = (self.left + now.duration_since(self.at).as_secs_f64() * self.per_s).min(self.burst);
+        self.left = self.left_at(now);
         self.at = now;
         let enough = self.left >= 1.0;
         if enough {
             self.left -= 1.0;
         }
         enough
+    }
+
+    /// True where it is as it was made.
+    fn is_full(&self, now: Instant) -> bool {
+        self.left_at(now) >= self.burst
+    }
+
+    fn left_at(&self, now: Instant) -> f64 {
+        (self.left + now.duration_since(self.at).as_secs_f64() * self.per_s).min(self.burst)
     }
 }
 

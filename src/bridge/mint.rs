@@ -62,9 +62,12 @@ pub(super) async fn post(
 }
 
 pub(super) fn answer(minted: Minted) -> TicketAnswer {
-    let expires_at = OffsetDateTime::from_unix_timestamp(minted.expires_at_s).ok();
-    let expires_at = expires_at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default();
-    TicketAnswer { ticket: minted.ticket, expires_at }
+    TicketAnswer { ticket: minted.ticket, expires_at: rfc3339(minted.expires_at_s) }
+}
+
+pub(super) fn rfc3339(unix_s: i64) -> String {
+    let at = OffsetDateTime::from_unix_timestamp(unix_s).ok();
+    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
 impl From<MintError> for Problem {

@@ -4,16 +4,22 @@
 //! room never talks to RabbitMQ and never decides what a payment is.
 
 mod admin;
+mod body;
 mod callbacks;
+mod clients;
+mod comeback;
 mod context;
 mod demo;
 mod error;
+mod forwarded;
 mod limits;
 mod mint;
 mod openapi;
 mod poll;
 mod publish;
+mod refuse;
 mod request;
+mod revoke;
 mod router;
 mod server;
 mod sse;

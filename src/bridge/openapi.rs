@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
@@ -117,5 +117,26 @@ pub(super) async fn get(State(context): State<Context>) -> Json<Value> {
     {
         ttl_s["maximum"] = minter.lifetime_s_max().into();
     }
+    add_refusals(&mut document);
     Json(document)
+}
+
+/// What any call may be answered, whatever it is.
+fn add_refusals(document: &mut Value) {
+    let paths =
+        document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flat_map(|paths| paths.values_mut());
+    for (method, operation) in paths.filter_map(Value::as_object_mut).flatten() {
+        let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { continue };
+        let all = [
+            ("408", "The body did not arrive in time"),
+            ("429", "The client address asks too fast, or holds too many connections"),
+            ("503", "Too much is asked of this node, or it stops"),
+        ];
+        for (status, description) in all.into_iter().filter(|(status, _)| *status != "408" || method == "post") {
+            let schema = json!({ "$ref": "#/components/schemas/ProblemDocument" });
+            let content = json!({ "application/problem+json": { "schema": schema } });
+            let response = json!({ "description": description, "content": content });
+            responses.entry(status).or_insert(response);
+        }
+    }
 }

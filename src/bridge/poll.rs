@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use super::context::Context;
 use super::error::{Problem, ProblemDocument};
 use super::request::{Query, authorize};
+use super::ticket::Ticket;
 use super::watch::Watch;
 use super::wire;
 use crate::hub::Update;
@@ -58,7 +59,7 @@ pub(super) async fn get(
         Some(after) if wait_s > 0 => {
             let place = context.limiter().take(ticket.fingerprint);
             let _place = place.ok_or_else(|| Problem::rate_limited("this ticket holds too many waiting pages"))?;
-            hold(&context, &key, after, Duration::from_secs(wait_s)).await?
+            hold(&context, &ticket, &key, after, Duration::from_secs(wait_s)).await?
         }
         _ => context.store.read(&key).await?.map(Update::stored),
     };
@@ -69,8 +70,14 @@ pub(super) async fn get(
     Ok(answer(&headers, &key, update.as_deref()))
 }
 
-/// Waits until the version is another than `after`, the time is over or the node drains.
-async fn hold(context: &Context, key: &Key, after: u64, wait: Duration) -> Result<Option<Arc<Update>>, Problem> {
+/// Waits until the version is another than `after`, the time is over, the node drains or the ticket or order is revoked.
+async fn hold(
+    context: &Context,
+    ticket: &Ticket,
+    key: &Key,
+    after: u64,
+    wait: Duration,
+) -> Result<Option<Arc<Update>>, Problem> {
     let _waits = context.metrics.page_waits(Transport::LongPoll);
     let watch = Watch::new(context);
     let Some(watched) = watch.open(key).await? else {
@@ -83,8 +90,19 @@ async fn hold(context: &Context, key: &Key, after: u64, wait: Duration) -> Resul
         context.tasks.stopping().await;
         tokio::time::sleep(context.drain_delay()).await;
     };
+    let changed = async {
+        loop {
+            // Asked first: what was revoked before this page had registered has interrupted nobody.
+            if let Some(refusal) = context.revoked(ticket.fingerprint, key) {
+                return Err(refusal.into());
+            }
+            if let Some(update) = watch.next().await {
+                return Ok(Some(update));
+            }
+        }
+    };
     tokio::select! {
-        update = watch.next() => Ok(Some(update)),
+        changed = changed => changed,
         () = tokio::time::sleep(wait) => Ok(watched.snapshot),
         () = drained => Ok(watched.snapshot),
     }

@@ -13,7 +13,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::context::Context;
 use super::error::{Problem, RefusedWith};
-use super::{callbacks, demo, mint, openapi, poll, sse, ws};
+use super::{body, callbacks, clients, demo, mint, openapi, poll, sse, ws};
 
 /// Everything that pages, back ends and payment providers may call.
 pub fn router(context: Context, demo_enabled: bool) -> Router {
@@ -35,6 +35,8 @@ pub fn router(context: Context, demo_enabled: bool) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take that method")
         })
         .layer(DefaultBodyLimit::max(context.http.body_bytes_max))
+        .layer(middleware::from_fn_with_state(context.clone(), body::whole))
+        .layer(middleware::from_fn_with_state(context.clone(), clients::admit))
         .layer(middleware::from_fn_with_state(context.clone(), count_refusals))
         .layer(cors)
         .layer(SetResponseHeaderLayer::if_not_present(

@@ -1,29 +1,34 @@
 //! Accepts connections and serves HTTP/1.1 on them, with a bound on everything a peer can hold.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use super::clients::{Clients, Peer};
+use super::comeback::Comeback;
+use super::context::Context;
+use super::refuse::{Refusals, Why};
 use super::stall::Stall;
 use super::tls::Tls;
 use crate::config::Http;
 use crate::runtime::{Backoff, Tasks};
 use crate::telemetry::Metrics;
 
-/// Said to a connection over the limit, before anything of it is read.
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\ncontent-type: application/problem+json\r\n\
-    content-length: 118\r\nconnection: close\r\n\r\n\
-    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"too many connections\",\
-    \"code\":\"unavailable\"}";
+/// A connection that was accepted a moment before the node stops is closed only when its request had time to come: a close
+/// without an answer is a fault to its client.
+const REQUEST_ON_ITS_WAY: Duration = Duration::from_millis(500);
 /// After this much silence on an unacknowledged write the kernel gives a peer up.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -60,7 +65,9 @@ impl ServerOptions {
 pub struct Server {
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
+    pages: Option<(Clients, Comeback)>,
     places: Arc<Semaphore>,
+    refusals: Refusals,
     metrics: Option<Metrics>,
     tasks: Tasks,
     serving: Arc<Serving>,
@@ -88,12 +95,15 @@ impl Server {
         let listener = TcpListener::bind(address).await?;
         let places = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
         let serving = Arc::new(Serving { router, options, tasks: tasks.clone() });
-        Ok(Self { listener, tls: None, places, metrics, tasks, serving })
+        let refusals = Refusals::new();
+        Ok(Self { listener, tls: None, pages: None, places, refusals, metrics, tasks, serving })
     }
 
-    /// Speaks TLS with every connection, where it is set.
+    /// Serves pages: each address has its limits, those who are refused are told when to come back, and TLS is spoken
+    /// where it is set.
     #[must_use]
-    pub fn with_tls(mut self, tls: Option<Arc<Tls>>) -> Self {
+    pub fn for_pages(mut self, context: &Context, tls: Option<Arc<Tls>>) -> Self {
+        self.pages = Some((context.clients().clone(), context.comeback().clone()));
         self.tls = tls;
         self
     }
@@ -106,18 +116,20 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Accepts until the tasks are told to stop. Connections end by themselves after that.
-    pub async fn run(self) {
+    /// Serves connections until their tasks are told to stop; they end by themselves after that. Refuses from then on,
+    /// until `refusing` is told to stop.
+    pub async fn run(self, refusing: Tasks) {
         let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
-                () = self.tasks.stopping() => return,
+                () = refusing.stopping() => return,
             };
             match accepted {
-                Ok((stream, _peer)) => {
+                Ok((stream, _)) if self.tasks.is_stopping() => self.refuse(&refusing, stream, Why::Draining),
+                Ok((stream, peer)) => {
                     backoff.reset();
-                    self.accepted(stream);
+                    self.accepted(stream, peer.ip());
                 }
                 Err(error) => {
                     // Out of files, most likely: some must be closed before the next can be opened.
@@ -128,16 +140,25 @@ impl Server {
         }
     }
 
-    fn accepted(&self, stream: TcpStream) {
+    fn refuse(&self, tasks: &Tasks, stream: TcpStream, why: Why) {
+        if let Some(metrics) = &self.metrics {
+            metrics.refused(why.code());
+        }
+        // Before its handshake a TLS client understands nothing but the close.
+        if self.tls.is_none() {
+            let after_s = self.pages.as_ref().map_or(1, |(_, comeback)| comeback.after_s());
+            self.refusals.refuse(tasks, stream, why, after_s);
+        }
+    }
+
+    fn accepted(&self, stream: TcpStream, address: IpAddr) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            if let Some(metrics) = &self.metrics {
-                metrics.refused("unavailable");
-            }
-            // Before its handshake a TLS client understands nothing but the close.
-            if self.tls.is_none() {
-                refuse(&self.tasks, stream);
-            }
-            return;
+            return self.refuse(&self.tasks, stream, Why::Full);
+        };
+        let (peer, of_address) = match self.pages.as_ref().map(|(clients, _)| clients.accept(address)) {
+            Some(Ok((peer, kept))) => (Some(peer), Some(kept)),
+            Some(Err(_too_many)) => return self.refuse(&self.tasks, stream, Why::Address),
+            None => (None, None),
         };
         let socket = SockRef::from(&stream);
         if let Err(error) =
@@ -146,9 +167,9 @@ impl Server {
             tracing::debug!(%error, "socket option not set");
         }
         // What counts a connection goes along with its stream, into an upgrade too.
-        let counted = (place, self.metrics.as_ref().map(Metrics::connection));
+        let counted = (place, of_address, self.metrics.as_ref().map(Metrics::connection));
         let Some(tls) = &self.tls else {
-            self.tasks.spawn(self.serving.serve(stream, counted));
+            self.tasks.spawn(self.serving.serve(stream, peer, counted));
             return;
         };
         let Some(handshake) = tls.begin() else { return };
@@ -160,7 +181,7 @@ impl Server {
                 () = serving.tasks.stopping() => None,
             };
             if let Some(stream) = stream {
-                Box::pin(serving.serve(stream, counted)).await;
+                Box::pin(serving.serve(stream, peer, counted)).await;
             }
         });
     }
@@ -168,13 +189,13 @@ impl Server {
 
 impl Serving {
     /// One connection, from its first request to its end or its upgrade.
-    fn serve<T, K>(&self, stream: T, counted: K) -> impl Future<Output = ()> + Send + use<T, K>
+    fn serve<T, K>(&self, stream: T, peer: Option<Peer>, counted: K) -> impl Future<Output = ()> + Send + use<T, K>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         K: Unpin + Send + 'static,
     {
         let io = TokioIo::new(Stall::new(stream, self.options.write_timeout, counted));
-        let service = TowerToHyperService::new(self.router.clone());
+        let service = WithPeer { router: TowerToHyperService::new(self.router.clone()), peer };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.options.header_timeout)
@@ -187,7 +208,7 @@ impl Serving {
             let mut connection = std::pin::pin!(connection);
             let served = tokio::select! {
                 served = connection.as_mut() => served,
-                () = tasks.stopping() => {
+                () = about_to_stop(&tasks) => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -199,16 +220,29 @@ impl Serving {
     }
 }
 
-fn refuse(tasks: &Tasks, mut stream: TcpStream) {
-    tasks.spawn(async move {
-        let said = tokio::time::timeout(Duration::from_secs(1), async {
-            stream.write_all(BUSY).await?;
-            stream.shutdown().await
-        });
-        if !matches!(said.await, Ok(Ok(()))) {
-            tracing::debug!("a connection over the limit was closed without a word");
+/// Boxed, so that a connection does not carry the timer.
+async fn about_to_stop(tasks: &Tasks) {
+    tasks.stopping().await;
+    Box::pin(tokio::time::sleep(REQUEST_ON_ITS_WAY)).await;
+}
+
+/// The router, told where its requests come from.
+struct WithPeer {
+    router: TowerToHyperService<Router>,
+    peer: Option<Peer>,
+}
+
+impl Service<Request<Incoming>> for WithPeer {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        if let Some(peer) = &self.peer {
+            request.extensions_mut().insert(peer.clone());
         }
-    });
+        self.router.call(request)
+    }
 }
 
 impl std::fmt::Debug for Server {

@@ -53,6 +53,9 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (order_id, query) = (path(order_id)?, query?.0);
+    if context.tasks.is_stopping() {
+        return Err(Problem::draining(context.comeback()));
+    }
     let (ticket, key) = authorize(&context, &headers, &query, &order_id).await?;
     let place = context.limiter().take(ticket.fingerprint);
     let place = place.ok_or_else(|| Problem::rate_limited("this ticket holds too many waiting pages"))?;
@@ -60,6 +63,10 @@ pub(super) async fn get(
     let Some(watched) = watch.open(&key).await? else {
         return Err(Problem::not_found());
     };
+    // What was revoked before this page had registered has interrupted nobody.
+    if let Some(refusal) = context.revoked(ticket.fingerprint, &key) {
+        return Err(refusal.into());
+    }
     let last_event_id = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let ends_in_ms = ticket.ends_at_s.saturating_mul(1000).saturating_sub(unix_ms());
     let now = Instant::now();
@@ -70,7 +77,7 @@ pub(super) async fn get(
         _waits: context.metrics.page_waits(Transport::Sse),
         drain_at: None,
         ended: false,
-        _place: place,
+        place,
         context,
         key,
         watched,
@@ -96,7 +103,7 @@ struct Stream {
     drain_at: Option<Instant>,
     heartbeat: Duration,
     ended: bool,
-    _place: Place,
+    place: Place,
     _waits: Held,
 }
 
@@ -116,9 +123,14 @@ impl Stream {
         Some((Ok(Bytes::from(chunk)), self))
     }
 
+    /// How soon to come back.
+    fn retry(&self) -> String {
+        format!("retry: {}\n\n", self.context.reconnect_after_ms())
+    }
+
     /// Says how soon to come back, and gives the payment unless the page has that version.
     fn opening(&mut self, snapshot: &Snapshot) -> String {
-        let retry = format!("retry: {}\n\n", self.context.reconnect_after_ms());
+        let retry = self.retry();
         let update = self.watched.snapshot.take();
         let version = update.as_ref().map_or(0, |update| update.payment.version);
         if snapshot.known_version == Some(version) {
@@ -133,24 +145,39 @@ impl Stream {
         loop {
             let wake_at = heartbeat_at.min(self.ends_at).min(self.drain_at.unwrap_or(heartbeat_at));
             tokio::select! {
-                update = self.watch.next() => return Some(self.told(&update)),
+                update = self.watch.next() => match update {
+                    Some(update) => return Some(self.told(&update)),
+                    None => if let Some(refusal) = self.revoked() {
+                        return Some(self.end(refusal));
+                    },
+                },
                 () = self.context.tasks.stopping(), if self.drain_at.is_none() => {
                     self.drain_at = Some(Instant::now() + self.context.drain_delay());
                 }
                 () = tokio::time::sleep_until(wake_at) => {
                     let now = Instant::now();
                     if now >= self.ends_at {
-                        self.ended = true;
-                        let frame = wire::error(Refusal::Expired.code(), &Refusal::Expired.to_string(), Some(self.key.order_id.as_str()));
-                        return Some(format!("event: error\ndata: {frame}\n\n"));
+                        return Some(self.end(Refusal::Expired));
                     }
                     if self.drain_at.is_some_and(|at| now >= at) {
-                        return None;
+                        self.ended = true;
+                        return Some(self.retry());
                     }
                     return Some(":\n\n".to_owned());
                 }
             }
         }
+    }
+
+    fn revoked(&self) -> Option<Refusal> {
+        self.context.revoked(self.place.ticket(), &self.key)
+    }
+
+    /// The last event.
+    fn end(&mut self, refusal: Refusal) -> String {
+        self.ended = true;
+        let frame = wire::error(refusal.code(), &refusal.to_string(), Some(self.key.order_id.as_str()));
+        format!("event: error\ndata: {frame}\n\n")
     }
 
     fn told(&self, update: &Arc<Update>) -> String {

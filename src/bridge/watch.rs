@@ -43,13 +43,14 @@ impl Watch {
         Ok(payment.map(Update::stored))
     }
 
-    /// The next version of any order that is newer than what the page was told. One task at a time may wait.
-    pub(super) fn poll_next(&self, context: &mut std::task::Context<'_>) -> std::task::Poll<Arc<Update>> {
+    /// The next version of any order that is newer than what the page was told. Not set where the page has to look whether
+    /// it may stay. One task at a time may wait.
+    pub(super) fn poll_next(&self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Arc<Update>>> {
         self.inbox.poll_next(context)
     }
 
     /// As [`Watch::poll_next`].
-    pub(super) async fn next(&self) -> Arc<Update> {
+    pub(super) async fn next(&self) -> Option<Arc<Update>> {
         self.inbox.next().await
     }
 }

@@ -7,6 +7,7 @@
 mod config;
 mod dead_letters;
 mod publish;
+mod revoke;
 mod serve;
 mod ticket;
 mod watch;
@@ -38,6 +39,8 @@ enum Command {
     Publish(publish::Args),
     /// Mint a ticket with tickets.hs256_secret
     Ticket(ticket::Args),
+    /// Revoke a ticket or an order for pages, by the operators' listener of a running service
+    Revoke(revoke::Args),
     /// Wait for an order's result as a page would
     Watch(watch::Args),
     /// Look at the messages that could not be taken, replay or discard them
@@ -78,6 +81,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve => runtime(None)?.block_on(serve::run(settings)),
         Command::Publish(args) => runtime(Some(1))?.block_on(publish::run(&settings, args)),
         Command::Ticket(args) => ticket::run(&settings, &args),
+        Command::Revoke(args) => runtime(Some(1))?.block_on(revoke::run(&settings, args)),
         Command::Watch(args) => runtime(Some(1))?.block_on(watch::run(&settings, args)),
         Command::DeadLetters(args) => runtime(Some(1))?.block_on(dead_letters::run(&settings, args)),
         Command::Config(args) => config::run(&settings, &args),

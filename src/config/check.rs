@@ -79,8 +79,13 @@ fn http(http: &Http) -> Result<(), Error> {
     at_least("http.header_bytes_max", http.header_bytes_max, 8192)?;
     at_least("http.header_lines_max", http.header_lines_max, 16)?;
     at_least("http.body_bytes_max", http.body_bytes_max, 1024)?;
+    at_least_s("http.body_timeout_s", http.body_timeout_s)?;
     at_least("http.connections_max", http.connections_max, 1)?;
     at_least("http.connections_per_ticket_max", http.connections_per_ticket_max, 1)?;
+    at_least("http.connections_per_address_max", http.connections_per_address_max, 1)?;
+    at_least_s("http.requests_per_address_burst_max", http.requests_per_address_burst_max.into())?;
+    at_least_s("http.requests_per_address_per_s_max", http.requests_per_address_per_s_max.into())?;
+    at_least_s("http.reconnect_pages_per_s_max", http.reconnect_pages_per_s_max.into())?;
     at_least("http.subscriptions_per_connection_max", http.subscriptions_per_connection_max, 1)?;
     at_least("http.frame_bytes_max", http.frame_bytes_max, 512)?;
     at_least("http.frames_burst_max", usize::try_from(http.frames_burst_max).unwrap_or(usize::MAX), 1)?;
@@ -112,9 +117,14 @@ fn tickets(tickets: &Tickets) -> Result<(), Error> {
     )?;
     require(!tickets.audience.is_empty(), "tickets.audience must not be empty")?;
     require(tickets.leeway_s <= 300, "tickets.leeway_s must be at most 300")?;
+    at_least("tickets.revocations_max", tickets.revocations_max, 1)?;
     at_least_s("tickets.lifetime_s_max", tickets.lifetime_s_max)?;
     at_least_s("tickets.jwks_max_age_s", tickets.jwks_max_age_s)?;
     at_least_s("tickets.jwks_refetch_min_s", tickets.jwks_refetch_min_s)?;
+    require(
+        tickets.jwks_stale_max_s >= tickets.jwks_max_age_s,
+        "tickets.jwks_stale_max_s must be at least tickets.jwks_max_age_s",
+    )?;
     let url = tickets.jwks_url.expose();
     require(
         url.is_empty() || url.starts_with("https://") || url.starts_with("http://"),

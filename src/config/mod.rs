@@ -10,6 +10,6 @@ mod settings;
 pub use load::{Error, env_variables, load};
 pub use secret::Secret;
 pub use settings::{
-    Admin, AlipayAccount, Amqp, Callbacks, Demo, Http, LogFormat, Payments, SerialKey, Settings, Store, StripeAccount,
-    Telemetry, TicketKey, Tickets, WechatPayAccount,
+    Admin, AlipayAccount, Amqp, Callbacks, Demo, ForwardedHeader, Http, LogFormat, Payments, SerialKey, Settings,
+    Store, StripeAccount, Telemetry, TicketKey, Tickets, WechatPayAccount,
 };

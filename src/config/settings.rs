@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Secret;
@@ -88,8 +90,17 @@ pub struct Http {
     pub header_bytes_max: usize,
     pub header_lines_max: usize,
     pub body_bytes_max: usize,
+    pub body_timeout_s: u64,
     pub connections_max: usize,
     pub connections_per_ticket_max: usize,
+    pub connections_per_address_max: usize,
+    pub requests_per_address_burst_max: u32,
+    pub requests_per_address_per_s_max: u32,
+    #[serde(deserialize_with = "network_list")]
+    pub unlimited_networks: Vec<IpNet>,
+    #[serde(deserialize_with = "network_list")]
+    pub trusted_proxies: Vec<IpNet>,
+    pub forwarded_header: ForwardedHeader,
     pub subscriptions_per_connection_max: usize,
     pub frame_bytes_max: usize,
     pub frames_burst_max: u32,
@@ -100,6 +111,17 @@ pub struct Http {
     pub write_timeout_s: u64,
     pub wait_s_max: u64,
     pub drain_s: u64,
+    pub reconnect_pages_per_s_max: u32,
+}
+
+/// The header in which trusted proxies name the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
 }
 
 /// `[admin]`
@@ -121,9 +143,11 @@ pub struct Tickets {
     pub jwks_url: Secret,
     pub jwks_max_age_s: u64,
     pub jwks_refetch_min_s: u64,
+    pub jwks_stale_max_s: u64,
     pub audience: String,
     pub leeway_s: u64,
     pub lifetime_s_max: u64,
+    pub revocations_max: usize,
     pub api_key: Secret,
     pub api_key_merchant_id: String,
 }
@@ -233,4 +257,15 @@ fn comma_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
         Either::List(list) => list,
         Either::Text(text) => text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect(),
     })
+}
+
+/// Networks as `192.0.2.0/24` or single addresses, in a list as above.
+fn network_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let network = |text: &String| {
+        let parsed = text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+        parsed.map_err(|_neither| {
+            D::Error::custom(format!("{text:?} is neither an address nor a network as 192.0.2.0/24"))
+        })
+    };
+    comma_list(deserializer)?.iter().map(network).collect()
 }

@@ -15,6 +15,7 @@ pub struct Inbox {
 #[derive(Debug, Default)]
 struct Inner {
     slots: Vec<Slot>,
+    interrupted: bool,
     waker: Option<Waker>,
 }
 
@@ -75,13 +76,29 @@ impl Inbox {
         }
     }
 
-    /// The next update that the page was not given yet. One task at a time may wait.
-    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Arc<Update>> {
+    /// Wakes the page without an update.
+    pub(super) fn interrupt(&self) {
+        let waker = {
+            let mut inner = self.lock();
+            inner.interrupted = true;
+            inner.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The next update that the page was not given yet. Not set where the page was interrupted. One task at a time may
+    /// wait.
+    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Arc<Update>>> {
         let mut inner = self.lock();
+        if std::mem::take(&mut inner.interrupted) {
+            return Poll::Ready(None);
+        }
         for slot in &mut inner.slots {
             if let Some(update) = slot.update.take() {
                 slot.told_version = update.payment.version;
-                return Poll::Ready(update);
+                return Poll::Ready(Some(update));
             }
         }
         if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
@@ -90,8 +107,8 @@ impl Inbox {
         Poll::Pending
     }
 
-    /// Waits for the next update that the page was not given yet.
-    pub async fn next(&self) -> Arc<Update> {
+    /// As [`Inbox::poll_next`].
+    pub async fn next(&self) -> Option<Arc<Update>> {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
 

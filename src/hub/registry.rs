@@ -55,6 +55,12 @@ impl Hub {
         inboxes.len()
     }
 
+    /// Makes every page that waits for an order look whether it may stay.
+    pub fn interrupt(&self, key: &Key) {
+        let inboxes = self.shard(key).get(key).cloned();
+        inboxes.into_iter().flatten().for_each(|inbox| inbox.interrupt());
+    }
+
     /// The orders that somebody waits for.
     #[must_use]
     pub fn watched(&self) -> Vec<Key> {
@@ -115,7 +121,7 @@ mod tests {
 
     fn next(inbox: &Inbox) -> Option<u64> {
         match inbox.poll_next(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(update) => Some(update.payment.version),
+            Poll::Ready(update) => Some(update.map_or(0, |update| update.payment.version)),
             Poll::Pending => None,
         }
     }
@@ -133,6 +139,16 @@ mod tests {
         hub.publish(&update("a", 4));
         inbox.told(&key("a"), 4);
         assert_eq!(next(&inbox), None);
+    }
+
+    #[test]
+    fn who_waits_for_an_order_is_interrupted_once_and_loses_no_update() {
+        let (hub, inbox, other) = (Hub::new(), Inbox::new(), Inbox::new());
+        let _subscriptions = (hub.subscribe(&inbox, &key("a")).unwrap(), hub.subscribe(&other, &key("b")).unwrap());
+        hub.publish(&update("a", 1));
+        hub.interrupt(&key("a"));
+        assert_eq!((next(&inbox), next(&inbox), next(&inbox)), (Some(0), Some(1), None));
+        assert_eq!(next(&other), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod contract;
 mod error;
 mod outcome;
+mod revocation;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::payment::{Event, Key, Payment};
 
 pub use error::Error;
 pub use outcome::{Acknowledgement, Outcome};
+pub use revocation::{Revocation, Revoked};
 pub use sqlite::{Options, Sqlite};
 
 /// A durable store of payments.
@@ -39,8 +41,21 @@ pub trait PaymentStore: Send + Sync + 'static {
     /// Notes durably that a page has shown `version` of a payment.
     ///
     /// # Errors
-    /// As for [`PaymentStore::apply`].
+    /// As for [`PaymentStore::apply`], and [`Error::Overloaded`] where too much waits to be written.
     async fn acknowledge(&self, key: &Key, version: u64) -> Result<Acknowledgement, Error>;
+
+    /// Takes a revocation durably, in place of an earlier one of the same thing. Those that are over at `now_s`, seconds
+    /// since 1970, are forgotten.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::apply`].
+    async fn revoke(&self, revocation: &Revocation, now_s: i64) -> Result<(), Error>;
+
+    /// Every revocation that is in force at `now_s`, in no particular order.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::read`].
+    async fn revocations(&self, now_s: i64) -> Result<Vec<Revocation>, Error>;
 
     /// Proves that the store can be read and written.
     ///

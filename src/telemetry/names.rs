@@ -46,6 +46,8 @@ names! {
     TLS_CERTIFICATE_LOADS = "tls_certificate_loads_total", Kind::Counter, "Certificates taken into use or not, by result: ok, error.";
     TLS_CERTIFICATE_EXPIRES = "tls_certificate_expires_timestamp_seconds", Kind::Gauge, "When the certificate in use expires, seconds since 1970.";
     TICKETS_REFUSED = "tickets_refused_total", Kind::Counter, "Tickets refused, by reason.";
+    KEY_SETS = "ticket_key_sets_total", Kind::Counter, "Key sets for tickets that were fetched or changed, by source and result: ok, error.";
+    REVOCATIONS = "revocations_in_force", Kind::Gauge, "Tickets and orders that are revoked.";
     TICKETS_MINTED = "tickets_minted_total", Kind::Counter, "Tickets minted by this service.";
     CALLBACKS = "callbacks_total", Kind::Counter, "Notifications of payment providers, by provider and outcome.";
 }

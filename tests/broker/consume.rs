@@ -30,7 +30,7 @@ async fn events_are_stored_shown_and_acknowledged_in_batches() {
     publish_all(&world, &node, 0..2000).await;
     println!("2,000 confirmed publishes, 32 at once: {:?}", began.elapsed());
     until("all are stored", async || node.store.len() == 2000).await;
-    let update = tokio::time::timeout(DEADLINE, inbox.next()).await.unwrap();
+    let update = tokio::time::timeout(DEADLINE, inbox.next()).await.unwrap().unwrap();
     assert_eq!(update.payment.key, key("o-7"));
     assert!(update.published_at_ms.is_some_and(|ms| (unix_ms() - ms).abs() < 60_000));
     assert!(update.received_at.is_some());
@@ -116,7 +116,7 @@ async fn a_store_that_is_down_pauses_consuming_and_dead_letters_nothing() {
     let _page = node.hub.subscribe(&inbox, &key("o-20")).unwrap();
     node.store.ambiguous.store(1, Ordering::SeqCst);
     publish_all(&world, &node, 20..21).await;
-    let update = tokio::time::timeout(DEADLINE, inbox.next()).await.unwrap();
+    let update = tokio::time::timeout(DEADLINE, inbox.next()).await.unwrap().unwrap();
     assert_eq!((update.payment.key.clone(), update.payment.version), (key("o-20"), 1));
     until("it counts as repeated", async || node.metric("events_total{outcome=\"duplicate\"}") == 1.0).await;
     node.stop().await;

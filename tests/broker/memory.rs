@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use payment_notifier::payment::{Change, Conflicts, Event, Key, Payment, State};
-use payment_notifier::store::{Acknowledgement, Error, Outcome, PaymentStore};
+use payment_notifier::store::{Acknowledgement, Error, Outcome, PaymentStore, Revocation};
 use tokio::sync::RwLock;
 
 pub(crate) struct Memory {
@@ -87,6 +87,14 @@ impl PaymentStore for Memory {
 
     async fn acknowledge(&self, _key: &Key, _version: u64) -> Result<Acknowledgement, Error> {
         Ok(Acknowledgement::NoSuchVersion)
+    }
+
+    async fn revoke(&self, _revocation: &Revocation, _now_s: i64) -> Result<(), Error> {
+        Err(Error::Unavailable("the broker's side revokes nothing".into()))
+    }
+
+    async fn revocations(&self, _now_s: i64) -> Result<Vec<Revocation>, Error> {
+        Ok(Vec::new())
     }
 
     async fn check(&self) -> Result<(), Error> {

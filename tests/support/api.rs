@@ -107,6 +107,12 @@ impl Service {
         Answer::of(request.header(CONTENT_TYPE, "application/json").body(body.to_string())).await
     }
 
+    /// `POST target` to the operators' listener with a JSON body.
+    pub(crate) async fn admin_post(&self, target: &str, body: &Value) -> Answer {
+        let request = self.client.post(format!("http://{}{target}", self.admin));
+        Answer::of(request.header(CONTENT_TYPE, "application/json").body(body.to_string())).await
+    }
+
     /// The value of a metric, all its label sets that contain `labels` added up; 0 if there is none.
     pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
         let text = self.admin_get("/metrics").await.text;

@@ -165,6 +165,31 @@ async fn publish_is_confirmed_and_says_when_nobody_would_get_it() {
 }
 
 #[tokio::test]
+async fn revoke_ends_a_ticket_or_an_order_and_takes_it_back() {
+    let service = Service::start().await;
+    let url = format!("http://{}", service.admin);
+    let revoked = async |more: &[&str]| {
+        let arguments = [&["revoke", "--url", &url], more].concat();
+        run(service.setup.command(&arguments)).await
+    };
+    let (good, bad) = (ticket(json!(["revoke-1", "revoke-2"])), ticket("revoke-2"));
+    let status = async |order_id: &str, ticket: &str| service.payment(order_id, ticket, "").await.status;
+    let ended = revoked(&["--merchant", MERCHANT, "--order", "revoke-1"]).await;
+    assert!(ended.success && ended.out.starts_with("revoked until 20"), "{} {}", ended.out, ended.err);
+    assert_eq!((status("revoke-1", &good).await, status("revoke-2", &good).await), (403, 200));
+    assert!(revoked(&["--ticket", &bad, "--ttl-s", "600"]).await.success);
+    assert_eq!((status("revoke-2", &bad).await, status("revoke-2", &good).await), (401, 200));
+    assert!(revoked(&["--merchant", MERCHANT, "--order", "revoke-1", "--lift"]).await.success);
+    assert!(revoked(&["--ticket", &bad, "--lift"]).await.success);
+    assert_eq!((status("revoke-1", &good).await, status("revoke-2", &bad).await), (200, 200));
+    for bad in [["--ticket", "hunter2"], ["--order", "a b"]] {
+        let ended = revoked(&bad).await;
+        assert!(!ended.success && ended.err.contains("bad_request"), "{} {}", ended.out, ended.err);
+        assert_eq!(ended.err.trim_end().lines().count(), 1, "{}", ended.err);
+    }
+}
+
+#[tokio::test]
 async fn watch_prints_the_result_on_each_transport() {
     let service = Service::start().await;
     let url = format!("http://{}", service.http);

@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod address_limits;
 mod asyncapi;
 mod bad_frames;
 mod bad_messages;
@@ -23,12 +24,16 @@ mod config_cli;
 mod dead_letters_cli;
 mod dead_letters_faults;
 mod demo;
+mod drain;
 mod examples;
 mod metrics;
 mod openapi;
+mod overload;
 mod publish_forms;
 mod race;
 mod restart;
+mod revocations;
+mod rolling_restart;
 mod slow_page;
 mod store_faults;
 mod ticket_keys;

@@ -144,8 +144,9 @@ async fn what_is_served_is_what_is_documented_and_the_figures_move() {
     wait_for("nothing is in flight", async || (metric("deliveries_in_flight", "").await == 0.0).then_some(())).await;
     let served = names_served(&service).await;
     let missing: Vec<_> = documented.keys().filter(|name| !served.contains_key(*name)).collect();
-    // Nothing failed to be put aside, and nobody speaks TLS.
-    let missing: Vec<_> = missing.into_iter().filter(|name| !name.contains("_tls_")).collect();
+    // Nothing failed to be put aside, nobody speaks TLS, and there is no key set.
+    let missing: Vec<_> =
+        missing.into_iter().filter(|name| !name.contains("_tls_") && !name.contains("_key_sets_")).collect();
     assert_eq!(missing, ["payment_notifier_dead_letter_failures_total"]);
 }
 
@@ -178,6 +179,16 @@ async fn not_even_at_trace_level_is_there_a_ticket_a_secret_a_payer_or_a_body_in
     let forged = format!("{}forged", ticket("m-forged"));
     Page::open_with(&service, &format!("/v1/ws?ticket={forged}"), &[]).await.0.frame().await;
     service.payment("m-forged", &forged, "").await;
+    service.get(&format!("/v1/payments/m-forged/events?ticket={forged}"), "").await;
+    let revoked = crate::support::ticket::hs256(&json!({
+        "aud": "payment-notifier", "merchant_id": MERCHANT, "order_id": "m-revoked", "sub": SUB,
+        "exp": crate::support::ticket::now_s() + 300,
+    }));
+    let (mut sent_away, _) = Page::subscribed(&service, &revoked).await;
+    assert_eq!(service.admin_post("/v1/revocations", &json!({ "ticket": revoked })).await.status, 200);
+    sent_away.error_then_close("invalid_ticket", 4401).await;
+    service.admin_post("/v1/revocations", &json!({ "ticket": forged, "ttl_s": -1 })).await;
+    service.get(&format!("/v1/payments/m-revoked?ticket={revoked}"), "").await;
     service.terminate();
     service.wait_end().await;
 
@@ -188,7 +199,7 @@ async fn not_even_at_trace_level_is_there_a_ticket_a_secret_a_payer_or_a_body_in
     let mut private = vec![SECRET.to_owned(), API_KEY.to_owned(), SUB.to_owned(), BODY_CANARY.to_owned()];
     private.push(service.vhost().password().to_owned());
     // The first part of every ticket is the same few words of JSON.
-    private.extend([&good, &forged].into_iter().flat_map(|ticket| of_ticket(ticket).into_iter().skip(1)));
+    private.extend([&good, &forged, &revoked].into_iter().flat_map(|ticket| of_ticket(ticket).into_iter().skip(1)));
     for secret in private {
         let line = log.lines().find(|line| line.contains(&secret));
         assert!(line.is_none(), "{secret} in: {}", line.unwrap_or_default());

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::routing::get;
 use serde_json::{Value, json};
+use tokio::sync::RwLock;
 
 use crate::support::keys::{self, KeyPair};
 use crate::support::ticket::{API_KEY, SUB, changed, claims, now_s, signed};
@@ -103,15 +104,33 @@ struct KeyServer {
     url: String,
     answer: Arc<Mutex<Option<Value>>>,
     fetches: Arc<AtomicUsize>,
+    /// Whoever writes it keeps the server from answering.
+    gate: Arc<RwLock<()>>,
+    at_once_most: Arc<AtomicUsize>,
     server: tokio::task::JoinHandle<()>,
+}
+
+/// Gives its count back also where the service has hung up meanwhile.
+struct Asking(Arc<AtomicUsize>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl KeyServer {
     async fn start(answer: Option<Value>) -> Self {
         let (answer, fetches) = (Arc::new(Mutex::new(answer)), Arc::new(AtomicUsize::new(0)));
+        let (gate, at_once_most) = (Arc::new(RwLock::new(())), Arc::new(AtomicUsize::new(0)));
         let (answers, counted) = (Arc::clone(&answer), Arc::clone(&fetches));
+        let (shut, at_once, most) = (Arc::clone(&gate), Arc::new(AtomicUsize::new(0)), Arc::clone(&at_once_most));
         let serve = move || async move {
             counted.fetch_add(1, Ordering::SeqCst);
+            let asking = Asking(at_once);
+            most.fetch_max(asking.0.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            drop(shut.read().await);
+            drop(asking);
             let answer = answers.lock().unwrap().clone();
             answer.map(|keys| keys.to_string()).ok_or(axum::http::StatusCode::INTERNAL_SERVER_ERROR)
         };
@@ -120,7 +139,7 @@ impl KeyServer {
         let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
         #[allow(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, answer, fetches, server }
+        Self { url, answer, fetches, gate, at_once_most, server }
     }
 
     fn answer_with(&self, answer: Option<Value>) {
@@ -173,6 +192,77 @@ async fn a_rotated_key_is_found_and_a_key_server_that_is_down_turns_nobody_away(
     })
     .await;
     assert!(taken(&rotated).await.is_some());
+}
+
+#[tokio::test]
+async fn a_slow_key_server_holds_only_those_who_need_it_and_is_asked_once_for_all_of_them() {
+    let key_server = KeyServer::start(Some(json!({ "keys": [keys::ES256.jwk("old")] }))).await;
+    let setup = Setup::new().await.set("TICKETS__JWKS_URL", &key_server.url);
+    let service = setup.set("TICKETS__JWKS_MAX_AGE_S", 1).set("TICKETS__JWKS_REFETCH_MIN_S", 1).start().await;
+    let (old, rotated) = (ticket_by(keys::ES256, Some("old"), MERCHANT), ticket_by(keys::EDDSA, Some("new"), MERCHANT));
+    let taken = async |ticket: &str| (service.payment(ORDER, ticket, "").await.status == 200).then_some(());
+    wait_for("the key set is fetched", async || taken(&old).await).await;
+
+    key_server.answer_with(Some(json!({ "keys": [keys::ES256.jwk("old"), keys::EDDSA.jwk("new")] })));
+    let shut = key_server.gate.write().await;
+    let before = key_server.fetches();
+    wait_for("a fetch hangs", async || (key_server.fetches() > before).then_some(())).await;
+    for _ in 0..10 {
+        assert!(taken(&old).await.is_some(), "the old key needs no answer");
+    }
+    let waiting = futures_util::future::join_all(
+        (0..8).map(|_| wait_for("the rotated key is found", async || taken(&rotated).await)),
+    );
+    tokio::join!(waiting, async { drop(shut) });
+    assert_eq!(key_server.at_once_most.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn the_last_word_of_a_key_server_that_is_down_is_not_believed_for_ever() {
+    let set = json!({ "keys": [keys::ES256.jwk("only")] });
+    let key_server = KeyServer::start(Some(set.clone())).await;
+    let setup = Setup::new().await.set("TICKETS__JWKS_URL", &key_server.url).set("TICKETS__JWKS_STALE_MAX_S", 3);
+    let service = setup.set("TICKETS__JWKS_MAX_AGE_S", 1).set("TICKETS__JWKS_REFETCH_MIN_S", 1).start().await;
+    let ticket = ticket_by(keys::ES256, Some("only"), MERCHANT);
+    let status = async || service.payment(ORDER, &ticket, "").await.status;
+    wait_for("the key set is fetched", async || (status().await == 200).then_some(())).await;
+    key_server.answer_with(None);
+    wait_for("it is too old", async || (status().await == 401).then_some(())).await;
+    let failed = service.metric("payment_notifier_ticket_key_sets_total", "result=\"error\"").await;
+    assert!(failed >= 2.0, "{failed}");
+    key_server.answer_with(Some(set));
+    wait_for("the key server is back", async || (status().await == 200).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_key_set_in_a_file_is_read_again_when_it_changes_unless_it_is_broken() {
+    let setup = Setup::new().await;
+    let path = setup.folder().join("jwks.json");
+    let hold = |keys: &Value| std::fs::write(&path, json!({ "keys": keys }).to_string()).unwrap();
+    hold(&json!([keys::ES256.jwk("first")]));
+    let service = setup.set("TICKETS__JWKS_FILE", path.display()).start().await;
+    let (first, second) =
+        (ticket_by(keys::ES256, Some("first"), MERCHANT), ticket_by(keys::RS256, Some("second"), MERCHANT));
+    assert_taken(&service, &first).await;
+    assert_refused(&service, &second).await;
+
+    hold(&json!([keys::ES256.jwk("first"), keys::RS256.jwk("second")]));
+    let taken = async |ticket: &str| (service.payment(ORDER, ticket, "").await.status == 200).then_some(());
+    wait_for("the second key is found", async || taken(&second).await).await;
+    assert_taken(&service, &first).await;
+
+    let looks = async |result: &str| {
+        let labels = format!("result=\"{result}\"");
+        service.metric("payment_notifier_ticket_key_sets_total", &labels).await
+    };
+    for (broken, errors) in [("", 1.0), ("{\"keys\":[]}", 2.0)] {
+        std::fs::write(&path, broken).unwrap();
+        wait_for("the broken set is noticed", async || (looks("error").await == errors).then_some(())).await;
+        assert_taken(&service, &second).await;
+    }
+    hold(&json!([keys::RS256.jwk("second")]));
+    wait_for("the first key is withdrawn", async || taken(&first).await.is_none().then_some(())).await;
+    assert_taken(&service, &second).await;
 }
 
 #[tokio::test]

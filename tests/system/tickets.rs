@@ -205,6 +205,36 @@ async fn a_ticket_for_another_order_gets_the_same_answer_as_a_made_up_order() {
     assert_eq!(service.payment("existing", &other_merchant, "").await.json["version"], 0);
 }
 
+/// A back end whose clock is off makes tickets whose times are off by as much.
+#[tokio::test]
+async fn clocks_may_differ_by_the_leeway_and_90_s_are_refused_in_words_that_say_why() {
+    let service = Service::start().await;
+    let made_by_a_clock_off_by = |off_s: i64| {
+        let times = json!({ "iat": now_s() + off_s, "nbf": now_s() + off_s, "exp": now_s() + off_s + 600 });
+        hs256(&changed(claims(ORDER), times))
+    };
+    for off_s in [0, -90, 20] {
+        let answer = service.payment(ORDER, &made_by_a_clock_off_by(off_s), "").await;
+        assert_eq!(answer.status, 200, "a ticket of ten minutes, {off_s} s off: {}", answer.text);
+    }
+    let ahead = made_by_a_clock_off_by(90);
+    let answer = service.payment(ORDER, &ahead, "").await;
+    answer.assert_problem(401, "invalid_ticket");
+    assert_eq!(answer.json["detail"], "the ticket is not valid yet");
+    let mut page = Page::open(&service).await;
+    page.send(&json!({ "type": "subscribe", "ticket": ahead })).await;
+    assert_eq!(page.error("invalid_ticket").await["message"], "the ticket is not valid yet");
+    assert_eq!(page.hear().await, Heard::Closed(Some(4401)));
+    // The clock of the service itself ahead by 90 s, at the end of a ticket's life; and by 10 s.
+    let behind = with_claims(json!({ "exp": now_s() - 90 }));
+    service.payment(ORDER, &behind, "").await.assert_problem(401, "ticket_expired");
+    assert_eq!(service.payment(ORDER, &with_claims(json!({ "exp": now_s() - 1 })), "").await.status, 200);
+    for reason in ["not_yet_valid", "expired"] {
+        let refused = service.metric("payment_notifier_tickets_refused_total", &format!("reason=\"{reason}\"")).await;
+        assert!(refused >= 1.0, "{reason}");
+    }
+}
+
 #[tokio::test]
 async fn where_a_ticket_runs_out_its_subscriptions_end() {
     let service = Service::start().await;

@@ -1,22 +1,32 @@
-//! A key set behind a URL: fetched when it is old, and, for a key that it does not have, again after a pause.
+//! A key set behind a URL. One task fetches it, so that there is never more than one fetch; tickets are checked with what
+//! it has fetched meanwhile.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{Notify, watch};
+
 use super::LoadError;
 use super::keys::{VerifyingKey, parse_jwks};
+use crate::config::{Secret, Tickets};
+use crate::runtime::Tasks;
+use crate::telemetry::Metrics;
 
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one ticket waits for a fetch: no longer than it can take.
+const WAIT_MAX: Duration = Duration::from_secs(6);
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
 pub(super) struct Jwks {
-    url: String,
+    url: Secret,
     client: reqwest::Client,
     max_age: Duration,
     refetch_min: Duration,
+    stale_max: Duration,
     current: RwLock<Current>,
-    /// When the last fetch was begun. Held while one is under way, so that there is never more than one.
-    fetching: tokio::sync::Mutex<Option<Instant>>,
+    /// Told where a ticket names a key that is not known.
+    wanted: Notify,
+    fetches: watch::Sender<Fetches>,
 }
 
 #[derive(Default)]
@@ -25,54 +35,114 @@ struct Current {
     fetched_at: Option<Instant>,
 }
 
+/// What there was of fetches.
+#[derive(Clone, Copy, Default)]
+struct Fetches {
+    begun_at: Option<Instant>,
+    under_way: bool,
+    ended: u64,
+}
+
 impl Jwks {
-    pub(super) fn new(url: &str, max_age: Duration, refetch_min: Duration) -> Result<Self, LoadError> {
+    pub(super) fn new(settings: &Tickets) -> Result<Self, LoadError> {
         let client = reqwest::Client::builder()
             .timeout(FETCH_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| LoadError(format!("tickets.jwks_url: {e}")))?;
-        let current = RwLock::default();
-        let fetching = tokio::sync::Mutex::new(None);
-        Ok(Self { url: url.to_owned(), client, max_age, refetch_min, current, fetching })
+        Ok(Self {
+            url: settings.jwks_url.clone(),
+            client,
+            max_age: Duration::from_secs(settings.jwks_max_age_s),
+            refetch_min: Duration::from_secs(settings.jwks_refetch_min_s),
+            stale_max: Duration::from_secs(settings.jwks_stale_max_s),
+            current: RwLock::default(),
+            wanted: Notify::new(),
+            fetches: watch::Sender::default(),
+        })
     }
 
-    /// The keys as they are known, fetched anew if they are old. If that fails the old ones stay in force: a key
-    /// server that is down must not turn every page away.
-    pub(super) async fn keys(&self) -> Arc<Vec<VerifyingKey>> {
-        let (keys, fetched_at) = self.known();
-        if fetched_at.is_some_and(|at| at.elapsed() < self.max_age) {
-            return keys;
+    /// The keys as they are known. A key server that is down turns nobody away, for as long as its last word is not too
+    /// old: a key that was withdrawn meanwhile must not be good for ever.
+    pub(super) fn known(&self) -> Arc<Vec<VerifyingKey>> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        match current.fetched_at {
+            Some(at) if at.elapsed() < self.stale_max => Arc::clone(&current.keys),
+            _ => Arc::default(),
         }
-        self.fetch().await
     }
 
-    /// The keys after a fetch, unless the last one is too recent.
-    pub(super) async fn fetch(&self) -> Arc<Vec<VerifyingKey>> {
-        let mut begun_at = self.fetching.lock().await;
-        if begun_at.is_some_and(|at: Instant| at.elapsed() < self.refetch_min) {
-            return self.known().0;
+    /// Waits for a fetch that may bring a key that is not known. False where there is none to wait for: the last one is
+    /// too recent.
+    pub(super) async fn refetched(&self) -> bool {
+        let mut fetches = self.fetches.subscribe();
+        let seen = *fetches.borrow_and_update();
+        if !seen.under_way && !self.may_fetch(seen) {
+            return false;
         }
-        *begun_at = Some(Instant::now());
-        match self.get().await {
+        self.wanted.notify_one();
+        let ended = fetches.wait_for(|fetches| fetches.ended > seen.ended);
+        matches!(tokio::time::timeout(WAIT_MAX, ended).await, Ok(Ok(_)))
+    }
+
+    /// Fetches at once, whenever the set is old, and whenever a key is wanted that it does not have.
+    pub(super) async fn keep(&self, tasks: &Tasks, metrics: &Metrics) {
+        loop {
+            let fetched = tokio::select! {
+                fetched = self.fetch() => fetched,
+                () = tasks.stopping() => return,
+            };
+            metrics.key_set("url", if fetched { "ok" } else { "error" });
+            let pause = if fetched { self.max_age.max(self.refetch_min) } else { self.refetch_min };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.is_wanted() => {}
+                () = tasks.stopping() => return,
+            }
+        }
+    }
+
+    async fn is_wanted(&self) {
+        loop {
+            self.wanted.notified().await;
+            if self.may_fetch(*self.fetches.borrow()) {
+                return;
+            }
+        }
+    }
+
+    fn may_fetch(&self, fetches: Fetches) -> bool {
+        fetches.begun_at.is_none_or(|at| at.elapsed() >= self.refetch_min)
+    }
+
+    async fn fetch(&self) -> bool {
+        self.fetches.send_modify(|fetches| {
+            fetches.begun_at = Some(Instant::now());
+            fetches.under_way = true;
+        });
+        let got = self.get().await;
+        let fetched = got.is_ok();
+        match got {
             Ok(keys) => {
                 let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
                 *current = Current { keys: Arc::new(keys), fetched_at: Some(Instant::now()) };
             }
-            Err(error) => tracing::warn!(error, "key set not fetched"),
+            Err(error) if self.known().is_empty() => {
+                tracing::error!(error, "key set not fetched, and none is in force")
+            }
+            Err(error) => tracing::warn!(error, "key set not fetched, the one before stays"),
         }
-        self.known().0
-    }
-
-    fn known(&self) -> (Arc<Vec<VerifyingKey>>, Option<Instant>) {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        (Arc::clone(&current.keys), current.fetched_at)
+        self.fetches.send_modify(|fetches| {
+            fetches.under_way = false;
+            fetches.ended += 1;
+        });
+        fetched
     }
 
     async fn get(&self) -> Result<Vec<VerifyingKey>, String> {
         // The address may hold a credential, so reqwest must not repeat it.
         let failed = |e: reqwest::Error| e.without_url().to_string();
-        let mut response = self.client.get(&self.url).send().await.map_err(failed)?;
+        let mut response = self.client.get(self.url.expose()).send().await.map_err(failed)?;
         if !response.status().is_success() {
             return Err(format!("status {}", response.status().as_u16()));
         }

@@ -5,14 +5,21 @@
 
 mod claims;
 mod jwks;
+mod key_file;
 mod keys;
 mod mint;
 mod refusal;
+mod revocations;
 mod verify;
 
 pub use mint::{MintError, Minted, Minter};
 pub use refusal::Refusal;
+pub use revocations::{Full, Revocations};
 pub use verify::{LoadError, Verifier};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
 
 use crate::payment::{Key, MerchantId, OrderId};
 
@@ -23,14 +30,40 @@ pub struct Ticket {
     pub merchant_id: MerchantId,
     /// Which orders: 1 to 20, no two the same.
     pub order_ids: Vec<OrderId>,
+    /// Orders of it that are revoked: none of them is in `order_ids`.
+    pub revoked_order_ids: Vec<OrderId>,
     /// When its subscriptions end, seconds since 1970.
     pub ends_at_s: i64,
     /// Tells one ticket from another without holding it.
     pub fingerprint: Fingerprint,
 }
 
-/// The first half of a ticket's SHA-256.
+/// The first half of the SHA-256 of what a ticket's signature is over. The signature itself is left out: of some kinds
+/// anybody can make another one that is as good, and a ticket that is revoked or holds all it may would be a new one.
 pub type Fingerprint = [u8; 16];
+
+fn fingerprint(ticket: &str) -> Fingerprint {
+    let (signed, _signature) = ticket.rsplit_once('.').unwrap_or((ticket, ""));
+    let digest = Sha256::digest(signed.as_bytes());
+    std::array::from_fn(|i| digest[i])
+}
+
+/// What a ticket says it is for, whether that is true or not: for whoever wants it refused.
+///
+/// # Errors
+/// Where it cannot be a ticket of any kind.
+pub fn peek(ticket: &str) -> Result<(Fingerprint, Vec<Key>), Refusal> {
+    let mut parts = ticket.split('.');
+    let (Some(_header), Some(claims), Some(_signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Refusal::Malformed);
+    };
+    let claims = URL_SAFE_NO_PAD.decode(claims).or(Err(Refusal::Malformed))?;
+    let claims = serde_json::from_slice::<claims::Unchecked>(&claims).or(Err(Refusal::Malformed))?.check()?;
+    let key = |order_id| Key::new(claims.merchant_id.clone(), order_id);
+    Ok((fingerprint(ticket), claims.order_ids.into_iter().map(key).collect()))
+}
 
 impl Ticket {
     /// The payment that an order id of this ticket means.

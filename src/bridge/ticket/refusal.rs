@@ -33,6 +33,9 @@ pub enum Refusal {
     /// `exp` has passed.
     #[error("the ticket has expired")]
     Expired,
+    /// An operator has revoked it.
+    #[error("the ticket is revoked")]
+    Revoked,
     /// `exp` is too far ahead.
     #[error("the ticket lives longer than is allowed")]
     TooLongLived,
@@ -72,6 +75,7 @@ impl Refusal {
             Self::Audience => "audience",
             Self::NotYetValid => "not_yet_valid",
             Self::Expired => "expired",
+            Self::Revoked => "revoked",
             Self::TooLongLived => "too_long_lived",
             Self::Claims => "claims",
             Self::Merchant => "merchant",

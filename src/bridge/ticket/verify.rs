@@ -1,17 +1,18 @@
 //! From a text to a [`Ticket`].
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Header, Validation};
-use sha2::{Digest, Sha256};
 
 use super::claims::{Checked, Unchecked};
 use super::jwks::Jwks;
-use super::keys::{self, VerifyingKey};
-use super::{Refusal, Ticket};
+use super::key_file::KeyFile;
+use super::keys::VerifyingKey;
+use super::{Refusal, Ticket, fingerprint};
 use crate::config::Tickets;
-use crate::runtime::unix_s;
+use crate::runtime::{Tasks, unix_s};
+use crate::telemetry::Metrics;
 
 /// A ticket with 20 orders of 64 characters and an RSA signature takes about 2,500.
 const TICKET_BYTES_MAX: usize = 4096;
@@ -24,6 +25,7 @@ pub struct LoadError(pub(super) String);
 /// Checks tickets against the configured keys.
 pub struct Verifier {
     keys: Vec<VerifyingKey>,
+    file: Option<KeyFile>,
     jwks: Option<Jwks>,
     audience: String,
     leeway_s: u64,
@@ -31,7 +33,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Reads the key files. A key set behind a URL is fetched when the first ticket needs it.
+    /// Reads the key files. A key set behind a URL is fetched by [`Verifier::keep`].
     ///
     /// # Errors
     /// [`LoadError`] for a file that cannot be read or does not hold such a key.
@@ -43,21 +45,17 @@ impl Verifier {
         for key in &settings.keys {
             known.push(VerifyingKey::from_file(key)?);
         }
-        if !settings.jwks_file.as_os_str().is_empty() {
-            let file = settings.jwks_file.display();
-            let set = keys::parse_jwks(&keys::read(&settings.jwks_file)?);
-            known.extend(set.map_err(|e| LoadError(format!("tickets.jwks_file: {file} {e}")))?);
-        }
+        let file = match settings.jwks_file.as_os_str().is_empty() {
+            true => None,
+            false => Some(KeyFile::load(&settings.jwks_file)?),
+        };
         let jwks = match settings.jwks_url.expose() {
             "" => None,
-            url => Some(Jwks::new(
-                url,
-                Duration::from_secs(settings.jwks_max_age_s),
-                Duration::from_secs(settings.jwks_refetch_min_s),
-            )?),
+            _ => Some(Jwks::new(settings)?),
         };
         Ok(Self {
             keys: known,
+            file,
             jwks,
             audience: settings.audience.clone(),
             leeway_s: settings.leeway_s,
@@ -65,10 +63,16 @@ impl Verifier {
         })
     }
 
+    /// Seconds after which every ticket that exists has run out.
+    #[must_use]
+    pub fn lifetime_s_max(&self) -> u64 {
+        u64::try_from(self.lifetime_s_max).unwrap_or(u64::MAX).saturating_add(self.leeway_s)
+    }
+
     /// True if there is any key, so that any ticket could be good.
     #[must_use]
     pub fn has_keys(&self) -> bool {
-        !self.keys.is_empty() || self.jwks.is_some()
+        !self.keys.is_empty() || self.file.is_some() || self.jwks.is_some()
     }
 
     /// Checks signature, key, audience, times and claims.
@@ -80,15 +84,50 @@ impl Verifier {
             return Err(Refusal::TooLarge);
         }
         let header = header(ticket)?;
-        if let Some(jwks) = &self.jwks {
-            let mut remote = jwks.keys().await;
-            let known = |keys: &[VerifyingKey]| keys.iter().any(|key| key.kid == header.kid);
-            if header.kid.is_some() && !known(&self.keys) && !known(&remote) {
-                remote = jwks.fetch().await;
-            }
-            return self.verify_with(ticket, &header, self.keys.iter().chain(remote.iter()));
+        let refusal = match self.verify_by_known(ticket, &header) {
+            Ok(ticket) => return Ok(ticket),
+            Err(refusal) => refusal,
+        };
+        // Only who comes by a key that is not known waits for the key server.
+        let by_another = matches!(refusal, Refusal::UnknownKey | Refusal::Signature | Refusal::Algorithm);
+        if let Some(jwks) = &self.jwks
+            && by_another
+            && self.may_be_new(jwks, &header)
+            && jwks.refetched().await
+        {
+            return self.verify_by_known(ticket, &header);
         }
-        self.verify_with(ticket, &header, self.keys.iter())
+        Err(refusal)
+    }
+
+    fn may_be_new(&self, jwks: &Jwks, header: &Header) -> bool {
+        let known = |keys: &[VerifyingKey]| keys.iter().any(|key| key.kid == header.kid);
+        let remote = jwks.known();
+        let in_file = self.file.as_ref().is_some_and(|file| known(&file.keys()));
+        remote.is_empty() || (header.kid.is_some() && !known(&self.keys) && !in_file && !known(&remote))
+    }
+
+    /// Keeps the key sets up to date until the tasks are told to stop.
+    pub async fn keep(self: Arc<Self>, tasks: Tasks, metrics: Metrics) {
+        let file = async {
+            if let Some(file) = &self.file {
+                file.keep(&tasks, &metrics).await;
+            }
+        };
+        let url = async {
+            if let Some(jwks) = &self.jwks {
+                jwks.keep(&tasks, &metrics).await;
+            }
+        };
+        tokio::join!(file, url);
+    }
+
+    fn verify_by_known(&self, ticket: &str, header: &Header) -> Result<Ticket, Refusal> {
+        let file = self.file.as_ref().map(KeyFile::keys);
+        let remote = self.jwks.as_ref().map(Jwks::known);
+        let sets = [file.as_deref(), remote.as_deref()];
+        let of_sets = sets.iter().flatten().flat_map(|set| set.iter());
+        self.verify_with(ticket, header, self.keys.iter().chain(of_sets))
     }
 
     fn verify_with<'a>(
@@ -141,9 +180,13 @@ impl Verifier {
         }
         // A page that comes within the leeway gets the rest of it; all others end on time.
         let ends_at_s = if claims.exp_s > now_s { claims.exp_s } else { claims.exp_s + leeway_s };
-        let digest = Sha256::digest(text.as_bytes());
-        let fingerprint = std::array::from_fn(|i| digest[i]);
-        Ok(Ticket { merchant_id: claims.merchant_id, order_ids: claims.order_ids, ends_at_s, fingerprint })
+        Ok(Ticket {
+            merchant_id: claims.merchant_id,
+            order_ids: claims.order_ids,
+            revoked_order_ids: Vec::new(),
+            ends_at_s,
+            fingerprint: fingerprint(text),
+        })
     }
 }
 

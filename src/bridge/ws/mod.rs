@@ -8,10 +8,11 @@ mod session;
 mod subscriptions;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query as AxumQuery, Request, State};
+use axum::extract::{Extension, Query as AxumQuery, Request, State};
 use axum::response::Response;
 use hyper::upgrade::OnUpgrade;
 
+use super::clients::Client;
 use super::context::Context;
 use super::error::{Problem, ProblemDocument};
 use super::request::{self, Query};
@@ -36,25 +37,27 @@ const OVERSIZE_FRAME_FACTOR: usize = 8;
 )]
 pub(super) async fn upgrade(
     State(context): State<Context>,
+    client: Option<Extension<Client>>,
     query: Result<AxumQuery<Query>, QueryRejection>,
     mut request: Request,
 ) -> Result<Response, Problem> {
     let response = handshake::accept(request.version(), request.headers())?;
     let query = query?.0;
     if context.tasks.is_stopping() {
-        return Err(Problem::unavailable("this node is draining"));
+        return Err(Problem::draining(context.comeback()));
     }
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(Problem::bad_request("this connection cannot be upgraded"));
     };
     let ticket = request::ticket(request.headers(), &query).map(str::to_owned);
+    let client = client.map(|Extension(client)| client);
     let tasks = context.tasks.clone();
     tasks.clone().spawn(async move {
         match upgrade.await {
             Ok(upgraded) => {
                 let message_bytes_max = context.http.frame_bytes_max.saturating_mul(OVERSIZE_FRAME_FACTOR);
                 // A task of its own, since this one has the size of the upgrade.
-                tasks.spawn(Session::new(context, upgraded, message_bytes_max).run(ticket));
+                tasks.spawn(Session::new(context, upgraded, client, message_bytes_max).run(ticket));
             }
             Err(error) => tracing::debug!(%error, "connection not upgraded"),
         }

@@ -16,6 +16,7 @@ use tungstenite::{Error, Message};
 use super::close::{Close, End};
 use super::line::Line;
 use super::subscriptions::{Entry, Subscriptions};
+use crate::bridge::clients::Client;
 use crate::bridge::context::Context;
 use crate::bridge::limits::{Bucket, Place};
 use crate::bridge::ticket::{Refusal, Ticket};
@@ -24,7 +25,7 @@ use crate::bridge::wire::{self, FromPage};
 use crate::hub::Update;
 use crate::payment::OrderId;
 use crate::runtime::{Stopping, unix_ms};
-use crate::store::Acknowledgement;
+use crate::store::{self, Acknowledgement};
 use crate::telemetry::{Held, Transport};
 
 /// How long the page's own end is waited for.
@@ -35,6 +36,7 @@ const UNWRITTEN_BYTES_MAX: usize = 16 * 1024;
 pub(super) struct Session {
     context: Context,
     line: Line,
+    client: Option<Client>,
     watch: Watch,
     subscriptions: Subscriptions,
     bucket: Bucket,
@@ -56,6 +58,7 @@ enum Happened {
     Read(Result<Message, Error>),
     Rang,
     Stopping,
+    Interrupted,
     Broken,
 }
 
@@ -66,12 +69,18 @@ enum Work {
 }
 
 impl Session {
-    pub(super) fn new(context: Context, upgraded: Upgraded, message_bytes_max: usize) -> Box<Self> {
+    pub(super) fn new(
+        context: Context,
+        upgraded: Upgraded,
+        client: Option<Client>,
+        message_bytes_max: usize,
+    ) -> Box<Self> {
         let now = Instant::now();
         let http = &context.http;
         let ping_at = now + Duration::from_secs(http.ping_s);
         Box::new(Self {
             line: Line::new(upgraded, message_bytes_max),
+            client,
             watch: Watch::new(&context),
             subscriptions: Subscriptions::default(),
             bucket: Bucket::new(http.frames_burst_max, http.frames_per_s_max, now.into_std()),
@@ -113,6 +122,9 @@ impl Session {
                 Poll::Ready(Ok(())) => {}
             }
             if let Poll::Ready(update) = self.watch.poll_next(context) {
+                let Some(update) = update else {
+                    return Poll::Ready(Happened::Interrupted);
+                };
                 self.push_update(&update);
                 // Written before it is counted as told; what does not fit is on its way.
                 if matches!(self.line.poll_flush(context), Poll::Ready(Err(_))) {
@@ -144,6 +156,7 @@ impl Session {
                 self.set_alarm();
                 Ok(None)
             }
+            Happened::Interrupted => self.end_revoked().map(|()| None),
             Happened::Broken => Err(End::Gone),
         }
     }
@@ -273,6 +286,10 @@ impl Session {
 
     /// Subscribes to each order of a ticket, or renews those that are subscribed.
     async fn subscribe(&mut self, text: &str) -> Step {
+        if self.client.is_some_and(|client| self.context.clients().request(client).is_err()) {
+            let close = self.subscriptions.is_empty().then_some(Close::TooMany);
+            return self.refuse("rate_limited", "too many requests from this address", None, close);
+        }
         let ticket = match self.context.verify(Some(text)).await {
             Ok(ticket) => ticket,
             Err(refusal) => {
@@ -291,8 +308,37 @@ impl Session {
         for order_id in &ticket.order_ids {
             self.subscribe_one(&ticket, order_id, ends_at, &place).await?;
         }
+        for order_id in &ticket.revoked_order_ids {
+            self.context.metrics.ticket_refused(Refusal::Forbidden.reason());
+            self.refuse_one(Refusal::Forbidden, order_id)?;
+        }
         self.subscriptions_changed();
-        Ok(())
+        // What was revoked before this page had registered has interrupted nobody.
+        self.end_revoked()?;
+        let none_left = self.subscriptions.is_empty() && !ticket.revoked_order_ids.is_empty();
+        if none_left { Err(End::Close(Close::Ticket)) } else { Ok(()) }
+    }
+
+    /// Ends the subscriptions whose ticket or order is revoked.
+    fn end_revoked(&mut self) -> Step {
+        let context = &self.context;
+        if !context.revocations.any() {
+            return Ok(());
+        }
+        let why = |entry: &Entry| context.revoked(entry.place.ticket(), entry.subscription.key());
+        let ended = self.subscriptions.take_refused(why);
+        for (entry, refusal) in &ended {
+            self.refuse_one(*refusal, &entry.subscription.key().order_id)?;
+        }
+        if ended.is_empty() {
+            return Ok(());
+        }
+        self.subscriptions_changed();
+        if self.subscriptions.is_empty() { Err(End::Close(Close::Ticket)) } else { Ok(()) }
+    }
+
+    fn refuse_one(&mut self, refusal: Refusal, order_id: &OrderId) -> Step {
+        self.refuse(refusal.code(), &refusal.to_string(), Some(order_id.as_str()), None)
     }
 
     async fn subscribe_one(
@@ -335,7 +381,9 @@ impl Session {
                 self.make_room().await
             }
             Err(error) => {
-                tracing::warn!(%error, %order_id, "snapshot not read");
+                if !matches!(error, store::Error::Overloaded) {
+                    tracing::warn!(%error, %order_id, "snapshot not read");
+                }
                 self.push(&wire::reconnect(self.context.reconnect_after_ms()));
                 Err(End::Close(Close::Draining))
             }
@@ -364,6 +412,7 @@ impl Session {
                 self.refuse("bad_request", "the payment has no such version", Some(order_id), None)
             }
             // The page has its result; that it said so is not worth a reconnect.
+            Err(store::Error::Overloaded) => Ok(()),
             Err(error) => {
                 tracing::warn!(%error, order_id, "acknowledgement of a page not stored");
                 Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::bridge::limits::Place;
+use crate::bridge::ticket::Refusal;
 use crate::hub::Subscription;
 use crate::payment::Key;
 
@@ -53,6 +54,19 @@ impl Subscriptions {
     /// Takes out those whose ticket has run out.
     pub(super) fn take_expired(&mut self, now: Instant) -> Vec<Entry> {
         self.entries.extract_if(.., |entry| entry.ends_at <= now).collect()
+    }
+
+    /// Takes out those of whom `why` knows why they may not stay.
+    pub(super) fn take_refused(&mut self, why: impl Fn(&Entry) -> Option<Refusal>) -> Vec<(Entry, Refusal)> {
+        let mut refused = Vec::new();
+        let mut place = 0;
+        while let Some(entry) = self.entries.get(place) {
+            match why(entry) {
+                Some(refusal) => refused.push((self.entries.remove(place), refusal)),
+                None => place += 1,
+            }
+        }
+        refused
     }
 
     pub(super) fn next_end(&self) -> Option<Instant> {

@@ -7,6 +7,7 @@ mod concurrency;
 mod durability;
 mod events;
 mod merging;
+mod revocations;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use super::PaymentStore;
 pub(crate) use concurrency::*;
 pub(crate) use durability::*;
 pub(crate) use merging::*;
+pub(crate) use revocations::*;
 
 /// More reads than any test but one has waiting.
 pub(crate) const READS_WAITING_MAX: usize = 10_000;
@@ -59,6 +61,9 @@ macro_rules! contract_tests {
             a_read_sees_what_was_applied_before
             tasks_at_once_end_in_one_state
             reads_beyond_the_bound_are_refused
+            what_is_revoked_outlives_a_restart
+            a_revocation_ends_and_the_last_word_on_a_thing_counts
+            a_closed_store_revokes_nothing
             who_stops_waiting_harms_nobody
         }
     };

@@ -10,6 +10,7 @@ mod file;
 mod log;
 mod queue;
 mod reader;
+mod revocations;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -20,9 +21,10 @@ mod writer;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Acknowledgement, Error, Outcome, PaymentStore};
+use super::{Acknowledgement, Error, Outcome, PaymentStore, Revocation};
 use crate::payment::{Event, Key, Payment};
 use file::File;
 use queue::Queue;
@@ -120,7 +122,27 @@ impl PaymentStore for Sqlite {
     }
 
     async fn acknowledge(&self, key: &Key, version: u64) -> Result<Acknowledgement, Error> {
-        self.ask(|answer| Command::Acknowledge { key: key.clone(), version, answer }).await
+        let (answer, answered) = oneshot::channel();
+        let commands = self.commands().ok_or(Error::Closed)?;
+        // Who publishes waits for a place; pages are too many to wait, and theirs is the lesser need.
+        let command = Command::Acknowledge { key: key.clone(), version, answer };
+        commands.try_send(command).map_err(|refused| match refused {
+            TrySendError::Full(_) => Error::Overloaded,
+            TrySendError::Closed(_) => Error::Closed,
+        })?;
+        drop(commands);
+        answered.await.map_err(no_answer)?
+    }
+
+    async fn revoke(&self, revocation: &Revocation, now_s: i64) -> Result<(), Error> {
+        let revocation = revocation.clone();
+        self.ask(|answer| Command::Revoke { revocation, now_s, answer }).await
+    }
+
+    async fn revocations(&self, now_s: i64) -> Result<Vec<Revocation>, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.reads.push(Read::Revocations { now_s, answer })?;
+        answered.await.map_err(no_answer)?
     }
 
     async fn check(&self) -> Result<(), Error> {

@@ -10,10 +10,11 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::file::File;
 use super::queue::Queue;
+use super::revocations;
 use super::rows;
 use super::writer::Answer;
 use crate::payment::{Key, Payment};
-use crate::store::Error;
+use crate::store::{Error, Revocation};
 
 /// Reads of one snapshot. A long one would keep the write-ahead log from starting over, and leave the other threads
 /// without work.
@@ -24,6 +25,8 @@ const READS_AT_ONCE_MAX: usize = 128;
 pub(super) enum Read {
     /// A payment, not set if there is none.
     Payment { key: Key, answer: Answer<Option<Arc<Payment>>> },
+    /// What is revoked.
+    Revocations { now_s: i64, answer: Answer<Vec<Revocation>> },
     /// Whether anything can be read.
     Check { answer: Answer<()> },
 }
@@ -33,6 +36,7 @@ impl Read {
     fn is_forgotten(&self) -> bool {
         match self {
             Self::Payment { answer, .. } => answer.is_closed(),
+            Self::Revocations { answer, .. } => answer.is_closed(),
             Self::Check { answer } => answer.is_closed(),
         }
     }
@@ -40,6 +44,7 @@ impl Read {
     fn fail(self, error: Error) {
         match self {
             Self::Payment { answer, .. } => drop(answer.send(Err(error))),
+            Self::Revocations { answer, .. } => drop(answer.send(Err(error))),
             Self::Check { answer } => drop(answer.send(Err(error))),
         }
     }
@@ -95,6 +100,7 @@ impl Reader {
                 Read::Payment { key, answer } => {
                     drop(answer.send(rows::read(&snapshot, &key).map(|payment| payment.map(Arc::new))));
                 }
+                Read::Revocations { now_s, answer } => drop(answer.send(revocations::read(&snapshot, now_s))),
                 Read::Check { answer } => drop(answer.send(rows::check(&snapshot))),
             }
         }

@@ -9,7 +9,7 @@ const APPLICATION_ID: i32 = 0x504e_7064;
 
 /// Each step once, in this order; the header's `user_version` counts the steps done. A step is never edited after a
 /// release: files exist that were made by it.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE payments (
         id            INTEGER PRIMARY KEY,
@@ -31,6 +31,18 @@ const STEPS: [&str; 2] = [
 ",
     // Of what `rows` reads of a row. Not set where the row is older than this step.
     "ALTER TABLE payments ADD COLUMN checksum INTEGER;",
+    "
+    CREATE TABLE revoked_tickets (
+        fingerprint BLOB    PRIMARY KEY,
+        until_s     INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE revoked_orders (
+        merchant_id TEXT    NOT NULL,
+        order_id    TEXT    NOT NULL,
+        until_s     INTEGER NOT NULL,
+        PRIMARY KEY (merchant_id, order_id)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Files up to this size are looked through when they are opened, rows against index. It takes some four milliseconds a

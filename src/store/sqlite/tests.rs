@@ -274,7 +274,7 @@ async fn a_row_that_its_checksum_does_not_fit_is_damaged_and_one_without_is_olde
     store.close().await;
 
     // As the version before checksums left it.
-    other.execute_batch("ALTER TABLE payments DROP COLUMN checksum; PRAGMA user_version = 1").unwrap();
+    other.execute_batch("ALTER TABLE payments DROP COLUMN checksum; DROP TABLE revoked_tickets; DROP TABLE revoked_orders; PRAGMA user_version = 1").unwrap();
     let store = folder.open(OPTIONS).unwrap();
     let outcomes = store.apply(vec![event("o0", "e2")]).await.unwrap();
     assert_eq!((outcomes[0].change, outcomes[0].payment.version), (Change::Applied, 2));
@@ -285,4 +285,24 @@ async fn a_row_that_its_checksum_does_not_fit_is_damaged_and_one_without_is_olde
         "a row has one once it is written"
     );
     assert_eq!(store.read(&key("o0")).await.unwrap().unwrap().version, 2);
+}
+
+#[tokio::test]
+async fn acknowledgements_beyond_the_bound_are_refused_and_the_others_are_not_lost() {
+    let folder = Folder::new();
+    let store = Arc::new(folder.open(OPTIONS).unwrap());
+    store.apply(events(0..1)).await.unwrap();
+    let key = events(0..1).remove(0).key;
+    let held = hold(&store).await;
+    let mut acknowledging = tokio::task::JoinSet::new();
+    for _ in 0..COMMANDS_WAITING_MAX {
+        let (store, key) = (Arc::clone(&store), key.clone());
+        acknowledging.spawn(async move { store.acknowledge(&key, 1).await });
+    }
+    while store.commands().unwrap().capacity() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(store.acknowledge(&key, 1).await, Err(Error::Overloaded)));
+    drop(held);
+    assert!(acknowledging.join_all().await.into_iter().all(|answer| answer.is_ok()));
 }

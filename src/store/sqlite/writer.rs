@@ -10,10 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::file::File;
 use super::log::{Log, checkpoint};
+use super::revocations;
 use super::rows::Rows;
 use crate::payment::{Event, Key};
 use crate::runtime::unix_ms;
-use crate::store::{Acknowledgement, Error, Outcome};
+use crate::store::{Acknowledgement, Error, Outcome, Revocation};
 
 /// Where an answer goes.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
@@ -28,6 +29,11 @@ pub(super) enum Command {
         key: Key,
         version: u64,
         answer: Answer<Acknowledgement>,
+    },
+    Revoke {
+        revocation: Revocation,
+        now_s: i64,
+        answer: Answer<()>,
     },
     Check {
         answer: Answer<()>,
@@ -51,6 +57,7 @@ impl Command {
 enum Done {
     Applied(Vec<Outcome>),
     Acknowledged(Acknowledgement),
+    Revoked,
     Checked,
 }
 
@@ -161,6 +168,10 @@ fn commit(connection: &mut Connection, commands: &[Command]) -> Result<(Vec<Done
                 Done::Applied(events.iter().map(|event| rows.apply(event)).collect::<Result<_, _>>()?)
             }
             Command::Acknowledge { key, version, .. } => Done::Acknowledged(rows.acknowledge(key, *version)?),
+            Command::Revoke { revocation, now_s, .. } => {
+                revocations::save(&transaction, revocation, *now_s)?;
+                Done::Revoked
+            }
             Command::Check { .. } => {
                 rows.touch(now_ms)?;
                 Done::Checked
@@ -189,6 +200,8 @@ fn answer(commands: Vec<Command>, result: Result<Vec<Done>, Error>) {
             (Command::Apply { answer, .. }, Err(error)) => drop(answer.send(Err(error))),
             (Command::Acknowledge { answer, .. }, Ok(Done::Acknowledged(known))) => drop(answer.send(Ok(known))),
             (Command::Acknowledge { answer, .. }, Err(error)) => drop(answer.send(Err(error))),
+            (Command::Revoke { answer, .. }, Ok(Done::Revoked)) => drop(answer.send(Ok(()))),
+            (Command::Revoke { answer, .. }, Err(error)) => drop(answer.send(Err(error))),
             (Command::Check { answer }, Ok(Done::Checked)) => drop(answer.send(Ok(()))),
             (Command::Check { answer }, Err(error)) => drop(answer.send(Err(error))),
             // An answer that is dropped is a failure to who waits for it.

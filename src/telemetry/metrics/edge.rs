@@ -1,6 +1,8 @@
-//! What the listener for pages counts of TLS.
+//! What the listeners count of TLS, key sets and revocations.
 
-use super::{Metrics, gauge, names};
+use metrics::Label;
+
+use super::{Metrics, as_f64, counter, gauge, names};
 
 impl Metrics {
     /// One TLS handshake by how it ended: ok, failed, timed_out, refused.
@@ -11,6 +13,17 @@ impl Metrics {
     /// One look at a changed certificate: ok, error.
     pub fn tls_certificate_loaded(&self, result: &'static str) {
         self.count(names::TLS_CERTIFICATE_LOADS, "result", result, 1);
+    }
+
+    /// One look at a key set for tickets, `url` or `file`: ok, error.
+    pub fn key_set(&self, source: &'static str, result: &'static str) {
+        let labels = vec![Label::new("source", source), Label::new("result", result)];
+        counter(&self.inner.recorder, names::KEY_SETS, labels).increment(1);
+    }
+
+    /// Revocations in force.
+    pub fn set_revocations(&self, count: usize) {
+        gauge(&self.inner.recorder, names::REVOCATIONS, vec![]).set(as_f64(count));
     }
 
     /// When the certificate in use expires, seconds since 1970.

@@ -1,0 +1,51 @@
+//! A request's body, whole and in time: one that trickles would hold its connection for ever.
+
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+
+use super::context::Context;
+use super::error::Problem;
+
+/// Of a body that is too large and thrown away. A close on unread bytes is a reset, which may overtake the answer.
+const THROWN_AWAY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Reads the body of a request that has one before the request goes on.
+pub(super) async fn whole(State(context): State<Context>, request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    let limit = Duration::from_secs(context.http.body_timeout_s);
+    let reading = read(body.into_data_stream(), context.http.body_bytes_max);
+    let problem = match tokio::time::timeout(limit, reading).await {
+        Ok(Ok(bytes)) => return next.run(Request::from_parts(head, Body::from(bytes))).await,
+        Ok(Err(problem)) => problem,
+        Err(_elapsed) => Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time"),
+    };
+    let mut response = problem.into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+async fn read(mut body: BodyDataStream, bytes_max: usize) -> Result<Vec<u8>, Problem> {
+    let (mut bytes, mut thrown_away) = (Vec::new(), 0_usize);
+    while let Some(part) = body.next().await {
+        let part = part.map_err(|_broken| Problem::bad_request("the body is not whole"))?;
+        if thrown_away > 0 || bytes.len() + part.len() > bytes_max {
+            bytes = Vec::new();
+            thrown_away += part.len();
+            if thrown_away > THROWN_AWAY_BYTES_MAX {
+                break;
+            }
+        } else {
+            bytes.extend_from_slice(&part);
+        }
+    }
+    if thrown_away > 0 { Err(Problem::too_large()) } else { Ok(bytes) }
+}

@@ -1,0 +1,56 @@
+//! `revoke`: ends a ticket or an order for pages, by the operators' listener of a running service.
+
+use serde_json::{Value, json};
+
+use super::Failure;
+use crate::config::Settings;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The ticket to revoke
+    #[arg(long, conflicts_with_all = ["merchant", "order"])]
+    ticket: Option<String>,
+    /// The merchant [default: payments.default_merchant]
+    #[arg(long, value_name = "MERCHANT")]
+    merchant: Option<String>,
+    /// The merchant's order number: every ticket for it is refused
+    #[arg(long, value_name = "ORDER", required_unless_present = "ticket")]
+    order: Option<String>,
+    /// For how long [default: until every ticket that exists has run out]
+    #[arg(long, value_name = "SECONDS")]
+    ttl_s: Option<u64>,
+    /// Take the revocation back
+    #[arg(long, conflicts_with = "ttl_s")]
+    lift: bool,
+    /// The operators' listener [default: admin.listen]
+    #[arg(long)]
+    url: Option<String>,
+}
+
+pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> {
+    let url = args.url.unwrap_or_else(|| format!("http://{}", settings.admin.listen));
+    let ttl_s = if args.lift { Some(0) } else { args.ttl_s };
+    let mut body = match (args.ticket, args.order) {
+        (Some(ticket), _) => json!({ "ticket": ticket }),
+        (None, order) => {
+            let merchant = args.merchant.unwrap_or_else(|| settings.payments.default_merchant.clone());
+            json!({ "merchant_id": merchant, "order_id": order })
+        }
+    };
+    if let Some(ttl_s) = ttl_s {
+        body["ttl_s"] = ttl_s.into();
+    }
+    let request = reqwest::Client::new().post(format!("{}/v1/revocations", url.trim_end_matches('/'))).json(&body);
+    let response = request.send().await.map_err(|error| error.without_url())?;
+    let success = response.status().is_success();
+    let answer: Value = response.json().await?;
+    if !success {
+        let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+        return Err(format!("{}: {}", text("code"), text("detail")).into());
+    }
+    match args.lift {
+        true => println!("no longer revoked"),
+        false => println!("revoked until {}", answer["until"].as_str().unwrap_or_default()),
+    }
+    Ok(())
+}
