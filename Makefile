@@ -1,5 +1,5 @@
 # The few commands a person types. What they do is in scripts/.
-.PHONY: help run test lint bench clean-run
+.PHONY: help run test lint bench fuzz clean-run
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -15,6 +15,9 @@ lint: ## formatting, clippy, shell scripts, compose file, licences
 
 bench: ## load on the real program: latency and memory; ARGS="paced --pages 5000 --rate 1000" for one of them
 	@scripts/bench $(ARGS)
+
+fuzz: ## inputs of libFuzzer's making, 10 minutes a target; ARGS="event 3600" for one of them
+	@scripts/fuzz $(ARGS)
 
 clean-run: ## stop what make run and make test started, and remove .run
 	@scripts/clean-run
