@@ -1,5 +1,5 @@
 # The few commands a person types. What they do is in scripts/.
-.PHONY: help run test test-brokers lint bench clean-run
+.PHONY: help run test test-brokers lint bench fuzz clean-run
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -18,6 +18,9 @@ lint: ## formatting, clippy, shell scripts, compose file, licences
 
 bench: ## speed and memory beside what could be used instead (25 minutes); ARGS=quick, or ARGS="flood --rounds 3" for one part
 	@scripts/bench $(ARGS)
+
+fuzz: ## inputs of libFuzzer's making, 10 minutes a target; ARGS="event 3600" for one of them
+	@scripts/fuzz $(ARGS)
 
 clean-run: ## stop what make run and make test started, and remove .run
 	@scripts/clean-run

@@ -13,6 +13,9 @@ use super::publish::PublishError;
 use super::ticket::Refusal;
 use crate::store;
 
+/// The one version of WebSocket that there is.
+pub(super) const WEBSOCKET_VERSION: &str = "13";
+
 /// An answer that is not the one the caller wanted.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
@@ -56,6 +59,11 @@ impl Problem {
 
     pub(super) fn too_large() -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is larger than is allowed")
+    }
+
+    /// A request that is none of WebSocket, or one of another version.
+    pub(super) fn upgrade_required(detail: &str) -> Self {
+        Self::new(StatusCode::UPGRADE_REQUIRED, "bad_request", detail)
     }
 
     pub(super) fn no_such_version() -> Self {
@@ -149,6 +157,12 @@ impl IntoResponse for Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            // RFC 9110, 15.5.22, and RFC 6455, 4.4: to what, and to which version of it.
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(WEBSOCKET_VERSION));
         }
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

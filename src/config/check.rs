@@ -4,6 +4,8 @@ use super::load::Error;
 use super::{Http, Settings, Tickets};
 use crate::config::settings::Amqp;
 
+/// The longest of any wait: a year, where it is in seconds.
+const WAIT_MAX: u64 = 31_536_000;
 const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
 
 pub(super) fn check(settings: &Settings) -> Result<(), Error> {
@@ -62,6 +64,7 @@ fn amqp(amqp: &Amqp) -> Result<(), Error> {
         amqp.retry_longest_ms >= amqp.retry_first_ms,
         "amqp.retry_longest_ms must be at least amqp.retry_first_ms",
     )?;
+    at_most_s("amqp.retry_longest_ms", amqp.retry_longest_ms)?;
     at_least("amqp.publish_connections_max", amqp.publish_connections_max, 1)?;
     at_least_s("amqp.confirm_timeout_s", amqp.confirm_timeout_s)?;
     at_least_s("amqp.lag_interval_s", amqp.lag_interval_s)
@@ -96,6 +99,7 @@ fn http(http: &Http) -> Result<(), Error> {
     at_least_s("http.heartbeat_s", http.heartbeat_s)?;
     at_least_s("http.write_timeout_s", http.write_timeout_s)?;
     at_least_s("http.wait_s_max", http.wait_s_max)?;
+    at_most_s("http.drain_s", http.drain_s)?;
     for origin in &http.allowed_origins {
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
         let good = host.is_some_and(|h| !h.is_empty() && !h.contains(['/', '*', ' ', ',']));
@@ -153,8 +157,15 @@ fn at_least(key: &str, value: usize, least: usize) -> Result<(), Error> {
     require(value >= least, &format!("{key} must be at least {least}"))
 }
 
+/// Seconds or milliseconds, at least 1.
 fn at_least_s(key: &str, value: u64) -> Result<(), Error> {
-    require(value >= 1, &format!("{key} must be at least 1"))
+    require(value >= 1, &format!("{key} must be at least 1"))?;
+    at_most_s(key, value)
+}
+
+/// A clock that is asked for a moment far beyond its range ends the program.
+fn at_most_s(key: &str, value: u64) -> Result<(), Error> {
+    require(value <= WAIT_MAX, &format!("{key} must be at most {WAIT_MAX}"))
 }
 
 fn require(holds: bool, otherwise: &str) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
+use config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::Settings;
 
@@ -23,23 +23,35 @@ pub fn load(file: Option<&Path>) -> Result<Settings, Error> {
     load_from(file, std::env::vars().collect())
 }
 
-fn load_from(file: Option<&Path>, env: Vec<(String, String)>) -> Result<Settings, Error> {
+/// [`load`] with the environment as it is given: pairs of a variable's name and its value.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_from(file: Option<&Path>, env: Vec<(String, String)>) -> Result<Settings, Error> {
+    // Names and values are repeated in errors, and may hold anything.
+    layered(file, env).map_err(|Error(text)| Error(one_line(&text)))
+}
+
+fn layered(file: Option<&Path>, env: Vec<(String, String)>) -> Result<Settings, Error> {
     let defaults = File::from_str(DEFAULTS, FileFormat::Toml);
     let known = defaults.collect().map_err(|e| Error(format!("config/default.toml: {e}")))?;
     let mut builder = config::Config::builder().add_source(defaults);
     if let Some(path) = file {
         let source = File::from(path).format(FileFormat::Toml);
-        let layer = source.collect().map_err(|e| Error(format!("{}: {}", path.display(), one_line(&e.to_string()))))?;
+        let layer = source.collect().map_err(|e| {
+            let why = super::file::fault(path).unwrap_or_else(|| reason(&e));
+            Error(format!("{}: {why}", path.display()))
+        })?;
         refuse_unknown(&layer, &known, "", &|key| format!("{key} in {}", path.display()))?;
         builder = builder.add_source(source);
     }
     let own = env.into_iter().filter(|(name, _)| name.starts_with(&format!("{ENV_PREFIX}__"))).collect::<Map<_, _>>();
     let environment = Environment::with_prefix(ENV_PREFIX).prefix_separator("__").separator("__").source(Some(own));
     let nested = config::Config::builder().add_source(environment.clone()).build();
-    let nested = nested.and_then(|c| c.collect()).map_err(|e| Error(one_line(&e.to_string())))?;
+    let nested = nested.and_then(|c| c.collect()).map_err(|e| Error(reason(&e)))?;
     refuse_unknown(&nested, &known, "", &|key| format!("{} (environment)", env_name(key)))?;
-    let merged = builder.add_source(environment).build().map_err(|e| Error(one_line(&e.to_string())))?;
-    let settings: Settings = merged.try_deserialize().map_err(|e| Error(one_line(&e.to_string())))?;
+    let merged = builder.add_source(environment).build().map_err(|e| Error(reason(&e)))?;
+    let settings: Settings = merged.try_deserialize().map_err(|e| Error(reason(&e)))?;
     super::check::check(&settings)?;
     Ok(settings)
 }
@@ -69,7 +81,7 @@ fn walk(table: &Map<String, Value>, prefix: &str, each: &mut impl FnMut(&str, &V
     }
 }
 
-fn join(prefix: &str, name: &str) -> String {
+pub(super) fn join(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
@@ -118,8 +130,37 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+/// What is wrong, without the value where a list or a section was due: such a key may hold secrets, one of which was
+/// written without its brackets. What should be a number is shown: it is no secret.
+fn reason(error: &ConfigError) -> String {
+    let (error, key, origin) = match error {
+        ConfigError::At { error, key, origin } => (reason(error), key, origin),
+        ConfigError::Type { unexpected, expected, key, origin } => {
+            (without_value(&format!("invalid type: {unexpected}, expected {expected}")), key, origin)
+        }
+        other => return without_value(&other.to_string()),
+    };
+    let key = key.as_ref().map(|key| format!(" for key `{key}`")).unwrap_or_default();
+    let origin = origin.as_ref().map(|origin| format!(" in {origin}")).unwrap_or_default();
+    format!("{error}{key}{origin}")
+}
+
+fn without_value(text: &str) -> String {
+    match text.rsplit_once(", expected ") {
+        Some((found, expected))
+            if found.starts_with("invalid type")
+                && !expected.ends_with("integer")
+                && !expected.ends_with("boolean") =>
+        {
+            format!("a value of the wrong kind, expected {expected}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -186,11 +227,45 @@ mod tests {
             (env("PAYMENT_NOTIFIER__HTTP", "x"), "PAYMENT_NOTIFIER__HTTP", "section"),
             (with_file("[amqp]\nurll = 'x'").unwrap_err().to_string(), "amqp.urll", "amqp.url"),
             (with_file("[demo]\nenabled = 'perhaps'").unwrap_err().to_string(), "demo.enabled", ""),
-            (with_file("[demo\n").unwrap_err().to_string(), ".toml", "TOML"),
+            (with_file("[demo\n").unwrap_err().to_string(), ".toml", "TOML line 1"),
+            (with_file("[amqp]\nprefetch = 99999999999999999999").unwrap_err().to_string(), "amqp.prefetch", "large"),
+            (env("PAYMENT_NOTIFIER__HTTP__SILENT_S", "9223372036854775807"), "http.silent_s", "at most"),
         ];
         for (line, key, more) in cases {
             assert!(line.contains(key) && line.contains(more) && !line.contains('\n'), "{line}");
         }
-        assert!(!env("PAYMENT_NOTIFIER__TICKETS__HS256_SECRET", "hunter2").contains("hunter2"));
+    }
+
+    #[test]
+    fn no_mistake_is_more_than_a_line_whatever_its_key_is() {
+        for key in ["a\nb", "a\r\u{1b}[31mb", "a\u{0}\u{85}\u{2028}b"] {
+            let escaped: String = key.chars().map(|c| format!("\\U{:08x}", u32::from(c))).collect();
+            let by_file = with_file(&format!("\"{escaped}\" = 1"));
+            let lines = [with_env(&[(&format!("PAYMENT_NOTIFIER__{key}"), "1")]), by_file].map(|e| e.unwrap_err().0);
+            assert!(
+                lines.iter().all(|line| !line.contains(char::is_control) && line.lines().count() == 1),
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_mistake_shows_a_secret() {
+        assert!(
+            !with_env(&[("PAYMENT_NOTIFIER__TICKETS__HS256_SECRET", "hunter2")]).unwrap_err().0.contains("hunter2")
+        );
+        assert!(!with_env(&[("PAYMENT_NOTIFIER__CALLBACKS__STRIPE", "hunter2")]).unwrap_err().0.contains("hunter2"));
+        let files = [
+            "[tickets]\nhs256_secret = \"hunter2",
+            "[tickets]\nhs256_secret = hunter2",
+            "[tickets]\nhs256_secret = [\"hunter2\"]",
+            "[callbacks]\nstripe = [\"hunter2\"]",
+            "[[callbacks.stripe]]\nmerchant_id = \"a\"\nsigning_secrets = \"hunter2, expected a sequence\"",
+            "[[callbacks.wechat_pay]]\nmerchant_id = \"a\"\nkeys = []\napi_v3_key = { a = \"hunter2\" }",
+        ];
+        for file in files {
+            let line = with_file(file).unwrap_err().0;
+            assert!(!line.contains("hunter2") && !line.contains('\n') && !line.is_empty(), "{file}: {line}");
+        }
     }
 }

@@ -19,4 +19,5 @@ mod support;
 mod broker;
 mod ledger;
 mod pages;
+mod rfc6455;
 mod store;

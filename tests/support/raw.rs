@@ -1,4 +1,8 @@
-//! A WebSocket whose owner does nothing by itself, so that no ping is ever answered.
+//! A WebSocket whose owner does nothing by itself: no ping is ever answered, and anything can be sent.
+
+#![allow(dead_code, reason = "shared by several test programs, and not each of them needs all of it")]
+
+use std::io::ErrorKind;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,24 +15,56 @@ pub(crate) struct RawSocket {
     stream: TcpStream,
 }
 
+/// A frame as it came. A service's frames are never masked, and use no reserved bit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawFrame {
+    pub(crate) is_final: bool,
+    pub(crate) opcode: u8,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl RawFrame {
+    /// The code of a close frame that has one.
+    pub(crate) fn close_code(&self) -> Option<u16> {
+        self.payload.first_chunk().map(|code| u16::from_be_bytes(*code))
+    }
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// By FIN: everything that was sent before it can be read.
+    InOrder,
+    /// By RST: what was sent before it may be lost.
+    Reset,
+}
+
 impl RawSocket {
     /// With a small window, so that the service soon cannot write if nothing is read.
     pub(crate) async fn open(service: &Service, target: &str) -> Self {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_recv_buffer_size(4096).expect("a buffer size");
-        let mut stream = socket.connect(service.http).await.expect("the service accepts connections");
         let request = format!(
             "GET {target} HTTP/1.1\r\nhost: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
             service.http
         );
-        stream.write_all(request.as_bytes()).await.expect("open");
+        let (socket, head) = Self::request(service, &request).await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        socket
+    }
+
+    /// Sends any request and reads the head of the answer.
+    pub(crate) async fn request(service: &Service, request: impl AsRef<[u8]>) -> (Self, String) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a buffer size");
+        let mut stream = socket.connect(service.http).await.expect("the service accepts connections");
+        // Each small write shall be a segment of its own.
+        stream.set_nodelay(true).expect("a socket option");
+        stream.write_all(request.as_ref()).await.expect("open");
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(within("the handshake", stream.read_u8()).await.expect("a whole answer"));
         }
-        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
-        Self { stream }
+        (Self { stream }, String::from_utf8(head).expect("a head is text"))
     }
 
     /// Sends bytes as they are.
@@ -50,23 +86,55 @@ impl RawSocket {
         self.stream.write_all(&head).await.expect("open");
     }
 
-    /// The next text frame or the end. Pings are read and not answered. A service's frames are never masked.
+    /// Sends no more, and goes on reading.
+    pub(crate) async fn half_close(&mut self) {
+        self.stream.shutdown().await.expect("open");
+    }
+
+    /// The next frame, whatever it is; `Err` is the end of the connection.
+    pub(crate) async fn next(&mut self) -> Result<RawFrame, Ended> {
+        let first = match within("a frame from the service", self.stream.read_u8()).await {
+            Ok(first) => first,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Ended::InOrder),
+            Err(_reset) => return Err(Ended::Reset),
+        };
+        assert_eq!(first & 0x70, 0, "no extension was negotiated, so no reserved bit may be set");
+        let length = match self.stream.read_u8().await.expect("a length") {
+            126 => u64::from(self.stream.read_u16().await.expect("a length")),
+            127 => self.stream.read_u64().await.expect("a length"),
+            short => {
+                assert!(short < 126, "a service's frames are never masked");
+                u64::from(short)
+            }
+        };
+        let mut payload = vec![0; usize::try_from(length).expect("a sane length")];
+        self.stream.read_exact(&mut payload).await.expect("a whole frame");
+        Ok(RawFrame { is_final: first & 0x80 != 0, opcode: first & 0x0f, payload })
+    }
+
+    /// The next frame; the connection must not end before it.
+    pub(crate) async fn frame(&mut self, what: &str) -> RawFrame {
+        self.next().await.unwrap_or_else(|ended| panic!("{what}: the connection ended {ended:?} where a frame was due"))
+    }
+
+    /// Nothing comes but the end.
+    pub(crate) async fn ended(&mut self, what: &str) -> Ended {
+        match self.next().await {
+            Err(ended) => ended,
+            Ok(frame) => panic!("{what}: {frame:?} where the end was due"),
+        }
+    }
+
+    /// The next text frame or the end. Pings are read and not answered.
     pub(crate) async fn hear(&mut self) -> Heard {
         loop {
-            let Ok(first) = within("a frame from the service", self.stream.read_u8()).await else {
-                return Heard::Closed(None);
-            };
-            let length = match self.stream.read_u8().await.expect("a length") {
-                126 => u64::from(self.stream.read_u16().await.expect("a length")),
-                127 => self.stream.read_u64().await.expect("a length"),
-                short => u64::from(short),
-            };
-            let mut payload = vec![0; usize::try_from(length).expect("a sane length")];
-            self.stream.read_exact(&mut payload).await.expect("a whole frame");
-            match first & 0x0f {
-                0x1 => return Heard::Frame(serde_json::from_slice::<Value>(&payload).expect("every frame is JSON")),
-                0x8 => return Heard::Closed(payload.first_chunk().map(|code| u16::from_be_bytes(*code))),
-                _ => {}
+            match self.next().await {
+                Err(_ended) => return Heard::Closed(None),
+                Ok(frame) if frame.opcode == 0x1 => {
+                    return Heard::Frame(serde_json::from_slice::<Value>(&frame.payload).expect("every frame is JSON"));
+                }
+                Ok(frame) if frame.opcode == 0x8 => return Heard::Closed(frame.close_code()),
+                Ok(_control) => {}
             }
         }
     }

@@ -8,10 +8,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use tungstenite::handshake::derive_accept_key;
 
-use crate::bridge::error::Problem;
+use crate::bridge::error::{Problem, WEBSOCKET_VERSION};
 
-/// The one version of the protocol that there is.
-const VERSION: &str = "13";
 /// The one subprotocol that is echoed. None is required.
 const SUBPROTOCOL: &str = "payment-notifier.v1";
 /// Of `Sec-WebSocket-Key`, decoded.
@@ -20,23 +18,23 @@ const KEY_BYTES: usize = 16;
 /// The answer that switches protocols.
 ///
 /// # Errors
-/// What the request lacks: 426 where it is a plain request, 400 where the handshake is wrong.
+/// What the request lacks: 426 where it is a plain request or asks for another version, 400 where the handshake is wrong.
 pub(super) fn accept(version: Version, headers: &HeaderMap) -> Result<Response, Problem> {
     let wrong = |detail| Err(Problem::bad_request(detail));
     if version < Version::HTTP_11 {
         return wrong("a WebSocket begins with HTTP/1.1");
     }
     if !has_token(headers, &header::CONNECTION, "upgrade") || !has_token(headers, &header::UPGRADE, "websocket") {
-        return Err(Problem::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "bad_request",
-            "this address speaks WebSocket: the headers Connection: Upgrade and Upgrade: websocket are needed",
-        ));
+        let detail = "this address speaks WebSocket: the headers Connection: Upgrade and Upgrade: websocket are needed";
+        return Err(Problem::upgrade_required(detail));
     }
-    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
-        return wrong("Sec-WebSocket-Version must be 13");
+    if !headers.contains_key(header::HOST) {
+        return wrong("the header Host is needed");
     }
-    let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key)) else {
+    if only(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != WEBSOCKET_VERSION) {
+        return Err(Problem::upgrade_required("Sec-WebSocket-Version must be 13"));
+    }
+    let Some(key) = only(headers, &header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key)) else {
         return wrong("Sec-WebSocket-Key must be 16 bytes in Base64");
     };
     let mut response = Response::new(Body::empty());
@@ -57,6 +55,12 @@ fn is_key(key: &HeaderValue) -> bool {
     BASE64_STANDARD.decode(key.as_bytes()).is_ok_and(|bytes| bytes.len() == KEY_BYTES)
 }
 
+/// The value of a header that may stand once only.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
 /// True if one of the header's comma-separated words is `token`, in whatever case.
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
@@ -69,6 +73,7 @@ mod tests {
 
     fn headers(changes: &[(&'static str, &'static str)]) -> HeaderMap {
         let good = [
+            ("host", "shop.example"),
             ("connection", "keep-alive, Upgrade"),
             ("upgrade", "WebSocket"),
             ("sec-websocket-version", "13"),

@@ -9,6 +9,7 @@ mod subscriptions;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query as AxumQuery, Request, State};
+use axum::http::Method;
 use axum::response::Response;
 use hyper::upgrade::OnUpgrade;
 
@@ -41,6 +42,10 @@ pub(super) async fn upgrade(
     query: Result<AxumQuery<Query>, QueryRejection>,
     mut request: Request,
 ) -> Result<Response, Problem> {
+    // HEAD is served where GET is, and is no handshake.
+    if request.method() != Method::GET {
+        return Err(Problem::bad_request("a WebSocket begins with GET"));
+    }
     let response = handshake::accept(request.version(), request.headers())?;
     let query = query?.0;
     if context.tasks.is_stopping() {

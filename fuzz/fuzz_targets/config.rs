@@ -1,0 +1,3 @@
+//! Settings: `src/config.rs`.
+#![no_main]
+payment_notifier_fuzz::target!(payment_notifier_fuzz::config::check);

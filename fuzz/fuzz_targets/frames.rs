@@ -1,0 +1,3 @@
+//! Client frames: `src/frames.rs`.
+#![no_main]
+payment_notifier_fuzz::target!(payment_notifier_fuzz::frames::check);

@@ -1,0 +1,133 @@
+//! The side of the pages of the real service, in this process and on no network: router, WebSocket, tickets and hub are
+//! the program's own. The store is one in memory, since a disk would be waited for at each input; it merges as the
+//! program merges. Nothing is published.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use async_trait::async_trait;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use payment_notifier::bridge::ticket::{Minter, Verifier};
+use payment_notifier::bridge::{Context, Parts, PublishError, ResultPublisher, router};
+use payment_notifier::callbacks::Accounts;
+use payment_notifier::config::Secret;
+use payment_notifier::hub::{Hub, Update};
+use payment_notifier::payment::{Event, Key, Payment, State};
+use payment_notifier::runtime::Tasks;
+use payment_notifier::store::{Acknowledgement, Error, Outcome, PaymentStore};
+use payment_notifier::telemetry::Metrics;
+use tokio::io::DuplexStream;
+
+use crate::SETTINGS;
+
+static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics::new().expect("metrics can be made"));
+
+/// One node, for one connection.
+pub(crate) struct Service {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) tasks: Tasks,
+    store: Arc<InMemory>,
+}
+
+impl Service {
+    /// Serves the other end of a connection.
+    pub(crate) fn serve(stream: DuplexStream) -> Self {
+        let (hub, tasks, store) = (Hub::new(), Tasks::new(), Arc::new(InMemory::default()));
+        let context = Context::new(Parts {
+            http: SETTINGS.http.clone(),
+            api_key: Secret::default(),
+            api_key_merchant_id: None,
+            demo_merchant_id: None,
+            verifier: Verifier::load(&SETTINGS.tickets).expect("the settings can be used"),
+            minter: Minter::new(&SETTINGS.tickets),
+            accounts: Accounts::load(&SETTINGS.callbacks).expect("there are none"),
+            store: store.clone(),
+            hub: Arc::clone(&hub),
+            publisher: Arc::new(NoBroker),
+            metrics: METRICS.clone(),
+            tasks: tasks.clone(),
+        });
+        let service = TowerToHyperService::new(router(context, false));
+        tasks.spawn(async move {
+            let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+            // What a broken connection ends with is seen by its page.
+            drop(served);
+        });
+        Self { hub, tasks, store }
+    }
+
+    /// One event, as the consumer would take it: stored first, shown second.
+    pub(crate) async fn store_and_show(&self, event: Event) {
+        let outcomes = self.store.apply(vec![event]).await.expect("memory has room");
+        for outcome in outcomes {
+            self.hub.publish(&Update::stored(outcome.payment));
+        }
+    }
+
+    /// The version that is stored.
+    pub(crate) fn version(&self, key: &Key) -> u64 {
+        self.store.states.lock().expect("no thread panicked").get(key).map_or(0, State::version)
+    }
+}
+
+#[derive(Default)]
+struct InMemory {
+    states: Mutex<HashMap<Key, State>>,
+}
+
+#[async_trait]
+impl PaymentStore for InMemory {
+    async fn apply(&self, batch: Vec<Event>) -> Result<Vec<Outcome>, Error> {
+        let mut states = self.states.lock().expect("no thread panicked");
+        let outcomes = batch.into_iter().map(|event| {
+            let key = event.key.clone();
+            if let Some(state) = states.get_mut(&key) {
+                let merged = state.merge(event);
+                return Outcome {
+                    change: merged.change,
+                    conflicts: merged.conflicts,
+                    payment: Arc::new(state.payment()),
+                };
+            }
+            let state = State::first(event);
+            let payment = Arc::new(state.payment());
+            let conflicts = state.conflicts();
+            states.insert(key, state);
+            Outcome { change: payment_notifier::payment::Change::Applied, conflicts, payment }
+        });
+        Ok(outcomes.collect())
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {
+        let states = self.states.lock().expect("no thread panicked");
+        Ok(states.get(key).map(|state| Arc::new(state.payment())))
+    }
+
+    async fn acknowledge(&self, key: &Key, version: u64) -> Result<Acknowledgement, Error> {
+        let known = self.version_of(key);
+        Ok(if (1..=known).contains(&version) { Acknowledgement::First } else { Acknowledgement::NoSuchVersion })
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn close(&self) {}
+}
+
+impl InMemory {
+    fn version_of(&self, key: &Key) -> u64 {
+        self.states.lock().expect("no thread panicked").get(key).map_or(0, State::version)
+    }
+}
+
+struct NoBroker;
+
+#[async_trait]
+impl ResultPublisher for NoBroker {
+    async fn publish(&self, _event: &Event) -> Result<(), PublishError> {
+        Err(PublishError::Unavailable)
+    }
+}
