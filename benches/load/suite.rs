@@ -50,6 +50,8 @@ pub(crate) struct Sample {
     pub(crate) figures: Figures,
 }
 
+/// Those that stand any load.
+const BRIDGES: [Kind; 5] = [Kind::Ours, Kind::Bare, Kind::BareBatched, Kind::Node, Kind::Nchan];
 /// "Flat" for two sizes of the same work.
 const FLAT: f64 = 1.15;
 const CPU: (&str, &str) = ("target_cpu_us", "CPU µs");
@@ -74,9 +76,9 @@ impl Scale {
         pages: 15_000,
         idle_pages: 18_000,
         broker_pages: 2_000,
-        seconds: 5.0,
-        paced_s: 10.0,
-        warmup_s: 2.0,
+        seconds: 4.0,
+        paced_s: 8.0,
+        warmup_s: 1.5,
         backlog: 200_000,
         stored: [("1 M stored", 1_000_000), ("10 M stored", 10_000_000)],
     };
@@ -130,6 +132,7 @@ fn sessions_part(scale: Scale, at_once: usize) -> Part {
     let mut cases: Vec<Case> =
         [Kind::Ours, Kind::Bare, Kind::Node, Kind::Nchan].map(|kind| case(kind, work(scale.seconds))).into();
     if at_once == 50 {
+        cases.insert(2, case(Kind::BareBatched, work(scale.seconds)));
         // They manage few, and many of their queues take long to go away.
         cases.extend([Kind::WebStomp, Kind::WebMqtt].map(|kind| case(kind, work(scale.seconds))));
     }
@@ -149,7 +152,7 @@ fn flood_part(scale: Scale) -> Part {
         title: format!("Flood: {} pages, one event each", thousands(scale.pages)),
         figure: "events_per_s",
         unit: "events/s",
-        cases: [Kind::Ours, Kind::Bare, Kind::Node, Kind::Nchan].map(|kind| case(kind, work())).into(),
+        cases: BRIDGES.map(|kind| case(kind, work())).into(),
         bars: vec![bar("node", Limit::AtLeast(1.0)), bar("bare", Limit::AtLeast(0.9))],
         columns: &[CPU, BROKER, LOAD],
     }
@@ -166,7 +169,7 @@ fn paced_part(scale: Scale) -> Part {
         title: format!("Paced: 2,000 events/s on {} pages, publish to page", thousands(scale.pages)),
         figure: "p99_ms",
         unit: "ms p99",
-        cases: [Kind::Ours, Kind::Bare, Kind::Node, Kind::Nchan].map(|kind| case(kind, work())).into(),
+        cases: BRIDGES.map(|kind| case(kind, work())).into(),
         bars: vec![bar("node", Limit::AtMost(1.0)), bar("bare", Limit::AtMost(1.5))],
         columns: &[
             ("p50_ms", "p50 ms"),
@@ -207,7 +210,7 @@ fn backlog_part(scale: Scale) -> Part {
         title: format!("Backlog: {} durable events wait at start", thousands(scale.backlog)),
         figure: "events_per_s",
         unit: "events/s",
-        cases: [Kind::Ours, Kind::Bare, Kind::Node].map(|kind| case(kind, work())).into(),
+        cases: [Kind::Ours, Kind::Bare, Kind::BareBatched, Kind::Node].map(|kind| case(kind, work())).into(),
         bars: vec![bar("bare", Limit::AtLeast(0.9))],
         columns: &[CPU],
     }

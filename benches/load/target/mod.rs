@@ -27,8 +27,10 @@ pub(crate) const QUEUE: &str = "payment-notifier.results";
 pub(crate) enum Kind {
     /// This service
     Ours,
-    /// A lapin consumer that acknowledges and does nothing: the limit
+    /// A lapin consumer that acknowledges each delivery and does nothing: the limit
     Bare,
+    /// The same, acknowledging together what has come
+    BareBatched,
     /// A bridge of amqplib and ws in Node
     Node,
     /// RabbitMQ's Web STOMP
@@ -44,6 +46,7 @@ impl Kind {
         match self {
             Self::Ours => "ours",
             Self::Bare => "bare",
+            Self::BareBatched => "bare-batched",
             Self::Node => "node",
             Self::WebStomp => "web-stomp",
             Self::WebMqtt => "web-mqtt",
@@ -114,7 +117,8 @@ impl Rig {
     pub(crate) fn start_on(&self, vhost: Vhost, kind: Kind, start: &Start) -> Running {
         let mut running = match kind {
             Kind::Ours => ours::start(self, vhost, start),
-            Kind::Bare => bare::start(self, vhost),
+            Kind::Bare => bare::start(self, vhost, false),
+            Kind::BareBatched => bare::start(self, vhost, true),
             Kind::Node => node::start(self, vhost),
             Kind::WebStomp => plugins::web_stomp(self, vhost),
             Kind::WebMqtt => plugins::web_mqtt(self, vhost),
