@@ -5,6 +5,7 @@ WORKDIR /build
 # The dependencies are a layer of their own: it is made again only when Cargo.toml or Cargo.lock change. Targets beside the
 # library and the program are left out of this manifest, since their files are not here.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 RUN awk '/^\[/ { skip = /^\[\[(bench|example|test)\]\]/ } !skip' Cargo.toml > Cargo.toml.short \
  && mv Cargo.toml.short Cargo.toml \
  && mkdir src \
