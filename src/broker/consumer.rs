@@ -66,7 +66,7 @@ impl Consumer {
     /// # Errors
     /// [`Error::Address`] or [`Error::DefaultMerchant`]: settings that could never work.
     pub fn new(options: Options, parts: Parts) -> Result<Self, Error> {
-        connect::uri(&options.amqp)?;
+        connect::addresses(&options.amqp)?;
         let decoder = Decoder::new(&options.payments)?;
         Ok(Self { options, parts, decoder, store_failed: AtomicBool::new(false) })
     }

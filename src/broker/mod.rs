@@ -14,6 +14,7 @@ mod headers;
 mod lag;
 pub mod letters;
 mod message;
+mod pools;
 mod publisher;
 mod session;
 mod settle;
