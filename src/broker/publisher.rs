@@ -13,7 +13,8 @@ use lapin::{Channel, Confirmation, ErrorKind};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::connect::{self, reason};
+use super::address::Address;
+use super::connect::reason;
 use super::pools::Pools;
 use super::{Error, Message, Options};
 use crate::config;
@@ -95,7 +96,7 @@ impl Publisher {
     /// # Errors
     /// [`Error::Address`].
     pub fn check(amqp: &config::Amqp) -> Result<(), Error> {
-        connect::addresses(amqp).map(drop)
+        Address::all(amqp).map(drop)
     }
 
     /// Publishes and waits for the confirm, at most `amqp.confirm_timeout_s` in all. When this answers `Ok`, the broker
