@@ -3,14 +3,11 @@
 
 use std::time::Duration;
 
-use lapin::uri::{AMQPQueryString, AMQPUri};
 use lapin::{Connection, ConnectionProperties, ErrorKind};
 
 use super::Error;
+use super::address::Address;
 use crate::config;
-
-/// A vhost longer than this makes lapin panic.
-const VHOST_BYTES_MAX: usize = 255;
 
 /// What the connection is for; the middle of its name.
 #[derive(Clone, Copy, Debug)]
@@ -31,20 +28,6 @@ impl Purpose {
     }
 }
 
-/// `amqp.url` with the heartbeat of its query, or that of the settings.
-pub(super) fn uri(amqp: &config::Amqp) -> Result<AMQPUri, Error> {
-    // The parser's own words would repeat the address.
-    let Ok(mut uri) = amqp.url.expose().parse::<AMQPUri>() else {
-        return Err(Error::Address);
-    };
-    if uri.vhost.len() > VHOST_BYTES_MAX {
-        return Err(Error::Address);
-    }
-    let heartbeat = uri.query.heartbeat.unwrap_or(amqp.heartbeat_s);
-    uri.query = AMQPQueryString { heartbeat: Some(heartbeat), ..AMQPQueryString::default() };
-    Ok(uri)
-}
-
 /// Name, program, version and node, as the console shows them. Automatic recovery stays off.
 pub(super) fn properties(purpose: Purpose, instance: &str) -> ConnectionProperties {
     ConnectionProperties::default()
@@ -54,15 +37,29 @@ pub(super) fn properties(purpose: Purpose, instance: &str) -> ConnectionProperti
         .with_client_property("instance".into(), instance.into())
 }
 
-/// Connects within `amqp.connect_timeout_s`: TCP, TLS and the AMQP handshake together. lapin has no such bound itself,
-/// and leaks a thread for each attempt that is given up, so callers wait between attempts.
-pub(super) async fn connect(amqp: &config::Amqp, purpose: Purpose, instance: &str) -> Result<Connection, Error> {
-    let attempt = Connection::connect_uri(uri(amqp)?, properties(purpose, instance));
-    let failed = |reason| Error::Connect { address: amqp.url.redacted(), reason };
-    match tokio::time::timeout(Duration::from_secs(amqp.connect_timeout_s), attempt).await {
-        Ok(connected) => connected.map_err(|error| failed(reason(&error))),
-        Err(_elapsed) => Err(failed(format!("no answer in {} s", amqp.connect_timeout_s))),
+/// Connects by the first address that answers, each within `amqp.connect_timeout_s`: TCP, TLS and the AMQP handshake
+/// together, for which lapin has no bound itself. Begins anywhere in the list, so that nodes spread over a cluster.
+pub(super) async fn connect(
+    addresses: &[Address],
+    amqp: &config::Amqp,
+    purpose: Purpose,
+    instance: &str,
+) -> Result<Connection, Error> {
+    let (limit_s, first) = (amqp.connect_timeout_s, rand::random_range(0..addresses.len().max(1)));
+    let (before, from_first) = addresses.split_at(first);
+    let mut failed = Vec::with_capacity(addresses.len());
+    for address in from_first.iter().chain(before) {
+        let attempt = Connection::connect_uri(address.uri.clone(), properties(purpose, instance));
+        let why = match address.attempt(Duration::from_secs(limit_s), attempt).await {
+            Some(Ok(connection)) => return Ok(connection),
+            Some(Err(error)) => reason(&error),
+            None => format!("no answer in {limit_s} s"),
+        };
+        failed.push((address.shown.clone(), why));
     }
+    // In the order of the list, so that an outage reads the same each time.
+    failed.rotate_right(first);
+    Err(Error::Connect(failed))
 }
 
 /// What went wrong, in the broker's words where it gave any.
@@ -70,33 +67,5 @@ pub(super) fn reason(error: &lapin::Error) -> String {
     match error.kind() {
         ErrorKind::ProtocolError(told) => told.get_message().to_string(),
         _ => error.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Secret;
-
-    fn amqp(url: &str) -> config::Amqp {
-        let mut amqp = config::load(None).unwrap().amqp;
-        amqp.url = Secret::new(url);
-        amqp
-    }
-
-    #[test]
-    fn the_heartbeat_is_the_addresss_or_the_settings_and_no_other_query_counts() {
-        let plain = uri(&amqp("amqp://u:p@h/v")).unwrap();
-        assert_eq!(plain.query.heartbeat, Some(10));
-        let given = uri(&amqp("amqp://u:p@h/v?heartbeat=3&channel_max=1")).unwrap();
-        assert_eq!((given.query.heartbeat, given.query.channel_max), (Some(3), None));
-    }
-
-    #[test]
-    fn an_error_never_repeats_the_address() {
-        for bad in ["amqp://u:hunter2@h:99999/v".to_owned(), format!("amqp://u:hunter2@h/{}", "v".repeat(256))] {
-            let error = uri(&amqp(&bad)).unwrap_err();
-            assert!(!format!("{error} {error:?}").contains("hunter2"));
-        }
     }
 }

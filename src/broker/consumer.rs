@@ -11,6 +11,7 @@ use lapin::{Channel, Connection};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use super::address::Address;
 use super::connect::{self, Purpose, reason};
 use super::decode::Decoder;
 use super::session::{End, Session};
@@ -47,6 +48,7 @@ pub struct Parts {
 /// Consumes the results queue. Its handle is the [`Tasks`] that it runs under.
 pub struct Consumer {
     pub(super) options: Options,
+    addresses: Vec<Address>,
     pub(super) parts: Parts,
     pub(super) decoder: Decoder,
     /// The store did not take the last batch.
@@ -66,9 +68,9 @@ impl Consumer {
     /// # Errors
     /// [`Error::Address`] or [`Error::DefaultMerchant`]: settings that could never work.
     pub fn new(options: Options, parts: Parts) -> Result<Self, Error> {
-        connect::uri(&options.amqp)?;
+        let addresses = Address::all(&options.amqp)?;
         let decoder = Decoder::new(&options.payments)?;
-        Ok(Self { options, parts, decoder, store_failed: AtomicBool::new(false) })
+        Ok(Self { options, addresses, parts, decoder, store_failed: AtomicBool::new(false) })
     }
 
     /// Consumes until `tasks` are told to stop; then cancels the subscription, settles what is in flight within 5 s, and
@@ -133,7 +135,7 @@ impl Consumer {
         // With the store down, each subscription would take deliveries and give them back, and each time counts towards
         // the queue's delivery limit: a long fault of ours would dead-letter good events.
         self.store_works().await?;
-        let connection = connect::connect(amqp, Purpose::Consumer, instance).await?;
+        let connection = connect::connect(&self.addresses, amqp, Purpose::Consumer, instance).await?;
         let limit = Duration::from_secs(SET_UP_S_MAX);
         let silent = || format!("no answer in {SET_UP_S_MAX} s");
         match timeout(limit, topology::establish(&connection, amqp)).await {

@@ -6,14 +6,9 @@ pub enum Error {
     /// `amqp.url` cannot be read.
     #[error("amqp.url is not an address of the form amqp://user:password@host:port/vhost")]
     Address,
-    /// No connection.
-    #[error("cannot connect to {address}: {reason}")]
-    Connect {
-        /// Without the password.
-        address: String,
-        /// What failed.
-        reason: String,
-    },
+    /// No connection by any of the addresses, each without its password and with what failed.
+    #[error("cannot connect to {}", each(.0))]
+    Connect(Vec<(String, String)>),
     /// An exchange, queue or binding is missing or other than it has to be.
     #[error("{0}")]
     Topology(String),
@@ -48,4 +43,9 @@ pub enum Error {
     /// `payments.default_merchant` is none.
     #[error("payments.default_merchant {0}")]
     DefaultMerchant(#[from] crate::payment::InvalidId),
+}
+
+fn each(failed: &[(String, String)]) -> String {
+    let texts: Vec<String> = failed.iter().map(|(address, reason)| format!("{address}: {reason}")).collect();
+    texts.join("; ")
 }

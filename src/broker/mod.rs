@@ -4,6 +4,7 @@
 //! Recovery is this module's own: lapin's automatic recovery hides ends and is off. Nothing here waits for a page, and
 //! no message, however wrong, ends anything but itself.
 
+mod address;
 mod commit;
 mod connect;
 mod consumer;
@@ -14,6 +15,7 @@ mod headers;
 mod lag;
 pub mod letters;
 mod message;
+mod pools;
 mod publisher;
 mod session;
 mod settle;
@@ -59,7 +61,8 @@ impl Options {
 /// # Errors
 /// [`Error`], one line for an operator.
 pub async fn check(options: &Options) -> Result<(), Error> {
-    let connection = connect::connect(&options.amqp, connect::Purpose::Consumer, &options.instance).await?;
+    let addresses = address::Address::all(&options.amqp)?;
+    let connection = connect::connect(&addresses, &options.amqp, connect::Purpose::Consumer, &options.instance).await?;
     let answer = topology::establish(&connection, &options.amqp).await;
     drop(connection.close(200, "OK".into()).await);
     answer

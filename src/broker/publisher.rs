@@ -8,13 +8,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_lapin::{Config, Pool, PoolConfig, PoolError, QueueMode, Runtime, Timeouts};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{Channel, Confirmation, ErrorKind};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::connect::{self, Purpose, reason};
+use super::address::Address;
+use super::connect::reason;
+use super::pools::Pools;
 use super::{Error, Message, Options};
 use crate::config;
 use crate::runtime::Backoff;
@@ -57,8 +58,7 @@ pub struct Publisher {
 }
 
 struct Inner {
-    pool: Pool,
-    address: String,
+    pools: Pools,
     confirm_timeout_s: u64,
     under_way: Semaphore,
     idle: Mutex<Vec<Channel>>,
@@ -78,31 +78,11 @@ impl Publisher {
     /// [`Error::Address`].
     pub fn new(options: &Options) -> Result<Self, Error> {
         let amqp = &options.amqp;
-        let confirm_timeout = Duration::from_secs(amqp.confirm_timeout_s);
-        let config = Config {
-            url: Some(connect::uri(amqp)?.to_string()),
-            pool: Some(PoolConfig {
-                max_size: amqp.publish_connections_max,
-                timeouts: Timeouts {
-                    wait: Some(confirm_timeout),
-                    create: Some(Duration::from_secs(amqp.connect_timeout_s).min(confirm_timeout)),
-                    recycle: Some(confirm_timeout),
-                },
-                queue_mode: QueueMode::Fifo,
-            }),
-        };
-        let instance = options.instance.clone();
-        let properties = move || connect::properties(Purpose::Publisher, &instance);
-        // The error could only repeat the configuration, which holds the address.
-        let Ok(pool) = config.create_pool(properties, Runtime::Tokio1) else {
-            return Err(Error::Address);
-        };
         let (first, longest) = (amqp.retry_first_ms, amqp.retry_longest_ms);
         let backoff = Backoff::new(Duration::from_millis(first), Duration::from_millis(longest));
         Ok(Self {
             inner: Arc::new(Inner {
-                pool,
-                address: amqp.url.redacted(),
+                pools: Pools::new(options)?,
                 confirm_timeout_s: amqp.confirm_timeout_s,
                 under_way: Semaphore::new(amqp.publish_connections_max.saturating_mul(CHANNELS_PER_CONNECTION_MAX)),
                 idle: Mutex::default(),
@@ -116,7 +96,7 @@ impl Publisher {
     /// # Errors
     /// [`Error::Address`].
     pub fn check(amqp: &config::Amqp) -> Result<(), Error> {
-        connect::uri(amqp).map(drop)
+        Address::all(amqp).map(drop)
     }
 
     /// Publishes and waits for the confirm, at most `amqp.confirm_timeout_s` in all. When this answers `Ok`, the broker
@@ -136,7 +116,7 @@ impl Publisher {
     pub fn close(&self) {
         self.inner.under_way.close();
         lock(&self.inner.idle).clear();
-        self.inner.pool.close();
+        self.inner.pools.close();
     }
 }
 
@@ -195,9 +175,9 @@ impl Inner {
         {
             return Err(PublishError::Unavailable(why.clone()));
         }
-        let connection = match self.pool.get().await {
+        let connection = match self.pools.get().await {
             Ok(connection) => connection,
-            Err(error) => return Err(self.refused(&error)),
+            Err(why) => return Err(self.refused(why)),
         };
         {
             let mut connecting = lock(&self.connecting);
@@ -213,13 +193,7 @@ impl Inner {
         Ok(channel)
     }
 
-    fn refused(&self, error: &PoolError) -> PublishError {
-        let why = match error {
-            PoolError::Backend(error) => format!("cannot connect to {}: {}", self.address, reason(error)),
-            PoolError::Timeout(_) => format!("cannot connect to {}: no answer", self.address),
-            PoolError::Closed => "the publisher is closed".to_owned(),
-            PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => "no connection".to_owned(),
-        };
+    fn refused(&self, why: String) -> PublishError {
         let mut connecting = lock(&self.connecting);
         let until = Instant::now() + connecting.backoff.wait();
         connecting.refused = Some((until, why.clone()));
@@ -227,13 +201,7 @@ impl Inner {
     }
 
     fn late(&self) -> PublishError {
-        let mut is_blocked = false;
-        // The only way to look at a connection without taking it out.
-        self.pool.retain(|connection, _| {
-            is_blocked |= connection.status().blocked();
-            true
-        });
-        if is_blocked { blocked() } else { PublishError::TimedOut(self.confirm_timeout_s) }
+        if self.pools.is_blocked() { blocked() } else { PublishError::TimedOut(self.confirm_timeout_s) }
     }
 }
 
@@ -261,6 +229,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Deadpool's types print the address with its password.
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Publisher").field("address", &self.inner.address).finish_non_exhaustive()
+        f.debug_struct("Publisher").field("addresses", &self.inner.pools.shown()).finish_non_exhaustive()
     }
 }

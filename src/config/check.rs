@@ -39,10 +39,15 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
 }
 
 fn amqp(amqp: &Amqp) -> Result<(), Error> {
-    let url = amqp.url.expose();
-    require(url.starts_with("amqp://") || url.starts_with("amqps://"), "amqp.url must start with amqp:// or amqps://")?;
-    // lapin turns a literal IPv6 host into localhost without a word.
-    require(!url.contains("@[") && !url.contains("://["), "amqp.url must name its host by name or IPv4 address")?;
+    for url in amqp.url.addresses() {
+        let url = url.expose();
+        require(
+            url.starts_with("amqp://") || url.starts_with("amqps://"),
+            "amqp.url must start with amqp:// or amqps://",
+        )?;
+        // lapin turns a literal IPv6 host into localhost without a word.
+        require(!url.contains("@[") && !url.contains("://["), "amqp.url must name its host by name or IPv4 address")?;
+    }
     let names = [
         ("amqp.exchange", &amqp.exchange),
         ("amqp.queue", &amqp.queue),

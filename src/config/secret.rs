@@ -28,9 +28,30 @@ impl Secret {
         !self.0.is_empty()
     }
 
-    /// The text, with what stands between `//user:` and `@` hidden where it is a URL, and everything hidden elsewhere.
+    /// The addresses of a list with commas. A comma divides only where an address follows, since a password may hold one.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Self> {
+        let mut addresses: Vec<String> = Vec::new();
+        for part in self.0.split(',') {
+            let scheme = part.trim_start().split_once("://").map_or("", |(scheme, _)| scheme);
+            let begins = !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            match addresses.last_mut() {
+                Some(last) if !begins => *last = format!("{last},{part}"),
+                _ => addresses.push(part.to_owned()),
+            }
+        }
+        addresses.iter().map(|address| Self::new(address.trim())).collect()
+    }
+
+    /// The text, with what stands between `//user:` and `@` hidden in each address of a list, and everything hidden where
+    /// it is no address.
     #[must_use]
     pub fn redacted(&self) -> String {
+        let addresses: Vec<String> = self.addresses().iter().map(Self::redacted_address).collect();
+        addresses.join(",")
+    }
+
+    fn redacted_address(&self) -> String {
         if !self.is_set() {
             return String::new();
         }
@@ -72,5 +93,16 @@ mod tests {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "(set)");
         assert_eq!(Secret::new("sqlite://data/payments.db").redacted(), "sqlite://data/payments.db");
         assert_eq!(Secret::new("").redacted(), "");
+        let list = Secret::new("amqp://u:p,w@a/v, amqps://u:pw@b/v?x=y");
+        assert_eq!(list.redacted(), "amqp://u:…@a/v,amqps://u:…@b/v");
+        assert_eq!(Secret::new("hunter2,hunter3").redacted(), "(set)");
+    }
+
+    #[test]
+    fn a_comma_divides_only_before_another_address() {
+        let list = Secret::new("amqp://u:p,w@a/v , amqp://u:pw@b/v").addresses();
+        let texts: Vec<&str> = list.iter().map(Secret::expose).collect();
+        assert_eq!(texts, ["amqp://u:p,w@a/v", "amqp://u:pw@b/v"]);
+        assert_eq!(Secret::new("amqp://u:p@a/v,").addresses().len(), 1);
     }
 }

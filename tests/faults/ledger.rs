@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::support::{Service, ticket, wait_up_to};
 
 use book::Book;
-pub(crate) use load::dead_letters;
+pub(crate) use load::{Publishing, dead_letters};
 
 /// For what takes a broker's restart on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -83,6 +83,11 @@ impl Ledger {
     /// How many events have been confirmed so far.
     pub(crate) fn confirmed(&self) -> usize {
         self.book.confirmed()
+    }
+
+    /// A message that was confirmed and is to be found in the dead letters at the end.
+    pub(crate) fn is_put_aside(&self, body: &[u8]) {
+        self.book.poison_confirmed(load::identity(body));
     }
 
     /// Ends the load, proves that nothing was lost in so many `runs` of the fault, and prints the row.

@@ -20,6 +20,8 @@ enum Mode {
     DeafBroker,
     /// The first acknowledgement of a connection is lost, and all that its client sends after it.
     LoseAcks,
+    /// Ends each connection as it comes.
+    Refuse,
     Closed,
 }
 
@@ -39,7 +41,12 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// A proxy that passes everything.
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::start_at("127.0.0.1:0")
+    }
+
+    /// The same on an address of the caller's choice.
+    pub(crate) fn start_at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("bound");
         let target = Broker::from_env().amqp_authority().to_owned();
         let state = Arc::new(State {
@@ -53,6 +60,7 @@ impl Proxy {
             for client in listener.incoming().map_while(Result::ok) {
                 match accepting.mode() {
                     Mode::Closed => return,
+                    Mode::Refuse => drop(client),
                     Mode::Silent => accepting.keep(&client),
                     Mode::Pass | Mode::DeafBroker | Mode::LoseAcks => accepting.join(client),
                 }
@@ -79,6 +87,13 @@ impl Proxy {
 
     pub(crate) fn has_lost_an_ack(&self) -> bool {
         self.state.has_lost_an_ack.load(Ordering::Acquire)
+    }
+
+    /// Cuts all connections, and each that is tried from here on.
+    #[allow(dead_code, reason = "only the fault tests keep a broker away")]
+    pub(crate) fn refuse(&self) {
+        self.state.set(Mode::Refuse);
+        self.state.cut();
     }
 
     /// Cuts all connections, and lets new ones pass.

@@ -183,6 +183,15 @@ impl Service {
         self.process.id()
     }
 
+    /// A number of `/proc/PID/status`: `Threads`, or `VmRSS` in KiB.
+    #[allow(dead_code, reason = "only the fault tests measure the process")]
+    pub(crate) fn status(&self, name: &str) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the service runs");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let number = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
+        number.unwrap_or_else(|| panic!("{name} is not in the process's status"))
+    }
+
     /// Everything that this process has written so far.
     pub(crate) fn logs(&self) -> &Logs {
         self.process.logs()

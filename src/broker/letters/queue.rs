@@ -10,6 +10,7 @@ use lapin::{Acker, Channel, Connection, ErrorKind};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::super::address::Address;
 use super::super::connect::{self, Purpose, reason};
 use super::super::settle::acknowledge;
 use super::super::{Error, Options, headers};
@@ -130,7 +131,8 @@ impl Queue {
     /// # Errors
     /// [`Error`], one line for an operator.
     pub async fn open(options: Options) -> Result<Self, Error> {
-        let connection = connect::connect(&options.amqp, Purpose::DeadLetters, &options.instance).await?;
+        let (amqp, instance) = (&options.amqp, &options.instance);
+        let connection = connect::connect(&Address::all(amqp)?, amqp, Purpose::DeadLetters, instance).await?;
         let turn = take_turn(&connection, &options.amqp.dead_letter_queue).await?;
         Ok(Self { options, connection, _turn: turn })
     }

@@ -1,3 +1,15 @@
 //! Faults of the broker, and of the way to it.
 
+mod alarm;
+mod away;
 mod calm;
+mod cluster;
+mod consumer_timeout;
+mod large;
+mod letters;
+mod namespace;
+mod node;
+mod partition;
+mod poison;
+mod queue;
+mod stopped;

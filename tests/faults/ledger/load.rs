@@ -141,7 +141,8 @@ pub(crate) async fn dead_letters(vhost: &Vhost, awaited: &BTreeSet<String>) -> B
     found
 }
 
-fn identity(body: &[u8]) -> String {
+/// By which a dead letter is known again.
+pub(super) fn identity(body: &[u8]) -> String {
     let id = serde_json::from_slice::<Value>(body).ok().and_then(|event| event["event_id"].as_str().map(str::to_owned));
     id.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
 }

@@ -1,0 +1,95 @@
+//! Connections to publish on, by the first address that answers.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool_lapin::{Config, Connection, Pool, PoolConfig, PoolError, QueueMode, Runtime, TimeoutType, Timeouts};
+
+use super::address::Address;
+use super::connect::{self, Purpose, reason};
+use super::{Error, Options};
+
+/// One pool an address, of which one is in use.
+pub(super) struct Pools {
+    pools: Vec<(Address, Pool)>,
+    limit: Duration,
+    in_use: AtomicUsize,
+}
+
+impl Pools {
+    /// Connects when a connection is asked for, not before. Has to be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Address`].
+    pub(super) fn new(options: &Options) -> Result<Self, Error> {
+        let amqp = &options.amqp;
+        let addresses = Address::all(amqp)?;
+        let confirm_timeout = Duration::from_secs(amqp.confirm_timeout_s);
+        // All of them are tried within one publish.
+        let share = confirm_timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let limit = Duration::from_secs(amqp.connect_timeout_s).min(share);
+        let timeouts = Timeouts { wait: Some(confirm_timeout), create: Some(limit), recycle: Some(confirm_timeout) };
+        let in_use = AtomicUsize::new(rand::random_range(0..addresses.len().max(1)));
+        let pool = |address: Address| {
+            let pool = PoolConfig { max_size: amqp.publish_connections_max, timeouts, queue_mode: QueueMode::Fifo };
+            let config = Config { url: Some(address.uri.to_string()), pool: Some(pool) };
+            let instance = options.instance.clone();
+            let properties = move || connect::properties(Purpose::Publisher, &instance);
+            // The error could only repeat the configuration, which holds the address.
+            config.create_pool(properties, Runtime::Tokio1).map(|pool| (address, pool)).map_err(|_shown| Error::Address)
+        };
+        let pools = addresses.into_iter().map(pool).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { pools, limit, in_use })
+    }
+
+    /// A connection by the address that is in use, else by the next that answers.
+    ///
+    /// # Errors
+    /// What each address answered, for operators and without a secret.
+    pub(super) async fn get(&self) -> Result<Connection, String> {
+        let first = self.in_use.load(Ordering::Relaxed);
+        let mut failed = Vec::with_capacity(self.pools.len());
+        for turn in 0..self.pools.len() {
+            let at = (first + turn) % self.pools.len();
+            let (address, pool) = &self.pools[at];
+            let why = match address.attempt(self.limit, pool.get()).await {
+                Some(Ok(connection)) => {
+                    self.in_use.store(at, Ordering::Relaxed);
+                    return Ok(connection);
+                }
+                Some(Err(PoolError::Backend(error))) => reason(&error),
+                Some(Err(PoolError::Timeout(TimeoutType::Create))) => {
+                    address.said_nothing();
+                    "no answer".to_owned()
+                }
+                Some(Err(PoolError::Timeout(_))) | None => "no answer".to_owned(),
+                Some(Err(PoolError::Closed)) => return Err("the publisher is closed".to_owned()),
+                Some(Err(PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_))) => "no connection".to_owned(),
+            };
+            failed.push((address.shown.clone(), why));
+        }
+        Err(Error::Connect(failed).to_string())
+    }
+
+    /// Whether the broker has blocked one of the connections.
+    pub(super) fn is_blocked(&self) -> bool {
+        let mut is_blocked = false;
+        for (_, pool) in &self.pools {
+            // The only way to look at a connection without taking it out.
+            pool.retain(|connection, _| {
+                is_blocked |= connection.status().blocked();
+                true
+            });
+        }
+        is_blocked
+    }
+
+    pub(super) fn close(&self) {
+        self.pools.iter().for_each(|(_, pool)| pool.close());
+    }
+
+    /// For `Debug`: the addresses, without their passwords.
+    pub(super) fn shown(&self) -> Vec<&str> {
+        self.pools.iter().map(|(address, _)| address.shown.as_str()).collect()
+    }
+}
