@@ -17,6 +17,7 @@
 mod support;
 
 mod broker;
+mod document;
 mod ledger;
 mod pages;
 mod rfc6455;

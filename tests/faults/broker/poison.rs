@@ -14,7 +14,7 @@ const RUNS: usize = 20;
 fn poison(run: usize) -> Vec<(Vec<u8>, &'static str)> {
     let whole = |order: String| event(&order, "succeeded").to_string();
     let with = |field: String| whole(format!("poison-{run}")).replacen('{', &format!("{{{field},"), 1).into_bytes();
-    let invalid = "invalid_json";
+    let (invalid, malformed) = ("invalid_json", "malformed_field");
     let text = format!("{{\"event_id\":\"poison-{run}\",\"order_id\":\"");
     vec![
         (format!("{}1{}", "[".repeat(33 + run), "]".repeat(33 + run)).into_bytes(), "too_deep"),
@@ -29,9 +29,9 @@ fn poison(run: usize) -> Vec<(Vec<u8>, &'static str)> {
         ([text.as_bytes(), b"\xc0\xaf\"}"].concat(), invalid),
         ([text.as_bytes(), b"a\0b\"}"].concat(), invalid),
         (format!("\0{}", whole(format!("zero-{run}"))).into_bytes(), invalid),
-        (format!("{text}\\ud800\"}}").into_bytes(), invalid),
-        (format!("{text}\\udc00\\ud800\"}}").into_bytes(), invalid),
-        (with(format!("\"amount\":{{\"value\":1e999,\"currency\":\"CNY\",\"n\":{run}}}")), invalid),
+        (whole(format!("half-{run}")).replace("half-", "half\\ud800-").into_bytes(), malformed),
+        (whole(format!("turned-{run}")).replace("turned-", "turned\\udc00\\ud800-").into_bytes(), malformed),
+        (with(format!("\"amount\":{{\"value\":1e999,\"currency\":\"CNY\",\"n\":{run}}}")), malformed),
         (with(format!("\"x\":[NaN,{run}]")), invalid),
         // A BOM of UTF-16, and a text in it.
         (format!("\u{feff}run {run}").encode_utf16().flat_map(u16::to_le_bytes).collect(), invalid),
@@ -89,4 +89,8 @@ async fn poison_of_every_kind_is_put_aside_and_costs_no_other() {
     }
     ledger.flows().await;
     ledger.prove(&service, RUNS * kinds).await;
+    for reason in ["missing_field", "unknown_status", "id_reused"] {
+        let label = format!("reason=\"{reason}\"");
+        assert_eq!(service.metric("payment_notifier_dead_letters_total", &label).await, 0.0, "{reason}");
+    }
 }
