@@ -9,14 +9,14 @@ use async_trait::async_trait;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use payment_notifier::bridge::ticket::{Minter, Verifier};
+use payment_notifier::bridge::ticket::{Minter, Revocations, Verifier};
 use payment_notifier::bridge::{Context, Parts, PublishError, ResultPublisher, router};
 use payment_notifier::callbacks::Accounts;
 use payment_notifier::config::Secret;
 use payment_notifier::hub::{Hub, Update};
 use payment_notifier::payment::{Event, Key, Payment, State};
 use payment_notifier::runtime::Tasks;
-use payment_notifier::store::{Acknowledgement, Error, Outcome, PaymentStore};
+use payment_notifier::store::{Acknowledgement, Error, Outcome, PaymentStore, Revocation};
 use payment_notifier::telemetry::Metrics;
 use tokio::io::DuplexStream;
 
@@ -40,7 +40,8 @@ impl Service {
             api_key: Secret::default(),
             api_key_merchant_id: None,
             demo_merchant_id: None,
-            verifier: Verifier::load(&SETTINGS.tickets).expect("the settings can be used"),
+            verifier: Arc::new(Verifier::load(&SETTINGS.tickets).expect("the settings can be used")),
+            revocations: Revocations::new(SETTINGS.tickets.revocations_max, Vec::new()),
             minter: Minter::new(&SETTINGS.tickets),
             accounts: Accounts::load(&SETTINGS.callbacks).expect("there are none"),
             store: store.clone(),
@@ -108,6 +109,15 @@ impl PaymentStore for InMemory {
     async fn acknowledge(&self, key: &Key, version: u64) -> Result<Acknowledgement, Error> {
         let known = self.version_of(key);
         Ok(if (1..=known).contains(&version) { Acknowledgement::First } else { Acknowledgement::NoSuchVersion })
+    }
+
+    /// No input reaches the operators' listener, so nobody revokes.
+    async fn revoke(&self, _revocation: &Revocation, _now_s: i64) -> Result<(), Error> {
+        Err(Error::Closed)
+    }
+
+    async fn revocations(&self, _now_s: i64) -> Result<Vec<Revocation>, Error> {
+        Ok(Vec::new())
     }
 
     async fn check(&self) -> Result<(), Error> {
