@@ -42,10 +42,12 @@ pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && !text.contains("Non-2xx") && !text.contains("Socket errors"), "wrk: {text}");
     let per_s: f64 = word_after(&text, "Requests/sec:").parse().unwrap();
+    // Further up there are shares that end in the same digits.
+    let (_, latencies) = text.split_once("Latency Distribution").expect("wrk was asked for it");
     Figures::from([
         ("requests_per_s", per_s),
-        ("p50_ms", ms(word_after(&text, "50%"))),
-        ("p99_ms", ms(word_after(&text, "99%"))),
+        ("p50_ms", ms(word_after(latencies, "50%"))),
+        ("p99_ms", ms(word_after(latencies, "99%"))),
         ("target_cpu_us", spent_us / (per_s * f64::from(args.seconds))),
     ])
 }

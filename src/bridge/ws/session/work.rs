@@ -1,0 +1,173 @@
+//! What a page asks for and has to be waited for: a ticket to be checked, a payment to be read or acknowledged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Session, Step, Work};
+use crate::bridge::limits::Place;
+use crate::bridge::ticket::{Refusal, Ticket};
+use crate::bridge::wire;
+use crate::bridge::ws::close::{Close, End};
+use crate::bridge::ws::subscriptions::Entry;
+use crate::payment::OrderId;
+use crate::runtime::unix_ms;
+use crate::store::{self, Acknowledgement};
+use crate::telemetry::Transport;
+
+/// Snapshots of several orders are written when as much waits.
+const UNWRITTEN_BYTES_MAX: usize = 16 * 1024;
+
+impl Session {
+    pub(super) async fn work(&mut self, work: Work) -> Step {
+        match work {
+            Work::Subscribe(ticket) => self.subscribe(&ticket).await,
+            Work::Ack { order_id, version } => self.ack(&order_id, version).await,
+        }
+    }
+
+    /// Subscribes to each order of a ticket, or renews those that are subscribed.
+    async fn subscribe(&mut self, text: &str) -> Step {
+        if self.client.is_some_and(|client| self.context.clients().request(client).is_err()) {
+            let close = self.subscriptions.is_empty().then_some(Close::TooMany);
+            return self.refuse("rate_limited", "too many requests from this address", None, close);
+        }
+        let ticket = match self.context.verify(Some(text)).await {
+            Ok(ticket) => ticket,
+            Err(refusal) => {
+                let close = self.subscriptions.is_empty().then_some(Close::Ticket);
+                return self.refuse(refusal.code(), &refusal.to_string(), None, close);
+            }
+        };
+        let held = self.subscriptions.place_of(ticket.fingerprint);
+        let place = held.or_else(|| self.context.limiter().take(ticket.fingerprint).map(Arc::new));
+        let Some(place) = place else {
+            let close = self.subscriptions.is_empty().then_some(Close::TooMany);
+            return self.refuse("rate_limited", "this ticket holds too many waiting pages", None, close);
+        };
+        let ends_in_ms = ticket.ends_at_s.saturating_mul(1000).saturating_sub(unix_ms());
+        let ends_at = Instant::now() + Duration::from_millis(u64::try_from(ends_in_ms).unwrap_or(0));
+        for order_id in &ticket.order_ids {
+            self.subscribe_one(&ticket, order_id, ends_at, &place).await?;
+        }
+        for order_id in &ticket.revoked_order_ids {
+            self.context.metrics.ticket_refused(Refusal::Forbidden.reason());
+            self.refuse_one(Refusal::Forbidden, order_id)?;
+        }
+        self.subscriptions_changed();
+        // What was revoked before this page had registered has interrupted nobody.
+        self.end_revoked()?;
+        let none_left = self.subscriptions.is_empty() && !ticket.revoked_order_ids.is_empty();
+        if none_left { Err(End::Close(Close::Ticket)) } else { Ok(()) }
+    }
+
+    /// Ends the subscriptions whose ticket or order is revoked.
+    pub(super) fn end_revoked(&mut self) -> Step {
+        let context = &self.context;
+        if !context.revocations.any() {
+            return Ok(());
+        }
+        let why = |entry: &Entry| context.revoked(entry.place.ticket(), entry.subscription.key());
+        let ended = self.subscriptions.take_refused(why);
+        for (entry, refusal) in &ended {
+            self.refuse_one(*refusal, &entry.subscription.key().order_id)?;
+        }
+        if ended.is_empty() {
+            return Ok(());
+        }
+        self.subscriptions_changed();
+        if self.subscriptions.is_empty() { Err(End::Close(Close::Ticket)) } else { Ok(()) }
+    }
+
+    fn refuse_one(&mut self, refusal: Refusal, order_id: &OrderId) -> Step {
+        self.refuse(refusal.code(), &refusal.to_string(), Some(order_id.as_str()), None)
+    }
+
+    async fn subscribe_one(
+        &mut self,
+        ticket: &Ticket,
+        order_id: &OrderId,
+        ends_at: Instant,
+        place: &Arc<Place>,
+    ) -> Step {
+        let key = ticket.key(order_id);
+        let snapshot = if let Some(entry) = self.subscriptions.by_key(&key) {
+            entry.ends_at = ends_at;
+            entry.place = Arc::clone(place);
+            self.watch.read(&key).await
+        } else {
+            let id = Some(order_id.as_str());
+            if self.subscriptions.by_order(order_id.as_str()).is_some() {
+                let message = "this socket watches an order of that name for another merchant";
+                return self.refuse("bad_request", message, id, None);
+            }
+            let most = self.context.http.subscriptions_per_connection_max;
+            if self.subscriptions.len() >= most {
+                let message = format!("one socket watches at most {most} orders");
+                return self.refuse("too_many_subscriptions", &message, id, None);
+            }
+            match self.watch.open(&key).await {
+                Ok(Some(watched)) => {
+                    let place = Arc::clone(place);
+                    self.subscriptions.add(Entry { subscription: watched.subscription, ends_at, place });
+                    Ok(watched.snapshot)
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => Err(error),
+            }
+        };
+        match snapshot {
+            Ok(snapshot) => {
+                let text = snapshot.map(|update| update.text(wire::payment_text));
+                self.push(&wire::subscribed(&key, text.as_ref()));
+                self.make_room().await
+            }
+            Err(error) => {
+                if !matches!(error, store::Error::Overloaded) {
+                    tracing::warn!(%error, %order_id, "snapshot not read");
+                }
+                self.push(&wire::reconnect(self.context.reconnect_after_ms()));
+                Err(End::Close(Close::Draining))
+            }
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, order_id: &str) -> Step {
+        if !self.subscriptions.remove(order_id) {
+            return self.refuse("bad_request", "this order is not subscribed", Some(order_id), None);
+        }
+        self.subscriptions_changed();
+        Ok(())
+    }
+
+    async fn ack(&mut self, order_id: &str, version: u64) -> Step {
+        let Some(entry) = self.subscriptions.by_order(order_id) else {
+            return self.refuse("forbidden", "this order is not subscribed", Some(order_id), None);
+        };
+        let key = entry.subscription.key().clone();
+        match self.context.store.acknowledge(&key, version).await {
+            Ok(Acknowledgement::First | Acknowledgement::Known) => {
+                self.context.metrics.page_ack(Transport::WebSocket);
+                Ok(())
+            }
+            Ok(Acknowledgement::NoSuchVersion) => {
+                self.refuse("bad_request", "the payment has no such version", Some(order_id), None)
+            }
+            // The page has its result; that it said so is not worth a reconnect.
+            Err(store::Error::Overloaded) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, order_id, "acknowledgement of a page not stored");
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until what is to be written was written, if it is much.
+    async fn make_room(&mut self) -> Step {
+        if self.line.unwritten_bytes() < UNWRITTEN_BYTES_MAX {
+            return Ok(());
+        }
+        std::future::poll_fn(|context| self.line.poll_flush(context)).await.map_err(|_broken| End::Gone)
+    }
+}
