@@ -69,7 +69,12 @@ impl Node {
 
     /// `kill -9`, once the names of its queues are in its files.
     pub(crate) async fn kill(&self) {
-        self.ctl(&["eval", WRITE_ALL]).await;
+        let data = self.folder.join("rabbitmq/data");
+        crate::support::wait_for("the queues' names are in the node's files", async || {
+            self.ctl(&["eval", WRITE_ALL]).await;
+            QUEUES.iter().all(|queue| names_hold(&data, queue)).then_some(())
+        })
+        .await;
         run("kill", &self.folder, &[]).await;
     }
 
@@ -89,6 +94,22 @@ impl Drop for Node {
         drop(command(self.verbs.purge, &self.folder, &[]).output());
         drop(std::fs::remove_dir_all(&self.folder));
     }
+}
+
+const QUEUES: [&str; 2] = ["payment-notifier.results", "payment-notifier.dead-letters"];
+
+/// Whether a `names.dets` below `folder` holds the name. RabbitMQ 3.10 writes that of a quorum queue about a second after the
+/// queue was declared, and finds no leader for one that it does not find there.
+fn names_hold(folder: &Path, queue: &str) -> bool {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            return names_hold(&path, queue);
+        }
+        let is_names = path.file_name().is_some_and(|name| name == "names.dets");
+        let holds = |bytes: Vec<u8>| bytes.windows(queue.len()).any(|window| window == queue.as_bytes());
+        is_names && std::fs::read(&path).is_ok_and(holds)
+    })
 }
 
 /// `scripts/broker VERB FOLDER ARGUMENTS`
