@@ -105,7 +105,7 @@ fn store(c: &mut Criterion) {
     let store = Sqlite::open(&format!("sqlite://{}", folder.path().join("payments.db").display()), options).unwrap();
     let runtime = runtime();
     let all = (0..STORED).map(|order| event(&decoder, order, order, "pending")).collect();
-    runtime.block_on(store.apply(all)).unwrap();
+    runtime.block_on(store.apply_events(all)).unwrap();
     let mut group = c.benchmark_group("store");
     let mut n = STORED;
     for events in BATCHES {
@@ -115,7 +115,11 @@ fn store(c: &mut Criterion) {
                 n += events;
                 (n - events..n).map(|n| event(&decoder, n, n * 7 % STORED, "processing")).collect::<Vec<_>>()
             };
-            b.iter_batched(&mut batch, |batch| runtime.block_on(store.apply(batch)).unwrap(), BatchSize::PerIteration);
+            b.iter_batched(
+                &mut batch,
+                |batch| runtime.block_on(store.apply_events(batch)).unwrap(),
+                BatchSize::PerIteration,
+            );
         });
     }
     group.throughput(Throughput::Elements(1));

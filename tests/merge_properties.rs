@@ -237,7 +237,7 @@ async fn store(batches: Vec<Vec<Event>>) -> BTreeMap<Key, (Payment, BTreeSet<&'s
     let store = Sqlite::open(&url, options).unwrap();
     let mut told: BTreeMap<Key, (u64, BTreeSet<&'static str>)> = BTreeMap::new();
     for batch in batches {
-        for outcome in store.apply(batch).await.unwrap() {
+        for outcome in store.apply_events(batch).await.unwrap() {
             let (version, conflicts) = told.entry(outcome.payment.key.clone()).or_default();
             *version += u64::from(outcome.change == Change::Applied);
             assert_eq!(outcome.payment.version, *version, "one more for each accepted change, from 1");

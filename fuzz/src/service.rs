@@ -16,7 +16,9 @@ use payment_notifier::config::Secret;
 use payment_notifier::hub::{Hub, Update};
 use payment_notifier::payment::{Event, Key, Payment, State};
 use payment_notifier::runtime::Tasks;
-use payment_notifier::store::{Acknowledgement, Error, Outcome, PaymentStore, Revocation};
+use payment_notifier::store::{
+    Acknowledgement, Arrival, Error, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore, Retired, Revocation, Story,
+};
 use payment_notifier::telemetry::Metrics;
 use tokio::io::DuplexStream;
 
@@ -61,7 +63,7 @@ impl Service {
 
     /// One event, as the consumer would take it: stored first, shown second.
     pub(crate) async fn store_and_show(&self, event: Event) {
-        let outcomes = self.store.apply(vec![event]).await.expect("memory has room");
+        let outcomes = self.store.apply_events(vec![event]).await.expect("memory has room");
         for outcome in outcomes {
             self.hub.publish(&Update::stored(outcome.payment));
         }
@@ -80,9 +82,9 @@ struct InMemory {
 
 #[async_trait]
 impl PaymentStore for InMemory {
-    async fn apply(&self, batch: Vec<Event>) -> Result<Vec<Outcome>, Error> {
+    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Outcome>, Error> {
         let mut states = self.states.lock().expect("no thread panicked");
-        let outcomes = batch.into_iter().map(|event| {
+        let outcomes = batch.into_iter().map(|Arrival { event, .. }| {
             let key = event.key.clone();
             if let Some(state) = states.get_mut(&key) {
                 let merged = state.merge(event);
@@ -106,9 +108,42 @@ impl PaymentStore for InMemory {
         Ok(states.get(key).map(|state| Arc::new(state.payment())))
     }
 
-    async fn acknowledge(&self, key: &Key, version: u64) -> Result<Acknowledgement, Error> {
+    async fn acknowledge(&self, key: &Key, version: u64, _by: PageRef) -> Result<Acknowledgement, Error> {
         let known = self.version_of(key);
         Ok(if (1..=known).contains(&version) { Acknowledgement::First } else { Acknowledgement::NoSuchVersion })
+    }
+
+    /// Stories and the outbox are not what is tried here.
+    async fn note(&self, _notes: Vec<Note>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn story(&self, key: &Key) -> Result<Story, Error> {
+        Ok(Story { payment: self.read(key).await?, ..Story::default() })
+    }
+
+    async fn escalate(&self, _now_ms: i64, _messages_max: usize) -> Result<usize, Error> {
+        Ok(0)
+    }
+
+    async fn inquire(&self, _inquiries: Vec<Inquiry>) -> Result<usize, Error> {
+        Ok(0)
+    }
+
+    async fn outbox(&self, _messages_max: usize, _lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn sent(&self, _ids: Vec<i64>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn outbox_len(&self) -> Result<u64, Error> {
+        Ok(0)
+    }
+
+    async fn retire(&self, _payments: i64, _entries: i64, _rows_max: usize) -> Result<Retired, Error> {
+        Ok(Retired { done: true, ..Retired::default() })
     }
 
     /// No input reaches the operators' listener, so nobody revokes.

@@ -1,6 +1,7 @@
 //! What every request may need, made once by `app`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::clients::Clients;
@@ -13,7 +14,7 @@ use crate::config::{Http, Secret};
 use crate::hub::Hub;
 use crate::payment::{Key, MerchantId};
 use crate::runtime::{Tasks, unix_s};
-use crate::store::PaymentStore;
+use crate::store::{PageRef, PaymentStore};
 use crate::telemetry::{Metrics, Transport};
 
 /// What `app` gives.
@@ -41,6 +42,7 @@ pub struct Context {
     limiter: TicketLimiter,
     clients: Clients,
     comeback: Comeback,
+    connections: Arc<AtomicU64>,
 }
 
 impl std::ops::Deref for Context {
@@ -63,7 +65,12 @@ impl Context {
         let limiter = TicketLimiter::new(parts.http.connections_per_ticket_max);
         let clients = Clients::new(&parts.http);
         let comeback = Comeback::new(parts.tasks.clone(), parts.http.reconnect_pages_per_s_max);
-        Self { parts: Arc::new(parts), limiter, clients, comeback }
+        Self { parts: Arc::new(parts), limiter, clients, comeback, connections: Arc::default() }
+    }
+
+    /// A name for a connection or a request of a page, in the stories of its orders.
+    pub(super) fn page(&self, transport: Transport) -> PageRef {
+        PageRef { transport, connection: self.connections.fetch_add(1, Ordering::Relaxed) + 1 }
     }
 
     pub(super) fn clients(&self) -> &Clients {

@@ -164,7 +164,7 @@ pub(super) async fn ack(
     let (order_id, query) = (path(order_id)?, query?.0);
     let (_ticket, key) = authorize(&context, &headers, &query, &order_id).await?;
     let body = body?.0;
-    match context.store.acknowledge(&key, body.version).await? {
+    match context.store.acknowledge(&key, body.version, context.page(Transport::Poll)).await? {
         Acknowledgement::NoSuchVersion => Err(Problem::no_such_version()),
         Acknowledgement::First | Acknowledgement::Known => {
             context.metrics.page_ack(Transport::Poll);

@@ -13,7 +13,7 @@ use super::consumer::Consumer;
 use super::settle::Unsettled;
 use crate::payment::Event;
 use crate::runtime::{Backoff, Part};
-use crate::store::Outcome;
+use crate::store::{Arrival, Outcome};
 
 /// A commit that takes longer is a fault of the store, and goes on being waited for.
 const COMMIT_SLOW_S: u64 = 10;
@@ -42,7 +42,7 @@ impl Consumer {
         let mut has_failed = false;
         loop {
             let began = Instant::now();
-            let events = batch.iter().map(|arrived| arrived.event.clone()).collect();
+            let events = batch.iter().map(|arrived| Arrival::from(arrived.event.clone())).collect();
             let mut apply = self.parts.store.apply(events);
             let answer = loop {
                 match timeout(Duration::from_secs(COMMIT_SLOW_S), &mut apply).await {

@@ -23,12 +23,17 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     at_least("payments.body_depth_max", settings.payments.body_depth_max, 4)?;
     require(settings.payments.body_depth_max <= 100, "payments.body_depth_max must be at most 100")?;
     let store = &settings.store;
-    require(store.url.expose().starts_with("sqlite://"), "store.url must start with sqlite://")?;
-    require(store.url.expose().len() > "sqlite://".len(), "store.url must name a file")?;
+    let url = store.url.expose();
+    let place = ["sqlite://", "postgres://", "postgresql://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    require(place.is_some(), "store.url must start with sqlite:// or postgres://")?;
+    require(place.is_some_and(|place| !place.is_empty()), "store.url must name a file or a database")?;
     at_least("store.batch_events_max", store.batch_events_max, 1)?;
     at_least("store.readers", store.readers, 1)?;
     require(store.readers <= 64, "store.readers must be at most 64")?;
     at_least("store.reads_waiting_max", store.reads_waiting_max, 1)?;
+    at_least("store.postgres_connections_max", store.postgres_connections_max, 2)?;
+    at_least_s("store.postgres_timeout_s", store.postgres_timeout_s)?;
+    outgoing(settings)?;
     let otlp = settings.telemetry.otlp_endpoint.expose();
     require(
         otlp.is_empty() || otlp.starts_with("http://") || otlp.starts_with("https://"),
@@ -36,6 +41,31 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     )?;
     let demo = &settings.demo;
     require(!demo.enabled || settings.tickets.hs256_secret.is_set(), "demo.enabled needs tickets.hs256_secret")
+}
+
+fn outgoing(settings: &Settings) -> Result<(), Error> {
+    // A hundred years: beyond that the clock ends before the span does.
+    for (key, span) in [("store.keep", settings.store.keep), ("timeline.keep", settings.timeline.keep)] {
+        require(span.seconds() <= 100 * WAIT_MAX, &format!("{key} must be at most 36500d"))?;
+    }
+    at_least("timeline.notes_waiting_max", settings.timeline.notes_waiting_max, 1)?;
+    at_least_s("escalation.after", settings.escalation.after.seconds())?;
+    let waits = &settings.inquiry.after;
+    require(waits.is_sorted_by(|a, b| a < b), "inquiry.after must rise")?;
+    require(waits.len() <= 16, "inquiry.after must be at most 16 spans")?;
+    for span in waits {
+        at_least_s("inquiry.after", span.seconds())?;
+    }
+    at_least_s("inquiry.per_s_max", settings.inquiry.per_s_max.into())?;
+    at_least("outbox.batch_max", settings.outbox.batch_max, 1)?;
+    require(settings.outbox.batch_max <= 10_000, "outbox.batch_max must be at most 10000")?;
+    at_least_s("outbox.interval_ms", settings.outbox.interval_ms)?;
+    let token = settings.admin.token.expose();
+    require(token.is_empty() || token.len() >= 16, "admin.token must be at least 16 bytes")?;
+    require(
+        !token.is_empty() || settings.admin.listen.ip().is_loopback(),
+        "admin.listen is not a loopback address, so admin.token must be set",
+    )
 }
 
 fn amqp(amqp: &Amqp) -> Result<(), Error> {

@@ -7,10 +7,13 @@ mod file;
 mod load;
 mod secret;
 mod settings;
+mod span;
 
 pub use load::{Error, env_variables, load, load_from};
 pub use secret::Secret;
 pub use settings::{
-    Admin, AlipayAccount, Amqp, Callbacks, Demo, ForwardedHeader, Http, LogFormat, Payments, SerialKey, Settings,
-    Store, StripeAccount, Telemetry, TicketKey, Tickets, WechatPayAccount,
+    Admin, AlipayAccount, Amqp, Callbacks, Demo, EscalatedOrders, Escalation, ForwardedHeader, Http, Inquiry,
+    LogFormat, Outbox, Payments, SerialKey, Settings, Store, StripeAccount, Telemetry, TicketKey, Tickets, Timeline,
+    WechatPayAccount,
 };
+pub use span::Span;

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Secret;
+use super::{Secret, Span};
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -18,6 +18,10 @@ pub struct Settings {
     pub amqp: Amqp,
     pub payments: Payments,
     pub store: Store,
+    pub timeline: Timeline,
+    pub escalation: Escalation,
+    pub inquiry: Inquiry,
+    pub outbox: Outbox,
     pub http: Http,
     pub admin: Admin,
     pub tickets: Tickets,
@@ -72,6 +76,59 @@ pub struct Store {
     pub readers: usize,
     pub reads_waiting_max: usize,
     pub cache_kib: u32,
+    pub postgres_connections_max: usize,
+    pub postgres_timeout_s: u64,
+    pub keep: Span,
+}
+
+/// `[timeline]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Timeline {
+    pub enabled: bool,
+    pub keep: Span,
+    pub notes_waiting_max: usize,
+}
+
+/// `[escalation]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Escalation {
+    pub orders: EscalatedOrders,
+    pub after: Span,
+}
+
+/// Which orders are escalated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EscalatedOrders {
+    /// Those for which a page has waited.
+    Watched,
+    /// All.
+    All,
+    /// None.
+    Off,
+}
+
+/// `[inquiry]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Inquiry {
+    #[serde(deserialize_with = "span_list")]
+    pub after: Vec<Span>,
+    pub per_s_max: u32,
+}
+
+/// `[outbox]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Outbox {
+    pub batch_max: usize,
+    pub interval_ms: u64,
 }
 
 /// `[http]`
@@ -130,6 +187,7 @@ pub enum ForwardedHeader {
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Admin {
     pub listen: SocketAddr,
+    pub token: Secret,
 }
 
 /// `[tickets]`
@@ -257,6 +315,24 @@ fn comma_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
         Either::List(list) => list,
         Either::Text(text) => text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect(),
     })
+}
+
+/// Spans in a list as above, or numbers of seconds.
+fn span_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Span>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a list of spans of time, or one text with commas")]
+    enum Either {
+        List(Vec<Span>),
+        Text(String),
+    }
+    match Either::deserialize(deserializer)? {
+        Either::List(list) => Ok(list),
+        Either::Text(text) => text
+            .split(',')
+            .filter(|part| !part.trim().is_empty())
+            .map(|part| Span::parse(part).ok_or_else(|| D::Error::custom(format!("{part:?} is not a span of time"))))
+            .collect(),
+    }
 }
 
 /// Networks as `192.0.2.0/24` or single addresses, in a list as above.

@@ -3,12 +3,15 @@
 //! [`PaymentStore`] is all that the rest of the program knows; its rules are the contract tests in `store/contract/`,
 //! which every implementation passes.
 
+mod arrival;
 #[cfg(test)]
 mod contract;
 mod error;
+mod outbox;
 mod outcome;
 mod revocation;
 pub mod sqlite;
+mod story;
 
 use std::sync::Arc;
 
@@ -16,10 +19,13 @@ use async_trait::async_trait;
 
 use crate::payment::{Event, Key, Payment};
 
+pub use arrival::{Arrival, PageRef};
 pub use error::Error;
+pub use outbox::{EscalatedOrders, Escalation, Inquiry, Outgoing, Retired};
 pub use outcome::{Acknowledgement, Outcome};
 pub use revocation::{Revocation, Revoked};
 pub use sqlite::{Options, Sqlite};
+pub use story::{ENTRIES_MAX, Entry, Note, Noted, Story};
 
 /// A durable store of payments.
 #[async_trait]
@@ -30,7 +36,18 @@ pub trait PaymentStore: Send + Sync + 'static {
     /// # Errors
     /// Nothing of the batch may be taken as stored; the same batch can be given again, since merging twice changes
     /// nothing.
-    async fn apply(&self, batch: Vec<Event>) -> Result<Vec<Outcome>, Error>;
+    ///
+    /// With the same commit: what each event did is told in its order's story, conflicts that it brought to light are put
+    /// into the outbox, and where it made the result final its escalation begins.
+    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Outcome>, Error>;
+
+    /// [`PaymentStore::apply`] for events of which nothing is known but what they are.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::apply`].
+    async fn apply_events(&self, batch: Vec<Event>) -> Result<Vec<Outcome>, Error> {
+        self.apply(batch.into_iter().map(Arrival::from).collect()).await
+    }
 
     /// The payment as it stands, not set if no event of it was ever stored.
     ///
@@ -38,11 +55,65 @@ pub trait PaymentStore: Send + Sync + 'static {
     /// [`Error::Overloaded`] where too many reads wait, [`Error::Unavailable`] where the store cannot be read.
     async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error>;
 
-    /// Notes durably that a page has shown `version` of a payment.
+    /// Notes durably that a page has shown `version` of a payment. The first acknowledgement of a final version puts
+    /// `payment.delivered` into the outbox and ends its escalation, with the same commit.
     ///
     /// # Errors
     /// As for [`PaymentStore::apply`], and [`Error::Overloaded`] where too much waits to be written.
-    async fn acknowledge(&self, key: &Key, version: u64) -> Result<Acknowledgement, Error>;
+    async fn acknowledge(&self, key: &Key, version: u64, by: PageRef) -> Result<Acknowledgement, Error>;
+
+    /// Writes what is told of orders. Durable when it answers.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::apply`].
+    async fn note(&self, notes: Vec<Note>) -> Result<(), Error>;
+
+    /// What is remembered of one order.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::read`].
+    async fn story(&self, key: &Key) -> Result<Story, Error>;
+
+    /// Puts `payment.undelivered` into the outbox for final results that no page acknowledged in time, at most
+    /// `messages_max`, and answers how many. Each once, whatever the number of nodes that ask.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::apply`].
+    async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<usize, Error>;
+
+    /// Puts `payment.inquiry` into the outbox for each of `inquiries` whose order has no final result and whose step was
+    /// not published before, and answers how many.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::apply`].
+    async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<usize, Error>;
+
+    /// Takes at most `messages_max` messages out of the outbox for `lease_ms`, the oldest first: another caller gets them
+    /// only after that, unless they are [`PaymentStore::sent`] before.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::apply`].
+    async fn outbox(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error>;
+
+    /// Removes messages whose publication was confirmed.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::apply`].
+    async fn sent(&self, ids: Vec<i64>) -> Result<(), Error>;
+
+    /// Messages that wait in the outbox.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::read`].
+    async fn outbox_len(&self) -> Result<u64, Error>;
+
+    /// Removes a small part of what is older than is kept: payments (with all that belongs to them) that last changed
+    /// before `payments_before_ms`, and entries of stories from before `entries_before_ms`. Looks at no more than
+    /// `rows_max` rows of each. To be called again until it is done.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::apply`].
+    async fn retire(&self, payments_before_ms: i64, entries_before_ms: i64, rows_max: usize) -> Result<Retired, Error>;
 
     /// Takes a revocation durably, in place of an earlier one of the same thing. Those that are over at `now_s`, seconds
     /// since 1970, are forgotten.

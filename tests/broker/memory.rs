@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use payment_notifier::payment::{Change, Conflicts, Event, Key, Payment, State};
-use payment_notifier::store::{Acknowledgement, Error, Outcome, PaymentStore, Revocation};
+use payment_notifier::payment::{Change, Conflicts, Key, Payment, State};
+use payment_notifier::store::{
+    Acknowledgement, Arrival, Error, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore, Retired, Revocation,
+    Story,
+};
 use tokio::sync::RwLock;
 
 pub(crate) struct Memory {
@@ -51,7 +54,7 @@ fn counts_down(left: &AtomicUsize) -> bool {
 
 #[async_trait]
 impl PaymentStore for Memory {
-    async fn apply(&self, batch: Vec<Event>) -> Result<Vec<Outcome>, Error> {
+    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Outcome>, Error> {
         self.attempts.fetch_add(1, Ordering::SeqCst);
         self.largest_batch.fetch_max(batch.len(), Ordering::SeqCst);
         let _open = self.gate.read().await;
@@ -60,7 +63,7 @@ impl PaymentStore for Memory {
         }
         let mut states = self.states.lock().unwrap();
         let mut outcomes = Vec::new();
-        for event in batch {
+        for Arrival { event, .. } in batch {
             let (change, conflicts, payment) = match states.get_mut(&event.key) {
                 Some(state) => {
                     let merged = state.merge(event);
@@ -85,8 +88,41 @@ impl PaymentStore for Memory {
         Ok(self.states.lock().unwrap().get(key).map(|state| Arc::new(state.payment())))
     }
 
-    async fn acknowledge(&self, _key: &Key, _version: u64) -> Result<Acknowledgement, Error> {
+    async fn acknowledge(&self, _key: &Key, _version: u64, _by: PageRef) -> Result<Acknowledgement, Error> {
         Ok(Acknowledgement::NoSuchVersion)
+    }
+
+    /// Stories and the outbox are not what is tried here.
+    async fn note(&self, _notes: Vec<Note>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn story(&self, key: &Key) -> Result<Story, Error> {
+        Ok(Story { payment: self.read(key).await?, ..Story::default() })
+    }
+
+    async fn escalate(&self, _now_ms: i64, _messages_max: usize) -> Result<usize, Error> {
+        Ok(0)
+    }
+
+    async fn inquire(&self, _inquiries: Vec<Inquiry>) -> Result<usize, Error> {
+        Ok(0)
+    }
+
+    async fn outbox(&self, _messages_max: usize, _lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn sent(&self, _ids: Vec<i64>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn outbox_len(&self) -> Result<u64, Error> {
+        Ok(0)
+    }
+
+    async fn retire(&self, _payments: i64, _entries: i64, _rows_max: usize) -> Result<Retired, Error> {
+        Ok(Retired { done: true, ..Retired::default() })
     }
 
     async fn revoke(&self, _revocation: &Revocation, _now_s: i64) -> Result<(), Error> {

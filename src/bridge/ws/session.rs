@@ -25,6 +25,7 @@ use crate::bridge::watch::Watch;
 use crate::bridge::wire::{self, FromPage};
 use crate::hub::Update;
 use crate::runtime::Stopping;
+use crate::store::PageRef;
 use crate::telemetry::{Held, Transport};
 
 /// How long the page's own end is waited for.
@@ -32,6 +33,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) struct Session {
     context: Context,
+    page: PageRef,
     line: Line,
     client: Option<Client>,
     watch: Watch,
@@ -76,6 +78,7 @@ impl Session {
         let http = &context.http;
         let ping_at = now + Duration::from_secs(http.ping_s);
         Box::new(Self {
+            page: context.page(Transport::WebSocket),
             line: Line::new(upgraded, message_bytes_max),
             client,
             watch: Watch::new(&context),

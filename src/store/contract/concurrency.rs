@@ -14,7 +14,7 @@ pub(crate) async fn a_big_batch_is_one_batch(place: &impl Place) {
     let store = open(place).await;
     let batch: Vec<_> =
         (0..3000).map(|n| event(&format!("o{}", n % 1000), &format!("e{n}"), Status::Pending, n)).collect();
-    let outcomes = store.apply(batch).await.unwrap();
+    let outcomes = store.apply_events(batch).await.unwrap();
     assert!(changes(&outcomes).iter().all(|change| *change == Change::Applied));
     assert_eq!(versions(&outcomes), [[1; 1000], [2; 1000], [3; 1000]].concat());
     let reads = join_all((0..1000).map(|n| {
@@ -30,7 +30,8 @@ pub(crate) async fn a_read_sees_what_was_applied_before(place: &impl Place) {
         let store = Arc::clone(&store);
         async move {
             for n in 0..30 {
-                let outcomes = store.apply(vec![event(&order, &format!("e{n}"), Status::Pending, n)]).await.unwrap();
+                let outcomes =
+                    store.apply_events(vec![event(&order, &format!("e{n}"), Status::Pending, n)]).await.unwrap();
                 let read = store.read(&key(&order)).await.unwrap().unwrap();
                 assert_eq!(read, outcomes[0].payment);
             }
@@ -63,7 +64,7 @@ pub(crate) async fn tasks_at_once_end_in_one_state(place: &impl Place) {
         async move {
             let mut outcomes = Vec::new();
             for batch in events.chunks(task + 1) {
-                outcomes.extend(store.apply(batch.to_vec()).await.unwrap());
+                outcomes.extend(store.apply_events(batch.to_vec()).await.unwrap());
             }
             outcomes
         }
@@ -91,14 +92,14 @@ async fn place_of_one(store: &Arc<dyn PaymentStore>, events: Vec<Event>) -> Arc<
     let mut last = None;
     for event in events {
         let event = Event { key: key("reference"), ..event };
-        last = store.apply(vec![event]).await.unwrap().pop();
+        last = store.apply_events(vec![event]).await.unwrap().pop();
     }
     last.unwrap().payment
 }
 
 pub(crate) async fn reads_beyond_the_bound_are_refused(place: &impl Place) {
     let store = place.open(4).await;
-    store.apply(vec![event("a", "e1", Status::Pending, 1)]).await.unwrap();
+    store.apply_events(vec![event("a", "e1", Status::Pending, 1)]).await.unwrap();
     let key = key("a");
     // All are asked for before the first can be answered by much.
     let answers = join_all((0..20_000).map(|_| store.read(&key))).await;
@@ -113,9 +114,9 @@ pub(crate) async fn who_stops_waiting_harms_nobody(place: &impl Place) {
     for n in 0..50 {
         let order = format!("o{n}");
         let key = key(&order);
-        let (apply, read) = (store.apply(vec![event(&order, "e1", Status::Pending, n)]), store.read(&key));
+        let (apply, read) = (store.apply_events(vec![event(&order, "e1", Status::Pending, n)]), store.read(&key));
         tokio::select! { biased; _ = apply => {}, _ = read => {}, () = std::future::ready(()) => {} }
     }
-    let outcomes = store.apply(vec![event("last", "e1", Status::Pending, 1)]).await.unwrap();
+    let outcomes = store.apply_events(vec![event("last", "e1", Status::Pending, 1)]).await.unwrap();
     assert_eq!(store.read(&key("last")).await.unwrap().unwrap(), outcomes[0].payment);
 }

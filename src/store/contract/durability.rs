@@ -1,13 +1,13 @@
 //! What outlives what.
 
-use super::events::{changes, event, fen_of, key, one_by_one, versions};
+use super::events::{changes, event, fen_of, key, one_by_one, page, versions};
 use super::{Place, open};
 use crate::payment::{Change, Event, Status};
 use crate::store::{Acknowledgement, Error};
 
 pub(crate) async fn a_page_acknowledges_versions_that_exist(place: &impl Place) {
     let store = open(place).await;
-    assert_eq!(store.acknowledge(&key("a"), 1).await.unwrap(), Acknowledgement::NoSuchVersion);
+    assert_eq!(store.acknowledge(&key("a"), 1, page()).await.unwrap(), Acknowledgement::NoSuchVersion);
     let events = [
         event("a", "e1", Status::Pending, 1),
         event("a", "e2", Status::Processing, 2),
@@ -24,23 +24,23 @@ pub(crate) async fn a_page_acknowledges_versions_that_exist(place: &impl Place) 
         (3, Acknowledgement::First),
         (3, Acknowledgement::Known),
     ] {
-        assert_eq!(store.acknowledge(&key("a"), version).await.unwrap(), expected, "version {version}");
+        assert_eq!(store.acknowledge(&key("a"), version, page()).await.unwrap(), expected, "version {version}");
     }
     let read = store.read(&key("a")).await.unwrap().unwrap();
     assert_eq!((read.version, read.status), (3, Status::Succeeded), "a page changes nothing");
     store.close().await;
     let store = open(place).await;
-    assert_eq!(store.acknowledge(&key("a"), 3).await.unwrap(), Acknowledgement::Known);
+    assert_eq!(store.acknowledge(&key("a"), 3, page()).await.unwrap(), Acknowledgement::Known);
     // A later event neither undoes nor gives an acknowledgement.
     one_by_one(&store, [event("a", "e4", Status::Succeeded, 1)]).await;
-    assert_eq!(store.acknowledge(&key("a"), 3).await.unwrap(), Acknowledgement::Known);
-    assert_eq!(store.acknowledge(&key("a"), 4).await.unwrap(), Acknowledgement::First);
+    assert_eq!(store.acknowledge(&key("a"), 3, page()).await.unwrap(), Acknowledgement::Known);
+    assert_eq!(store.acknowledge(&key("a"), 4, page()).await.unwrap(), Acknowledgement::First);
 }
 
 pub(crate) async fn everything_outlives_a_restart(place: &impl Place) {
     let store = open(place).await;
     let batch = (0..100).map(|n| event(&format!("o{n}"), "e1", Status::Pending, n)).collect();
-    let outcomes = store.apply(batch).await.unwrap();
+    let outcomes = store.apply_events(batch).await.unwrap();
     store.close().await;
     drop(store);
     let store = open(place).await;
@@ -75,10 +75,10 @@ pub(crate) async fn a_closed_store_says_so(place: &impl Place) {
     let store = open(place).await;
     one_by_one(&store, [event("a", "e1", Status::Pending, 1)]).await;
     store.close().await;
-    assert!(matches!(store.apply(vec![event("a", "e2", Status::Pending, 2)]).await, Err(Error::Closed)));
-    assert!(matches!(store.apply(Vec::new()).await, Err(Error::Closed)));
+    assert!(matches!(store.apply_events(vec![event("a", "e2", Status::Pending, 2)]).await, Err(Error::Closed)));
+    assert!(matches!(store.apply_events(Vec::new()).await, Err(Error::Closed)));
     assert!(matches!(store.read(&key("a")).await, Err(Error::Closed)));
-    assert!(matches!(store.acknowledge(&key("a"), 1).await, Err(Error::Closed)));
+    assert!(matches!(store.acknowledge(&key("a"), 1, page()).await, Err(Error::Closed)));
     assert!(matches!(store.check().await, Err(Error::Closed)));
     assert_eq!(open(place).await.read(&key("a")).await.unwrap().unwrap().version, 1);
 }

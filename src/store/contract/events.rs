@@ -5,10 +5,16 @@ use std::sync::Arc;
 use crate::payment::{
     Change, Currency, Event, EventId, Key, MerchantId, Money, OrderId, Refund, RefundStatus, Status, Timestamp,
 };
-use crate::store::{Outcome, PaymentStore};
+use crate::store::{Outcome, PageRef, PaymentStore};
+use crate::telemetry::Transport;
 
 pub(super) fn key(order: &str) -> Key {
     Key::new(MerchantId::new("shop").unwrap(), OrderId::new(order).unwrap())
+}
+
+/// Some page.
+pub(super) fn page() -> PageRef {
+    PageRef { transport: Transport::WebSocket, connection: 1 }
 }
 
 /// An event of order `order`, `second` seconds into an hour.
@@ -29,7 +35,7 @@ pub(super) fn fen_of(value: i64) -> Money {
 pub(super) async fn one_by_one(store: &Arc<dyn PaymentStore>, events: impl IntoIterator<Item = Event>) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for event in events {
-        outcomes.extend(store.apply(vec![event]).await.unwrap());
+        outcomes.extend(store.apply_events(vec![event]).await.unwrap());
     }
     outcomes
 }

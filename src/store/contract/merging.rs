@@ -22,7 +22,7 @@ pub(crate) async fn a_repeated_event_changes_nothing(place: &impl Place) {
     let outcomes = one_by_one(&store, [once.clone(), once.clone(), once.clone()]).await;
     assert_eq!(changes(&outcomes), [Change::Applied, Change::Duplicate, Change::Duplicate]);
     assert_eq!(versions(&outcomes), [1, 1, 1]);
-    let outcomes = store.apply(vec![once.clone(), once]).await.unwrap();
+    let outcomes = store.apply_events(vec![once.clone(), once]).await.unwrap();
     assert_eq!(changes(&outcomes), [Change::Duplicate, Change::Duplicate]);
 }
 
@@ -106,7 +106,7 @@ pub(crate) async fn outcomes_stand_in_the_order_of_the_events(place: &impl Place
         event("b", "b3", Status::Pending, 3),
     ];
     let orders: Vec<_> = batch.iter().map(|event| event.key.clone()).collect();
-    let outcomes = store.apply(batch).await.unwrap();
+    let outcomes = store.apply_events(batch).await.unwrap();
     assert_eq!(outcomes.iter().map(|outcome| outcome.payment.key.clone()).collect::<Vec<_>>(), orders);
     let (applied, duplicate, stale) = (Change::Applied, Change::Duplicate, Change::Stale);
     assert_eq!(changes(&outcomes), [applied, applied, applied, duplicate, applied, applied, stale]);
@@ -130,7 +130,7 @@ pub(crate) async fn one_order_number_of_two_merchants_is_two_payments(place: &im
     let merchant_id = MerchantId::new("other").unwrap();
     let theirs = Event { key: Key { merchant_id, ..ours.key.clone() }, status: Status::Failed, ..ours.clone() };
     let (our_key, their_key) = (ours.key.clone(), theirs.key.clone());
-    let outcomes = store.apply(vec![ours, theirs]).await.unwrap();
+    let outcomes = store.apply_events(vec![ours, theirs]).await.unwrap();
     assert_eq!(changes(&outcomes), [Change::Applied, Change::Applied]);
     assert_eq!(store.read(&our_key).await.unwrap().unwrap().status, Status::Succeeded);
     assert_eq!(store.read(&their_key).await.unwrap().unwrap().status, Status::Failed);
@@ -153,7 +153,7 @@ pub(crate) async fn texts_come_back_byte_for_byte(place: &impl Place) {
         ..event("a", "事件/1 ?", Status::Failed, 1)
     };
     let store = open(place).await;
-    store.apply(vec![written.clone()]).await.unwrap();
+    store.apply_events(vec![written.clone()]).await.unwrap();
     store.close().await;
     let read = open(place).await.read(&key("a")).await.unwrap().unwrap();
     assert_eq!(read.display.as_ref().unwrap().as_str(), display);
@@ -163,5 +163,5 @@ pub(crate) async fn texts_come_back_byte_for_byte(place: &impl Place) {
 }
 
 pub(crate) async fn an_empty_batch_is_nothing(place: &impl Place) {
-    assert!(open(place).await.apply(Vec::new()).await.unwrap().is_empty());
+    assert!(open(place).await.apply_events(Vec::new()).await.unwrap().is_empty());
 }

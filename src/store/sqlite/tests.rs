@@ -9,8 +9,10 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::payment::{Change, EventId, MerchantId, OrderId, Status, Timestamp};
+use crate::payment::{Change, Event, EventId, MerchantId, OrderId, Status, Timestamp};
+use crate::store::PageRef;
 use crate::store::contract::{Place, READS_WAITING_MAX, contract_tests};
+use crate::telemetry::Transport;
 
 const OPTIONS: Options =
     Options { batch_events_max: 64, readers: 2, reads_waiting_max: READS_WAITING_MAX, cache_kib: 1024 };
@@ -54,6 +56,8 @@ async fn a_file_that_is_served_from_is_refused_to_another_and_free_again_after()
     folder.open(OPTIONS).unwrap();
 }
 
+const PAGE: PageRef = PageRef { transport: Transport::WebSocket, connection: 1 };
+
 fn event(order: &str, id: &str) -> Event {
     let key = Key::new(MerchantId::new("shop").unwrap(), OrderId::new(order).unwrap());
     let at = Timestamp::parse("2026-01-31T08:30:00Z").unwrap();
@@ -90,17 +94,17 @@ fn pages_max(pages: u32) -> impl Fn(&Connection) + Send + 'static {
 async fn a_full_disk_stores_nothing_and_is_over_when_there_is_room() {
     let folder = Folder::new();
     let store = folder.open(OPTIONS).unwrap();
-    store.apply(events(0..10)).await.unwrap();
+    store.apply_events(events(0..10)).await.unwrap();
     // SQLite takes it as "no more than there are".
     act(&store, pages_max(1)).await;
     for _ in 0..3 {
-        let answer = store.apply(events(0..1000)).await;
+        let answer = store.apply_events(events(0..1000)).await;
         assert!(matches!(&answer, Err(Error::Unavailable(why)) if why.contains("full")), "{answer:?}");
         assert!(store.read(&event("o500", "e1").key).await.unwrap().is_none());
         assert_eq!(store.read(&event("o5", "e1").key).await.unwrap().unwrap().version, 1);
     }
     act(&store, pages_max(1_000_000)).await;
-    let outcomes = store.apply(events(0..1000)).await.unwrap();
+    let outcomes = store.apply_events(events(0..1000)).await.unwrap();
     assert_eq!(outcomes.iter().filter(|outcome| outcome.change == Change::Applied).count(), 990);
     assert_eq!(store.read(&event("o500", "e1").key).await.unwrap().unwrap().version, 1);
 }
@@ -110,13 +114,13 @@ async fn what_waits_for_the_writer_is_one_transaction_and_a_panic_ends_no_more_t
     let folder = Folder::new();
     let store = folder.open(OPTIONS).unwrap();
     let release = hold(&store).await;
-    let (one, other, ()) = tokio::join!(store.apply(events(0..1)), store.apply(events(1..2)), async {
+    let (one, other, ()) = tokio::join!(store.apply_events(events(0..1)), store.apply_events(events(1..2)), async {
         act(&store, |_| panic!("a test's own panic")).await;
         drop(release);
     });
     assert!(matches!(one, Err(Error::Unavailable(_))) && matches!(other, Err(Error::Unavailable(_))));
     assert!(store.read(&event("o0", "e1").key).await.unwrap().is_none());
-    let outcomes = store.apply(events(0..2)).await.unwrap();
+    let outcomes = store.apply_events(events(0..2)).await.unwrap();
     assert!(outcomes.iter().all(|outcome| outcome.change == Change::Applied));
 }
 
@@ -124,7 +128,7 @@ async fn what_waits_for_the_writer_is_one_transaction_and_a_panic_ends_no_more_t
 async fn a_payment_that_cannot_be_understood_is_reported_and_holds_up_no_other() {
     let folder = Folder::new();
     let store = folder.open(OPTIONS).unwrap();
-    store.apply(events(0..3)).await.unwrap();
+    store.apply_events(events(0..3)).await.unwrap();
     let other = Connection::open(folder.path()).unwrap();
     other.execute("UPDATE payments SET state = '{}' WHERE order_id = 'o1'", []).unwrap();
     other
@@ -136,11 +140,11 @@ async fn a_payment_that_cannot_be_understood_is_reported_and_holds_up_no_other()
     let key = |order| event(order, "e1").key;
     for order in ["o1", "o2"] {
         assert!(matches!(store.read(&key(order)).await, Err(Error::Corrupt(why)) if why.contains(order)));
-        assert!(matches!(store.apply(vec![event(order, "e2")]).await, Err(Error::Corrupt(_))));
+        assert!(matches!(store.apply_events(vec![event(order, "e2")]).await, Err(Error::Corrupt(_))));
     }
     let release = hold(&store).await;
     let (o0, o1) = (key("o0"), key("o1"));
-    let (good, bad, ()) = tokio::join!(store.acknowledge(&o0, 1), store.acknowledge(&o1, 1), async {
+    let (good, bad, ()) = tokio::join!(store.acknowledge(&o0, 1, PAGE), store.acknowledge(&o1, 1, PAGE), async {
         drop(release);
     });
     assert!(matches!(good, Ok(Acknowledgement::First)) && matches!(bad, Err(Error::Corrupt(_))));
@@ -150,16 +154,16 @@ async fn a_payment_that_cannot_be_understood_is_reported_and_holds_up_no_other()
 async fn a_file_that_vanished_is_a_fault_until_it_is_back() {
     let folder = Folder::new();
     let store = folder.open(OPTIONS).unwrap();
-    store.apply(events(0..1)).await.unwrap();
+    store.apply_events(events(0..1)).await.unwrap();
     let (there, away) = (folder.path(), folder.path().with_extension("away"));
     std::fs::rename(&there, &away).unwrap();
-    assert!(matches!(store.apply(events(1..2)).await, Err(Error::Unavailable(_))));
+    assert!(matches!(store.apply_events(events(1..2)).await, Err(Error::Unavailable(_))));
     assert!(matches!(store.read(&event("o0", "e1").key).await, Err(Error::Unavailable(_))));
     assert!(matches!(store.check().await, Err(Error::Unavailable(_))));
     assert!(!there.exists(), "no empty file takes its place");
     std::fs::rename(&away, &there).unwrap();
     store.check().await.unwrap();
-    store.apply(events(1..2)).await.unwrap();
+    store.apply_events(events(1..2)).await.unwrap();
     for order in ["o0", "o1"] {
         assert_eq!(store.read(&event(order, "e1").key).await.unwrap().unwrap().version, 1);
     }
@@ -189,7 +193,7 @@ async fn a_foreign_newer_or_damaged_file_is_refused_and_left_as_it_is() {
 
     let damaged = Folder::new();
     let store = damaged.open(OPTIONS).unwrap();
-    store.apply(events(0..500)).await.unwrap();
+    store.apply_events(events(0..500)).await.unwrap();
     store.close().await;
     let mut bytes = std::fs::read(damaged.path()).unwrap();
     bytes[8192..40_960].fill(0xA5);
@@ -208,7 +212,7 @@ async fn an_address_must_be_of_a_file() {
 async fn closed_the_file_is_whole_and_has_no_log_beside_it() {
     let folder = Folder::new();
     let store = folder.open(OPTIONS).unwrap();
-    store.apply(events(0..10)).await.unwrap();
+    store.apply_events(events(0..10)).await.unwrap();
     store.close().await;
     let log = folder.path().with_extension("db-wal");
     assert!(!log.exists() || log.metadata().unwrap().len() == 0);
@@ -227,7 +231,7 @@ async fn the_log_starts_over_while_pages_read() {
     for round in 0..12 {
         // Every row anew, so that each round writes as much as the one before.
         let batch = (0..1000).map(|n| event(&format!("o{n}"), &format!("e{round}"))).collect();
-        let (applied, read) = tokio::join!(store.apply(batch), store.read(&key));
+        let (applied, read) = tokio::join!(store.apply_events(batch), store.read(&key));
         assert_eq!(applied.unwrap().len(), 1000);
         read.unwrap();
         longest = longest.max(log.metadata().unwrap().len());
@@ -240,7 +244,7 @@ async fn the_log_starts_over_while_pages_read() {
 async fn dropped_without_close_it_ends_by_itself() {
     let folder = Folder::new();
     let store = folder.open(OPTIONS).unwrap();
-    store.apply(events(0..1)).await.unwrap();
+    store.apply_events(events(0..1)).await.unwrap();
     let reads = Arc::downgrade(&store.reads);
     drop(store);
     let ended = async {
@@ -255,9 +259,9 @@ async fn dropped_without_close_it_ends_by_itself() {
 async fn a_row_that_its_checksum_does_not_fit_is_damaged_and_one_without_is_older() {
     let folder = Folder::new();
     let store = folder.open(OPTIONS).unwrap();
-    store.apply(events(0..3)).await.unwrap();
+    store.apply_events(events(0..3)).await.unwrap();
     let key = |order| event(order, "e1").key;
-    store.acknowledge(&key("o2"), 1).await.unwrap();
+    store.acknowledge(&key("o2"), 1, PAGE).await.unwrap();
     let other = Connection::open(folder.path()).unwrap();
     // Each is a value that could be true.
     other.execute("UPDATE payments SET state = replace(state, '2026', '2025') WHERE order_id = 'o1'", []).unwrap();
@@ -268,15 +272,15 @@ async fn a_row_that_its_checksum_does_not_fit_is_damaged_and_one_without_is_olde
             matches!(&read, Err(Error::Corrupt(why)) if why.contains("checksum") && why.contains(order)),
             "{read:?}"
         );
-        assert!(matches!(store.apply(vec![event(order, "e2")]).await, Err(Error::Corrupt(_))));
-        assert!(matches!(store.acknowledge(&key(order), 1).await, Err(Error::Corrupt(_))));
+        assert!(matches!(store.apply_events(vec![event(order, "e2")]).await, Err(Error::Corrupt(_))));
+        assert!(matches!(store.acknowledge(&key(order), 1, PAGE).await, Err(Error::Corrupt(_))));
     }
     store.close().await;
 
     // As the version before checksums left it.
     other.execute_batch("ALTER TABLE payments DROP COLUMN checksum; DROP TABLE revoked_tickets; DROP TABLE revoked_orders; PRAGMA user_version = 1").unwrap();
     let store = folder.open(OPTIONS).unwrap();
-    let outcomes = store.apply(vec![event("o0", "e2")]).await.unwrap();
+    let outcomes = store.apply_events(vec![event("o0", "e2")]).await.unwrap();
     assert_eq!((outcomes[0].change, outcomes[0].payment.version), (Change::Applied, 2));
     let written = "SELECT count(checksum) FROM payments";
     assert_eq!(
@@ -291,18 +295,18 @@ async fn a_row_that_its_checksum_does_not_fit_is_damaged_and_one_without_is_olde
 async fn acknowledgements_beyond_the_bound_are_refused_and_the_others_are_not_lost() {
     let folder = Folder::new();
     let store = Arc::new(folder.open(OPTIONS).unwrap());
-    store.apply(events(0..1)).await.unwrap();
+    store.apply_events(events(0..1)).await.unwrap();
     let key = events(0..1).remove(0).key;
     let held = hold(&store).await;
     let mut acknowledging = tokio::task::JoinSet::new();
     for _ in 0..COMMANDS_WAITING_MAX {
         let (store, key) = (Arc::clone(&store), key.clone());
-        acknowledging.spawn(async move { store.acknowledge(&key, 1).await });
+        acknowledging.spawn(async move { store.acknowledge(&key, 1, PAGE).await });
     }
     while store.commands().unwrap().capacity() > 0 {
         tokio::task::yield_now().await;
     }
-    assert!(matches!(store.acknowledge(&key, 1).await, Err(Error::Overloaded)));
+    assert!(matches!(store.acknowledge(&key, 1, PAGE).await, Err(Error::Overloaded)));
     drop(held);
     assert!(acknowledging.join_all().await.into_iter().all(|answer| answer.is_ok()));
 }

@@ -64,7 +64,7 @@ impl Truth {
         // Several commits, and orders that do not come in the order of their names.
         for batch in 0..4 {
             let events = (0..PAYMENTS / 4).map(|n| event(n * 7919 % PAYMENTS * 4 + batch)).collect();
-            let outcomes = store.apply(events).await.unwrap();
+            let outcomes = store.apply_events(events).await.unwrap();
             payments.extend(outcomes.into_iter().map(|outcome| outcome.payment));
         }
         store.close().await;

@@ -146,7 +146,7 @@ impl Session {
             return self.refuse("forbidden", "this order is not subscribed", Some(order_id), None);
         };
         let key = entry.subscription.key().clone();
-        match self.context.store.acknowledge(&key, version).await {
+        match self.context.store.acknowledge(&key, version, self.page).await {
             Ok(Acknowledgement::First | Acknowledgement::Known) => {
                 self.context.metrics.page_ack(Transport::WebSocket);
                 Ok(())

@@ -1,0 +1,58 @@
+//! What the service itself tells merchants: written with the change that it tells of, published later.
+
+use crate::payment::Key;
+
+/// When and for whom something is published. Set once, when a store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Escalation {
+    /// Milliseconds from the arrival of a final result until `payment.undelivered`.
+    pub after_ms: u64,
+    /// For which orders.
+    pub orders: EscalatedOrders,
+}
+
+/// Which orders are escalated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EscalatedOrders {
+    /// Those for which a page has waited on any node, also if it has left.
+    Watched,
+    /// All.
+    All,
+    /// None.
+    Off,
+}
+
+/// One message that waits to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// By which it is removed.
+    pub id: i64,
+    /// `payment.delivered`, `payment.undelivered`, `payment.conflict` or `payment.inquiry`.
+    pub routing_key: String,
+    /// The same each time it is published, for who must not act twice.
+    pub message_id: String,
+    /// CloudEvents 1.0, structured.
+    pub body: String,
+}
+
+/// A page has waited this long for an order that has no final result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inquiry {
+    /// Which order.
+    pub key: Key,
+    /// Which of the waits of `inquiry.after`, from 1. Each is published once an order, on whatever node.
+    pub step: u32,
+    /// Seconds that the page has waited.
+    pub waited_s: u64,
+}
+
+/// What one step of removing took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// Payments, with all that belongs to them.
+    pub payments: usize,
+    /// Entries of stories, those of removed payments not counted.
+    pub entries: usize,
+    /// Nothing older is left: the next step may wait.
+    pub done: bool,
+}
