@@ -98,5 +98,5 @@ async fn connections_and_consumers_say_in_the_console_whose_they_are() {
     .await;
     let tag = queue["consumer_details"][0]["consumer_tag"].as_str().unwrap();
     assert_eq!(tag, "payment-notifier.till-7");
-    assert_eq!(queue["consumer_details"][0]["prefetch_count"], 200);
+    assert_eq!(queue["consumer_details"][0]["prefetch_count"], 300);
 }

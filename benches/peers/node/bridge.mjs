@@ -22,7 +22,7 @@ sockets.on('connection', (socket, request) => {
 
 const connection = await amqp.connect(process.env.AMQP_URL);
 const channel = await connection.createChannel();
-await channel.prefetch(200);
+await channel.prefetch(300);
 await channel.consume(queue, (message) => {
   const text = message.content.toString();
   const { order_id: order } = JSON.parse(text);

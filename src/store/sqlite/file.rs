@@ -24,7 +24,7 @@ const MADE: &[u8] = b"payment-notifier\n";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The log keeps no more than this many bytes on disk once all of it was copied into the file.
-const LOG_BYTES_KEPT: i64 = 32 * 1024 * 1024;
+const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
 /// More than the statements of a connection, so that each is compiled once.
 const STATEMENTS_CACHED: usize = 16;
@@ -99,6 +99,20 @@ impl File {
     /// fault to be seen, not one to be covered with an empty file.
     pub(super) fn writer(&self) -> Result<Connection, Error> {
         self.open_writer(OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    /// A connection that copies the log of an open database.
+    pub(super) fn copier(&self) -> Result<Connection, Error> {
+        self.named((|| {
+            let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+            // Asked for because that makes it look at the log.
+            let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+            if mode != "wal" {
+                return Err(Error::Unavailable("there is no write-ahead log".to_owned()));
+            }
+            Ok(connection)
+        })())
     }
 
     /// A connection that only reads.

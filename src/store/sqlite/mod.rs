@@ -74,7 +74,7 @@ impl Sqlite {
         file.refuse_emptied(&lock)?;
         let connection = file.create()?;
         file.note_made(&mut lock)?;
-        let writer = Writer::new(file.clone(), connection, options.batch_events_max);
+        let writer = Writer::new(file.clone(), connection, options.batch_events_max)?;
         let mut readers = Vec::new();
         for _ in 0..options.readers.max(1) {
             readers.push(Reader::new(file.clone(), file.reader()?));

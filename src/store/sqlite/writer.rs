@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::file::File;
-use super::log::{Log, checkpoint};
+use super::log::Log;
 use super::revocations;
 use super::rows::Rows;
 use crate::payment::{Event, Key};
@@ -71,8 +71,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(file: File, connection: Connection, batch_events_max: usize) -> Self {
-        Self { file, connection: Some(connection), batch_events_max, log: Log::default() }
+    /// # Errors
+    /// [`Error::Unavailable`] where the system gives no more threads.
+    pub(super) fn new(file: File, connection: Connection, batch_events_max: usize) -> Result<Self, Error> {
+        let log = Log::new(file.clone())?;
+        Ok(Self { file, connection: Some(connection), batch_events_max, log })
     }
 
     /// Serves until every sender is gone and nothing waits.
@@ -87,11 +90,7 @@ impl Writer {
                 self.connection = None;
             }
         }
-        if let Some(connection) = &self.connection
-            && let Err(error) = checkpoint(connection, "TRUNCATE")
-        {
-            tracing::warn!(%error, "write-ahead log not copied into the store's file at the end");
-        }
+        self.log.close(self.connection.as_ref());
     }
 
     /// Takes what waits, up to the bound. What would go over it is held for the next batch.
