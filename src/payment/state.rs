@@ -164,6 +164,12 @@ impl State {
         &self.head.event_id
     }
 
+    /// The provider's own number, as that event says it.
+    #[must_use]
+    pub fn provider_transaction_id(&self) -> Option<&str> {
+        self.head.provider_transaction_id.as_deref()
+    }
+
     /// All conflicts among the payment's events.
     #[must_use]
     pub fn conflicts(&self) -> Conflicts {

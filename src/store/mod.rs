@@ -6,9 +6,12 @@
 mod arrival;
 #[cfg(test)]
 mod contract;
+mod entries;
 mod error;
+mod escalating;
 mod outbox;
 mod outcome;
+mod outgoing;
 mod revocation;
 pub mod sqlite;
 mod story;
