@@ -9,7 +9,9 @@
 
 use std::sync::Arc;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use payment_notifier::bridge::ticket::{Minter, Verifier};
@@ -17,7 +19,7 @@ use payment_notifier::broker::decode::{Decoder, Payload};
 use payment_notifier::config::Settings;
 use payment_notifier::hub::{Hub, Inbox, Update};
 use payment_notifier::payment::{Event, Key, MerchantId, OrderId, State};
-use payment_notifier::store::{Options, PaymentStore, Sqlite};
+use payment_notifier::store::{EscalatedOrders, Escalation, Options, PaymentStore, Sqlite};
 
 const PAGES: u32 = 15_000;
 const STORED: u32 = 10_000;
@@ -98,30 +100,59 @@ fn ticket_check(c: &mut Criterion) {
     });
 }
 
+fn open(folder: &TempDir, timeline: bool) -> Sqlite {
+    let options = Options {
+        batch_events_max: 512,
+        readers: 2,
+        reads_waiting_max: 1_024,
+        cache_kib: 16_384,
+        instance: "bench-node-1".to_owned(),
+        timeline,
+        escalation: Escalation { after_ms: 60_000, orders: EscalatedOrders::Watched },
+    };
+    Sqlite::open(&format!("sqlite://{}", folder.path().join("payments.db").display()), options).unwrap()
+}
+
+/// Commits of a first event an order and of a later one, with what happens to orders written down and without.
 fn store(c: &mut Criterion) {
     let decoder = Decoder::new(&settings().payments).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let options = Options { batch_events_max: 512, readers: 2, reads_waiting_max: 1_024, cache_kib: 16_384 };
-    let store = Sqlite::open(&format!("sqlite://{}", folder.path().join("payments.db").display()), options).unwrap();
     let runtime = runtime();
-    let all = (0..STORED).map(|order| event(&decoder, order, order, "pending")).collect();
-    runtime.block_on(store.apply_events(all)).unwrap();
     let mut group = c.benchmark_group("store");
-    let mut n = STORED;
-    for events in BATCHES {
-        group.throughput(Throughput::Elements(events.into()));
-        group.bench_function(format!("commit of {events}"), |b| {
-            let mut batch = || {
-                n += events;
-                (n - events..n).map(|n| event(&decoder, n, n * 7 % STORED, "processing")).collect::<Vec<_>>()
+    for timeline in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder, timeline);
+        let all = (0..STORED).map(|order| event(&decoder, order, order, "pending")).collect();
+        runtime.block_on(store.apply_events(all)).unwrap();
+        let name = if timeline { ", timeline" } else { "" };
+        let (mut n, mut order) = (STORED, STORED);
+        for events in BATCHES {
+            group.throughput(Throughput::Elements(events.into()));
+            let mut commit = |kind: &str, batch: &mut dyn FnMut() -> Vec<Event>| {
+                group.bench_function(format!("commit of {events}, {kind}{name}"), |b| {
+                    let apply = |batch| runtime.block_on(store.apply_events(batch)).unwrap();
+                    b.iter_batched(&mut *batch, apply, BatchSize::PerIteration);
+                });
             };
-            b.iter_batched(
-                &mut batch,
-                |batch| runtime.block_on(store.apply_events(batch)).unwrap(),
-                BatchSize::PerIteration,
-            );
-        });
+            commit("known orders", &mut || {
+                n += events;
+                (n - events..n).map(|n| event(&decoder, n, n * 7 % STORED, "processing")).collect()
+            });
+            commit("new orders", &mut || {
+                order += events;
+                (order - events..order).map(|order| event(&decoder, order, order, "succeeded")).collect()
+            });
+        }
+        runtime.block_on(store.close());
     }
+    read(&mut group, &runtime, &decoder);
+    group.finish();
+}
+
+fn read(group: &mut BenchmarkGroup<'_, WallTime>, runtime: &Runtime, decoder: &Decoder) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, true);
+    let all = (0..STORED).map(|order| event(decoder, order, order, "pending")).collect();
+    runtime.block_on(store.apply_events(all)).unwrap();
     group.throughput(Throughput::Elements(1));
     let mut order = 0;
     group.bench_function("read", |b| {
@@ -130,7 +161,6 @@ fn store(c: &mut Criterion) {
             runtime.block_on(store.read(&key(order))).unwrap().unwrap()
         });
     });
-    group.finish();
     runtime.block_on(store.close());
 }
 

@@ -10,7 +10,7 @@ use crate::bridge::ticket::{LoadError, Minter, Revocations, Verifier};
 use crate::bridge::{self, Context, Parts, ResultPublisher, Server, ServerOptions, Tls, TlsError};
 use crate::broker;
 use crate::callbacks::{self, Accounts};
-use crate::config::{Settings, Store};
+use crate::config::{EscalatedOrders, Settings};
 use crate::hub::Hub;
 use crate::payment::{Event, MerchantId};
 use crate::runtime::{Backoff, Health, Part, Tasks, raise_open_files, unix_s};
@@ -116,7 +116,7 @@ async fn serve(
     let tls = Tls::load(&settings.http, metrics)?.map(Arc::new);
     warn_of_settings(&settings, &verifier);
     warn_of_open_files(settings.http.connections_max);
-    let store = open_store(&settings.store)?;
+    let store = open_store(&settings, instance)?;
     let revocations = Revocations::new(settings.tickets.revocations_max, store.revocations(unix_s()).await?);
     health.ok(Part::Store);
     metrics.set_store_available(true);
@@ -185,14 +185,25 @@ async fn serve(
     Ok(())
 }
 
-fn open_store(settings: &Store) -> Result<Arc<dyn PaymentStore>, Error> {
+fn open_store(settings: &Settings, instance: &str) -> Result<Arc<dyn PaymentStore>, Error> {
+    let Settings { store, timeline, escalation, .. } = settings;
     let options = store::Options {
-        batch_events_max: settings.batch_events_max,
-        readers: settings.readers,
-        reads_waiting_max: settings.reads_waiting_max,
-        cache_kib: settings.cache_kib,
+        batch_events_max: store.batch_events_max,
+        readers: store.readers,
+        reads_waiting_max: store.reads_waiting_max,
+        cache_kib: store.cache_kib,
+        instance: instance.to_owned(),
+        timeline: timeline.enabled,
+        escalation: store::Escalation {
+            after_ms: escalation.after.millis(),
+            orders: match escalation.orders {
+                EscalatedOrders::Watched => store::EscalatedOrders::Watched,
+                EscalatedOrders::All => store::EscalatedOrders::All,
+                EscalatedOrders::Off => store::EscalatedOrders::Off,
+            },
+        },
     };
-    Ok(Arc::new(Sqlite::open(settings.url.expose(), options)?))
+    Ok(Arc::new(Sqlite::open(store.url.expose(), options)?))
 }
 
 async fn bind(

@@ -12,7 +12,7 @@ use payment_notifier::payment::{
     RefundStatus, State, Status, Timestamp,
 };
 use payment_notifier::store::sqlite::Options;
-use payment_notifier::store::{PaymentStore, Sqlite};
+use payment_notifier::store::{EscalatedOrders, Escalation, PaymentStore, Sqlite};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
@@ -233,7 +233,15 @@ fn batches(arrivals: &[Event], sizes: &[usize]) -> Vec<Vec<Event>> {
 async fn store(batches: Vec<Vec<Event>>) -> BTreeMap<Key, (Payment, BTreeSet<&'static str>)> {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("payments.db").display());
-    let options = Options { batch_events_max: 8, readers: 1, reads_waiting_max: 64, cache_kib: 1024 };
+    let options = Options {
+        batch_events_max: 8,
+        readers: 1,
+        reads_waiting_max: 64,
+        cache_kib: 1024,
+        instance: String::new(),
+        timeline: true,
+        escalation: Escalation { after_ms: 60_000, orders: EscalatedOrders::Watched },
+    };
     let store = Sqlite::open(&url, options).unwrap();
     let mut told: BTreeMap<Key, (u64, BTreeSet<&'static str>)> = BTreeMap::new();
     for batch in batches {

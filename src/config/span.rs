@@ -43,7 +43,7 @@ impl Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = UNITS.iter().find(|(_, seconds)| self.0 > 0 && self.0 % seconds == 0);
+        let unit = UNITS.iter().find(|(_, seconds)| self.0 > 0 && self.0.is_multiple_of(*seconds));
         let (unit, seconds) = unit.unwrap_or(&('s', 1));
         write!(f, "{}{unit}", self.0 / seconds)
     }

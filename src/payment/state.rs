@@ -164,6 +164,12 @@ impl State {
         &self.head.event_id
     }
 
+    /// True where a page may stop waiting.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.head.status.is_final()
+    }
+
     /// The provider's own number, as that event says it.
     #[must_use]
     pub fn provider_transaction_id(&self) -> Option<&str> {

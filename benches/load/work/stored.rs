@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use payment_notifier::payment::{Event, EventId, Key, MerchantId, OrderId, State, Status, Timestamp};
-use payment_notifier::store::{Options, PaymentStore, Sqlite};
+use payment_notifier::store::{EscalatedOrders, Escalation, Options, PaymentStore, Sqlite};
 
 use crate::event;
 use crate::target::MERCHANT;
@@ -36,7 +36,15 @@ pub(super) fn database(folder: &Path, count: u32) -> PathBuf {
 }
 
 fn make(path: &Path) {
-    let options = Options { batch_events_max: 512, readers: 1, reads_waiting_max: 1, cache_kib: 1024 };
+    let options = Options {
+        batch_events_max: 512,
+        readers: 1,
+        reads_waiting_max: 1,
+        cache_kib: 1024,
+        instance: String::new(),
+        timeline: true,
+        escalation: Escalation { after_ms: 60_000, orders: EscalatedOrders::Watched },
+    };
     let store = Sqlite::open(&format!("sqlite://{}", path.display()), options).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(store.close());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::events::{changes, event, key, versions};
-use super::{Place, open};
+use super::{Place, Settings, open, settings};
 use crate::payment::{Change, Event, Status};
 use crate::store::{Error, PaymentStore};
 
@@ -98,7 +98,7 @@ async fn place_of_one(store: &Arc<dyn PaymentStore>, events: Vec<Event>) -> Arc<
 }
 
 pub(crate) async fn reads_beyond_the_bound_are_refused(place: &impl Place) {
-    let store = place.open(4).await;
+    let store = place.open(Settings { reads_waiting_max: 4, ..settings() }).await;
     store.apply_events(vec![event("a", "e1", Status::Pending, 1)]).await.unwrap();
     let key = key("a");
     // All are asked for before the first can be answered by much.

@@ -7,32 +7,71 @@ mod concurrency;
 mod durability;
 mod events;
 mod merging;
+mod outbox;
+mod retention;
 mod revocations;
+mod stories;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::PaymentStore;
+use super::{EscalatedOrders, Escalation, PaymentStore};
 
 pub(crate) use concurrency::*;
 pub(crate) use durability::*;
 pub(crate) use merging::*;
+pub(crate) use outbox::*;
+pub(crate) use retention::*;
 pub(crate) use revocations::*;
+pub(crate) use stories::*;
 
 /// More reads than any test but one has waiting.
 pub(crate) const READS_WAITING_MAX: usize = 10_000;
 
+/// What a store is opened with.
+pub(crate) struct Settings {
+    /// Reads that may wait.
+    pub(crate) reads_waiting_max: usize,
+    /// The node's name.
+    pub(crate) instance: String,
+    /// Whether what happens to orders is written down.
+    pub(crate) timeline: bool,
+    /// Which results count as undelivered, and when.
+    pub(crate) escalation: Escalation,
+}
+
+impl Settings {
+    fn escalating(self, after_ms: u64, orders: EscalatedOrders) -> Self {
+        Self { escalation: Escalation { after_ms, orders }, ..self }
+    }
+}
+
+/// What most tests open a store with.
+fn settings() -> Settings {
+    Settings {
+        reads_waiting_max: READS_WAITING_MAX,
+        instance: "node-1".to_owned(),
+        timeline: true,
+        escalation: Escalation { after_ms: 60_000, orders: EscalatedOrders::Off },
+    }
+}
+
 /// Where a store keeps its data. Each `open` gives a store on the same data.
 #[async_trait]
 pub(crate) trait Place: Send + Sync {
-    /// Opens the store, with this bound on reads that wait.
-    async fn open(&self, reads_waiting_max: usize) -> Arc<dyn PaymentStore>;
+    /// Opens the store with these settings.
+    async fn open(&self, settings: Settings) -> Arc<dyn PaymentStore>;
 }
 
 /// The store at `place`, for tests that open it once or after a `close`.
 async fn open(place: &impl Place) -> Arc<dyn PaymentStore> {
-    place.open(READS_WAITING_MAX).await
+    place.open(settings()).await
+}
+
+/// [`open`], with other settings.
+async fn open_with(place: &impl Place, settings: Settings) -> Arc<dyn PaymentStore> {
+    place.open(settings).await
 }
 
 /// One test for each rule.
@@ -65,6 +104,24 @@ macro_rules! contract_tests {
             a_revocation_ends_and_the_last_word_on_a_thing_counts
             a_closed_store_revokes_nothing
             who_stops_waiting_harms_nobody
+            a_story_tells_what_each_event_did
+            a_story_tells_of_pages
+            a_story_begins_before_the_first_event
+            one_commit_tells_of_all_that_is_in_it
+            a_story_keeps_its_latest_entries
+            switched_off_nothing_is_told_and_all_else_is_as_before
+            the_first_acknowledgement_of_a_result_is_delivered
+            a_result_that_no_page_shows_is_undelivered_once
+            an_acknowledgement_ends_the_escalation
+            which_orders_are_escalated_is_set
+            a_page_that_comes_late_is_given_time
+            each_conflict_is_published_once
+            each_step_of_an_inquiry_is_published_once_and_none_after_the_result
+            what_is_taken_from_the_outbox_comes_back_unless_it_was_sent
+            old_payments_go_with_all_that_belongs_to_them
+            old_entries_go_and_their_payment_stays
+            what_waits_to_be_published_outlives_its_payment
+            retiring_stands_in_nobodys_way
         }
     };
     (@each $place:expr; $($rule:ident)*) => {

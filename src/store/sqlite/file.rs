@@ -27,7 +27,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
 /// More than the statements of a connection, so that each is compiled once.
-const STATEMENTS_CACHED: usize = 16;
+const STATEMENTS_CACHED: usize = 64;
 
 /// Where the database is and how connections to it are set up.
 #[derive(Debug, Clone)]

@@ -5,19 +5,27 @@
 //! this room may open the file for writing.
 
 mod absence;
+mod command;
 mod fault;
 mod file;
 mod log;
+mod outbox;
+mod payments;
 mod queue;
 mod reader;
+mod retire;
 mod revocations;
 mod rows;
 mod schema;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod timeline;
+mod watches;
 mod writer;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -25,21 +33,23 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Acknowledgement, Arrival, Error, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore, Retired, Revocation,
-    Story,
+    Acknowledgement, Arrival, Error, Escalation, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore, Retired,
+    Revocation, Story,
 };
 use crate::payment::{Key, Payment};
+use command::{Answer, Command, Published, Written};
 use file::File;
 use queue::Queue;
 use reader::{Read, Reader};
+use rows::Telling;
 use threads::Threads;
-use writer::{Answer, Command, Writer};
+use writer::Writer;
 
 /// Commands that wait for the writer. Who comes when as many wait has to wait with what he brings.
 const COMMANDS_WAITING_MAX: usize = 1024;
 
 /// What is set about a store.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Events that one commit takes. More than that in one call are one commit all the same.
     pub batch_events_max: usize,
@@ -49,6 +59,12 @@ pub struct Options {
     pub reads_waiting_max: usize,
     /// Kibibytes of page cache a connection.
     pub cache_kib: u32,
+    /// The node's name: who wrote an entry, and whom a message is from.
+    pub instance: String,
+    /// Whether what happens to orders is written down.
+    pub timeline: bool,
+    /// Which results count as undelivered, and when.
+    pub escalation: Escalation,
 }
 
 /// A store in one file.
@@ -57,6 +73,8 @@ pub struct Sqlite {
     /// Taken when the store is closed.
     commands: Mutex<Option<mpsc::Sender<Command>>>,
     reads: Arc<Queue<Read>>,
+    /// Messages in the outbox, as the writer counts them.
+    waiting: Arc<AtomicU64>,
     writer: Threads,
     readers: Threads,
 }
@@ -74,12 +92,16 @@ impl Sqlite {
         file.refuse_emptied(&lock)?;
         let connection = file.create()?;
         file.note_made(&mut lock)?;
-        let writer = Writer::new(file.clone(), connection, options.batch_events_max)?;
+        let waiting = Arc::new(AtomicU64::new(0));
+        let Options { instance, timeline, escalation, .. } = options;
+        let telling = Telling { instance, timeline, escalation };
+        let counted = Arc::clone(&waiting);
+        let writer = Writer::new(file.clone(), connection, options.batch_events_max, telling, counted)?;
         let mut readers = Vec::new();
         for _ in 0..options.readers.max(1) {
             readers.push(Reader::new(file.clone(), file.reader()?));
         }
-        let (commands, waiting) = mpsc::channel(COMMANDS_WAITING_MAX);
+        let (commands, commanded) = mpsc::channel(COMMANDS_WAITING_MAX);
         let reads = Arc::new(Queue::new(options.reads_waiting_max));
         let reading = readers.into_iter().map(|reader| {
             let reads = Arc::clone(&reads);
@@ -90,17 +112,22 @@ impl Sqlite {
             writer: Threads::start(
                 "store-writer",
                 [move || {
-                    writer.run(waiting);
+                    writer.run(commanded);
                     drop(lock);
                 }],
             )?,
             commands: Mutex::new(Some(commands)),
             reads,
+            waiting,
         })
     }
 
     fn commands(&self) -> Option<mpsc::Sender<Command>> {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn write(&self, what: Written) -> Result<(), Error> {
+        self.ask(|answer| Command::Write { what, answer }).await
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, Error> {
@@ -115,8 +142,7 @@ impl Sqlite {
 #[async_trait]
 impl PaymentStore for Sqlite {
     async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Outcome>, Error> {
-        let events = batch.into_iter().map(|arrival| arrival.event).collect();
-        self.ask(|answer| Command::Apply { events, answer }).await
+        self.ask(|answer| Command::Apply { arrivals: batch, answer }).await
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {
@@ -125,11 +151,11 @@ impl PaymentStore for Sqlite {
         answered.await.map_err(no_answer)?
     }
 
-    async fn acknowledge(&self, key: &Key, version: u64, _by: PageRef) -> Result<Acknowledgement, Error> {
+    async fn acknowledge(&self, key: &Key, version: u64, by: PageRef) -> Result<Acknowledgement, Error> {
         let (answer, answered) = oneshot::channel();
         let commands = self.commands().ok_or(Error::Closed)?;
         // Who publishes waits for a place; pages are too many to wait, and theirs is the lesser need.
-        let command = Command::Acknowledge { key: key.clone(), version, answer };
+        let command = Command::Acknowledge { key: key.clone(), version, by, answer };
         commands.try_send(command).map_err(|refused| match refused {
             TrySendError::Full(_) => Error::Overloaded,
             TrySendError::Closed(_) => Error::Closed,
@@ -138,41 +164,45 @@ impl PaymentStore for Sqlite {
         answered.await.map_err(no_answer)?
     }
 
-    async fn note(&self, _notes: Vec<Note>) -> Result<(), Error> {
-        Ok(())
+    async fn note(&self, notes: Vec<Note>) -> Result<(), Error> {
+        self.write(Written::Notes(notes)).await
     }
 
     async fn story(&self, key: &Key) -> Result<Story, Error> {
-        Ok(Story { payment: self.read(key).await?, ..Story::default() })
+        let (answer, answered) = oneshot::channel();
+        self.reads.push(Read::Story { key: key.clone(), answer })?;
+        answered.await.map_err(no_answer)?
     }
 
-    async fn escalate(&self, _now_ms: i64, _messages_max: usize) -> Result<usize, Error> {
-        Ok(0)
+    async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<usize, Error> {
+        let what = Published::Undelivered { now_ms, messages_max };
+        self.ask(|answer| Command::Publish { what, answer }).await
     }
 
-    async fn inquire(&self, _inquiries: Vec<Inquiry>) -> Result<usize, Error> {
-        Ok(0)
+    async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<usize, Error> {
+        let what = Published::Inquiries(inquiries);
+        self.ask(|answer| Command::Publish { what, answer }).await
     }
 
-    async fn outbox(&self, _messages_max: usize, _lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
-        Ok(Vec::new())
+    async fn outbox(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
+        self.ask(|answer| Command::Lease { messages_max, lease_ms, answer }).await
     }
 
-    async fn sent(&self, _ids: Vec<i64>) -> Result<(), Error> {
-        Ok(())
+    async fn sent(&self, ids: Vec<i64>) -> Result<(), Error> {
+        self.write(Written::Sent(ids)).await
     }
 
     async fn outbox_len(&self) -> Result<u64, Error> {
-        Ok(0)
+        let _open = self.commands().ok_or(Error::Closed)?;
+        Ok(self.waiting.load(Ordering::Relaxed))
     }
 
-    async fn retire(&self, _payments: i64, _entries: i64, _rows_max: usize) -> Result<Retired, Error> {
-        Ok(Retired { done: true, ..Retired::default() })
+    async fn retire(&self, payments_before_ms: i64, entries_before_ms: i64, rows_max: usize) -> Result<Retired, Error> {
+        self.ask(|answer| Command::Retire { payments_before_ms, entries_before_ms, rows_max, answer }).await
     }
 
     async fn revoke(&self, revocation: &Revocation, now_s: i64) -> Result<(), Error> {
-        let revocation = revocation.clone();
-        self.ask(|answer| Command::Revoke { revocation, now_s, answer }).await
+        self.write(Written::Revocation { revocation: revocation.clone(), now_s }).await
     }
 
     async fn revocations(&self, now_s: i64) -> Result<Vec<Revocation>, Error> {
@@ -182,7 +212,7 @@ impl PaymentStore for Sqlite {
     }
 
     async fn check(&self) -> Result<(), Error> {
-        self.ask(|answer| Command::Check { answer }).await?;
+        self.write(Written::Check).await?;
         let (answer, answered) = oneshot::channel();
         self.reads.push(Read::Check { answer })?;
         answered.await.map_err(no_answer)?
@@ -204,6 +234,11 @@ impl Drop for Sqlite {
         // The readers' sign to end; the writer's is that `commands` goes.
         self.reads.close();
     }
+}
+
+/// A number of rows, as SQLite takes it.
+fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 fn no_answer(_dropped: oneshot::error::RecvError) -> Error {

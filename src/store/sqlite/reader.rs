@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::command::Answer;
 use super::file::File;
+use super::payments;
 use super::queue::Queue;
 use super::revocations;
-use super::rows;
-use super::writer::Answer;
+use super::timeline;
+
 use crate::payment::{Key, Payment};
-use crate::store::{Error, Revocation};
+use crate::store::{Error, Revocation, Story};
 
 /// Reads of one snapshot. A long one would keep the write-ahead log from starting over, and leave the other threads
 /// without work.
@@ -25,6 +27,8 @@ const READS_AT_ONCE_MAX: usize = 128;
 pub(super) enum Read {
     /// A payment, not set if there is none.
     Payment { key: Key, answer: Answer<Option<Arc<Payment>>> },
+    /// What is remembered of an order.
+    Story { key: Key, answer: Answer<Story> },
     /// What is revoked.
     Revocations { now_s: i64, answer: Answer<Vec<Revocation>> },
     /// Whether anything can be read.
@@ -36,6 +40,7 @@ impl Read {
     fn is_forgotten(&self) -> bool {
         match self {
             Self::Payment { answer, .. } => answer.is_closed(),
+            Self::Story { answer, .. } => answer.is_closed(),
             Self::Revocations { answer, .. } => answer.is_closed(),
             Self::Check { answer } => answer.is_closed(),
         }
@@ -44,6 +49,7 @@ impl Read {
     fn fail(self, error: Error) {
         match self {
             Self::Payment { answer, .. } => drop(answer.send(Err(error))),
+            Self::Story { answer, .. } => drop(answer.send(Err(error))),
             Self::Revocations { answer, .. } => drop(answer.send(Err(error))),
             Self::Check { answer } => drop(answer.send(Err(error))),
         }
@@ -98,10 +104,11 @@ impl Reader {
         for read in batch {
             match read {
                 Read::Payment { key, answer } => {
-                    drop(answer.send(rows::read(&snapshot, &key).map(|payment| payment.map(Arc::new))));
+                    drop(answer.send(payments::read(&snapshot, &key).map(|payment| payment.map(Arc::new))));
                 }
+                Read::Story { key, answer } => drop(answer.send(timeline::read(&snapshot, &key))),
                 Read::Revocations { now_s, answer } => drop(answer.send(revocations::read(&snapshot, now_s))),
-                Read::Check { answer } => drop(answer.send(rows::check(&snapshot))),
+                Read::Check { answer } => drop(answer.send(payments::check(&snapshot))),
             }
         }
         snapshot.commit()?;

@@ -1,179 +1,221 @@
-//! The payments that one transaction touches: each read once, merged in memory, written back once if it changed.
+//! The payments that one transaction touches: each read once, merged in memory, written back once if it changed, with
+//! what is told of them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
-use super::absence;
-use crate::payment::{Change, Event, Key, Merged, Payment, State};
-use crate::store::{Acknowledgement, Error, Outcome};
-
-const SELECT: &str = "SELECT state, acked_version, checksum FROM payments WHERE merchant_id = ?1 AND order_id = ?2";
-
-const SELECT_ANY: &str = "SELECT count(*) FROM (SELECT id FROM payments LIMIT 1)";
-
-const UPSERT: &str = "
-    INSERT INTO payments
-        (merchant_id, order_id, version, status, final, acked_version, created_ms, changed_ms, state, checksum)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9)
-    ON CONFLICT (merchant_id, order_id) DO UPDATE SET
-        version = excluded.version,
-        status = excluded.status,
-        final = excluded.final,
-        acked_version = excluded.acked_version,
-        changed_ms = iif(excluded.version > version, excluded.changed_ms, changed_ms),
-        state = excluded.state,
-        checksum = excluded.checksum";
+use super::payments::{self, Kept, Upsert};
+use super::{outbox, timeline, watches};
+use crate::payment::{Change, Conflicts, Key, Merged, Payment, State, Status};
+use crate::store::entries::Told;
+use crate::store::escalating::Settled;
+use crate::store::outgoing::{Envelope, Message};
+use crate::store::{Acknowledgement, Arrival, Error, Escalation, Outcome, PageRef};
 
 const TOUCH: &str = "
     INSERT INTO meta (name, value) VALUES ('checked_ms', ?1)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 
+/// What is told, and when.
+#[derive(Debug)]
+pub(super) struct Telling {
+    pub(super) instance: String,
+    pub(super) timeline: bool,
+    pub(super) escalation: Escalation,
+}
+
 /// One payment within the transaction.
-struct Row {
-    state: State,
-    payment: Arc<Payment>,
-    acked_version: u64,
-    changed: bool,
+pub(super) struct Row {
+    /// Not set where the payment is new.
+    id: Option<i64>,
+    pub(super) state: State,
+    pub(super) payment: Arc<Payment>,
+    pub(super) acked_version: u64,
+    pub(super) settled: Settled,
+    pub(super) changed: bool,
+    /// Entries for its story, with their times.
+    pub(super) told: Vec<(i64, String)>,
+}
+
+impl Row {
+    fn kept(kept: Kept) -> Self {
+        let Kept { id, state, acked_version, settled } = kept;
+        let payment = Arc::new(state.payment());
+        Self { id: Some(id), state, payment, acked_version, settled, changed: false, told: Vec::new() }
+    }
+
+    fn first(state: State) -> Self {
+        let payment = Arc::new(state.payment());
+        let settled = Settled::default();
+        Self { id: None, state, payment, acked_version: 0, settled, changed: true, told: Vec::new() }
+    }
+
+    fn merge(&mut self, arrival: &Arrival) -> Merged {
+        let merged = self.state.merge(arrival.event.clone());
+        match merged.change {
+            Change::Applied => {
+                self.payment = Arc::new(self.state.payment());
+                self.changed = true;
+            }
+            // What was seen of it has to be remembered.
+            Change::Stale => self.changed = true,
+            Change::Duplicate | Change::IdReused => {}
+        }
+        merged
+    }
+}
+
+/// What was written, for who copies the log.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Saved {
+    pub(super) payments: usize,
+    pub(super) entries: usize,
+    pub(super) messages: usize,
 }
 
 /// The payments of one transaction on `connection`.
 pub(super) struct Rows<'c> {
-    connection: &'c Connection,
+    pub(super) connection: &'c Connection,
+    pub(super) telling: &'c Telling,
+    pub(super) now_ms: i64,
     rows: HashMap<Key, Row>,
+    pub(super) messages: Vec<Message>,
+    /// Entries of orders whose payment this transaction does not touch, or that have none.
+    pub(super) told: Vec<timeline::Line>,
+    saved: Saved,
 }
 
 impl<'c> Rows<'c> {
-    pub(super) fn new(connection: &'c Connection) -> Self {
-        Self { connection, rows: HashMap::new() }
+    pub(super) fn new(connection: &'c Connection, telling: &'c Telling, now_ms: i64) -> Self {
+        let (rows, messages, told) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { connection, telling, now_ms, rows, messages, told, saved: Saved::default() }
     }
 
     /// Merges one event.
-    pub(super) fn apply(&mut self, event: &Event) -> Result<Outcome, Error> {
-        let Some(row) = self.find(&event.key)? else {
-            let state = State::first(event.clone());
-            let conflicts = state.conflicts();
-            let payment = Arc::new(state.payment());
-            let row = Row { state, payment: Arc::clone(&payment), acked_version: 0, changed: true };
-            self.rows.insert(event.key.clone(), row);
-            return Ok(Outcome { change: Change::Applied, conflicts, payment });
+    pub(super) fn apply(&mut self, arrival: &Arrival) -> Result<Outcome, Error> {
+        let (event, telling) = (&arrival.event, self.telling);
+        let (row, before, merged) = match self.rows.entry(event.key.clone()) {
+            Entry::Occupied(row) => known(row.into_mut(), arrival),
+            Entry::Vacant(vacant) => match payments::select(self.connection, &event.key)? {
+                Some(kept) => known(vacant.insert(Row::kept(kept)), arrival),
+                None => {
+                    let state = State::first(event.clone());
+                    let merged = Merged { change: Change::Applied, conflicts: state.conflicts() };
+                    (vacant.insert(Row::first(state)), None, merged)
+                }
+            },
         };
-        let Merged { change, conflicts } = row.state.merge(event.clone());
-        match change {
-            Change::Applied => {
-                row.payment = Arc::new(row.state.payment());
-                row.changed = true;
-            }
-            // What was seen of it has to be remembered.
-            Change::Stale => row.changed = true,
-            Change::Duplicate | Change::IdReused => {}
+        let Merged { change, conflicts } = merged;
+        if change == Change::Applied {
+            let watched = || Ok::<_, Error>(arrival.watched || watches::is_watched(self.connection, &event.key)?);
+            row.settled.applied(before, &row.payment, arrival.received_ms, telling.escalation, watched)?;
         }
-        Ok(Outcome { change, conflicts, payment: Arc::clone(&row.payment) })
+        let payment = Arc::clone(&row.payment);
+        if telling.timeline {
+            let arrived = Told::arrived(event, arrival.redelivered, change, &payment);
+            row.told.push((arrival.received_ms, arrived.json()?));
+        }
+        if !conflicts.is_empty() {
+            self.conflict(arrival, conflicts, &payment)?;
+        }
+        Ok(Outcome { change, conflicts, payment })
+    }
+
+    fn conflict(&mut self, arrival: &Arrival, conflicts: Conflicts, payment: &Payment) -> Result<(), Error> {
+        let (event, at_ms) = (&arrival.event, arrival.received_ms);
+        self.messages.push(self.envelope(at_ms).conflict(payment, conflicts, &event.event_id)?);
+        if self.telling.timeline
+            && let Some(row) = self.rows.get_mut(&event.key)
+        {
+            row.told.push((at_ms, Told::conflict(event, conflicts).json()?));
+        }
+        Ok(())
     }
 
     /// Notes that a page has shown `version`.
-    pub(super) fn acknowledge(&mut self, key: &Key, version: u64) -> Result<Acknowledgement, Error> {
-        let Some(row) = self.find(key)?.filter(|row| (1..=row.state.version()).contains(&version)) else {
+    pub(super) fn acknowledge(&mut self, key: &Key, version: u64, by: PageRef) -> Result<Acknowledgement, Error> {
+        let (now_ms, telling) = (self.now_ms, self.telling);
+        let Some(row) = self.find(key)? else {
             return Ok(Acknowledgement::NoSuchVersion);
         };
+        if version == 0 || version > row.payment.version {
+            return Ok(Acknowledgement::NoSuchVersion);
+        }
         if version <= row.acked_version {
             return Ok(Acknowledgement::Known);
         }
+        let delivered = row.settled.acknowledged(row.acked_version, version);
         row.acked_version = version;
         row.changed = true;
+        let Settled { version: final_version, at_ms, .. } = row.settled;
+        if telling.timeline {
+            let is_final = final_version > 0 && version >= final_version;
+            let since_ms = is_final.then(|| now_ms.saturating_sub(at_ms).max(0));
+            row.told.push((now_ms, Told::acknowledged(by, version, since_ms).json()?));
+        }
+        if delivered {
+            let payment = Arc::clone(&row.payment);
+            self.messages.push(self.envelope(now_ms).delivered(&payment, version, by, at_ms)?);
+        }
         Ok(Acknowledgement::First)
     }
 
     /// Writes something that means nothing, to see whether it can be written.
-    pub(super) fn touch(&self, now_ms: i64) -> Result<(), Error> {
-        self.connection.prepare_cached(TOUCH)?.execute([now_ms])?;
+    pub(super) fn touch(&self) -> Result<(), Error> {
+        self.connection.prepare_cached(TOUCH)?.execute([self.now_ms])?;
         Ok(())
     }
 
-    /// Writes what changed. Answers how many rows that was.
-    pub(super) fn save(self, now_ms: i64) -> Result<usize, Error> {
-        let mut upsert = self.connection.prepare_cached(UPSERT)?;
-        let mut saved = 0;
-        for (key, row) in self.rows.iter().filter(|(_, row)| row.changed) {
-            let state = serde_json::to_string(&row.state).map_err(|e| Error::Unavailable(e.to_string()))?;
-            saved += upsert.execute(params![
-                key.merchant_id.as_str(),
-                key.order_id.as_str(),
-                integer(row.payment.version)?,
-                row.payment.status.as_str(),
-                row.payment.is_final(),
-                integer(row.acked_version)?,
-                now_ms,
-                state,
-                checksum(key, row.acked_version, &state),
-            ])?;
+    /// Writes what changed, and forgets it. Answers what was written since the transaction began.
+    pub(super) fn save(&mut self) -> Result<Saved, Error> {
+        let mut upsert = Upsert::new(self.connection)?;
+        let mut timeline = timeline::Writer::new(self.connection, &self.telling.instance)?;
+        for (_, row) in self.rows.drain() {
+            let id = match (row.changed, row.id) {
+                (false, Some(id)) => id,
+                (_, id) => {
+                    self.saved.payments += 1;
+                    upsert.write(id, &row.payment, &row.state, row.acked_version, row.settled, self.now_ms)?
+                }
+            };
+            for (at_ms, entry) in &row.told {
+                timeline.write(id, *at_ms, entry)?;
+            }
+            self.saved.entries += row.told.len();
         }
-        Ok(saved)
+        for line in self.told.drain(..) {
+            timeline.write(line.order_id, line.at_ms, &line.entry)?;
+            self.saved.entries += 1;
+        }
+        self.saved.messages += outbox::put(self.connection, self.messages.drain(..), self.now_ms)?;
+        Ok(self.saved)
     }
 
-    fn find(&mut self, key: &Key) -> Result<Option<&mut Row>, Error> {
+    /// The payment of `key`, if there is one.
+    pub(super) fn find(&mut self, key: &Key) -> Result<Option<&mut Row>, Error> {
         let vacant = match self.rows.entry(key.clone()) {
             Entry::Occupied(row) => return Ok(Some(row.into_mut())),
             Entry::Vacant(vacant) => vacant,
         };
-        let Some((state, acked_version)) = select(self.connection, key)? else {
-            return Ok(None);
-        };
-        let payment = Arc::new(state.payment());
-        Ok(Some(vacant.insert(Row { state, payment, acked_version, changed: false })))
+        let kept = payments::select(self.connection, key)?;
+        Ok(kept.map(|kept| vacant.insert(Row::kept(kept))))
+    }
+
+    /// The payment of `key` if this transaction has it already.
+    pub(super) fn touched(&mut self, key: &Key) -> Option<&mut Row> {
+        self.rows.get_mut(key)
+    }
+
+    pub(super) fn envelope(&self, now_ms: i64) -> Envelope<'c> {
+        Envelope { instance: &self.telling.instance, now_ms }
     }
 }
 
-/// The payment as it stands on `connection`.
-pub(super) fn read(connection: &Connection, key: &Key) -> Result<Option<Payment>, Error> {
-    Ok(select(connection, key)?.map(|(state, _)| state.payment()))
-}
-
-/// What a row says, and the version that was acknowledged, if there is such a row.
-fn select(connection: &Connection, key: &Key) -> Result<Option<(State, u64)>, Error> {
-    let mut select = connection.prepare_cached(SELECT)?;
-    let mut rows = select.query(params![key.merchant_id.as_str(), key.order_id.as_str()])?;
-    let Some(row) = rows.next()? else {
-        absence::prove(connection, key)?;
-        return Ok(None);
-    };
-    let text = row.get_ref(0)?.as_str().map_err(|e| damaged(key, &e.to_string()))?;
-    let acked_version = row.get::<_, i64>(1)?;
-    let acked_version = u64::try_from(acked_version).map_err(|e| damaged(key, &e.to_string()))?;
-    // Rows that a version without checksums wrote have none until they are written again.
-    if row.get::<_, Option<u32>>(2)?.is_some_and(|expected| expected != checksum(key, acked_version, text)) {
-        return Err(damaged(key, "its checksum does not match"));
-    }
-    let state: State = serde_json::from_str(text).map_err(|e| damaged(key, &e.to_string()))?;
-    if state.key() != key {
-        return Err(damaged(key, "the row holds another payment"));
-    }
-    Ok(Some((state, acked_version)))
-}
-
-/// CRC-32 of all that a row is asked for. A digit that a disk has changed is still JSON; only this tells.
-fn checksum(key: &Key, acked_version: u64, state: &str) -> u32 {
-    let mut checksum = crc32fast::Hasher::new();
-    for text in [key.merchant_id.as_str(), key.order_id.as_str(), state] {
-        checksum.update(text.as_bytes());
-        checksum.update(&[0]);
-    }
-    checksum.update(&acked_version.to_be_bytes());
-    checksum.finalize()
-}
-
-/// Reads something, to see whether it can be read.
-pub(super) fn check(connection: &Connection) -> Result<(), Error> {
-    connection.prepare_cached(SELECT_ANY)?.query_row([], |row| row.get::<_, i64>(0))?;
-    Ok(())
-}
-
-fn damaged(key: &Key, what: &str) -> Error {
-    Error::Corrupt(format!("payment of merchant {} order {}: {what}", key.merchant_id, key.order_id))
-}
-
-fn integer(version: u64) -> Result<i64, Error> {
-    i64::try_from(version).map_err(|_out_of_range| Error::Corrupt(format!("version {version}")))
+fn known<'r>(row: &'r mut Row, arrival: &Arrival) -> (&'r mut Row, Option<Status>, Merged) {
+    let before = row.payment.status;
+    let merged = row.merge(arrival);
+    (row, Some(before), merged)
 }

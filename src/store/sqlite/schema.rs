@@ -9,7 +9,7 @@ const APPLICATION_ID: i32 = 0x504e_7064;
 
 /// Each step once, in this order; the header's `user_version` counts the steps done. A step is never edited after a
 /// release: files exist that were made by it.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE payments (
         id            INTEGER PRIMARY KEY,
@@ -43,6 +43,43 @@ const STEPS: [&str; 3] = [
         PRIMARY KEY (merchant_id, order_id)
     ) STRICT, WITHOUT ROWID;
 ",
+    // An entry's order is a payment's id, or that of a row of `watches`, negative.
+    "
+    ALTER TABLE payments ADD COLUMN final_version INTEGER;
+    ALTER TABLE payments ADD COLUMN final_ms INTEGER;
+    ALTER TABLE payments ADD COLUMN escalate_ms INTEGER;
+    ALTER TABLE payments ADD COLUMN escalated INTEGER;
+    CREATE INDEX payments_escalate_ms ON payments (escalate_ms) WHERE escalate_ms IS NOT NULL;
+    CREATE TABLE timeline (
+        id       INTEGER PRIMARY KEY,
+        order_id INTEGER NOT NULL,
+        at_ms    INTEGER NOT NULL,
+        node     TEXT    NOT NULL,
+        entry    TEXT    NOT NULL
+    ) STRICT;
+    CREATE INDEX timeline_order_id ON timeline (order_id);
+    CREATE TABLE watches (
+        id            INTEGER PRIMARY KEY,
+        merchant_id   TEXT    NOT NULL,
+        order_id      TEXT    NOT NULL,
+        made_ms       INTEGER NOT NULL,
+        first_ms      INTEGER NOT NULL,
+        last_ms       INTEGER NOT NULL,
+        pages         INTEGER NOT NULL DEFAULT 0,
+        transport     TEXT    NOT NULL DEFAULT '',
+        connection    INTEGER NOT NULL DEFAULT 0,
+        node          TEXT    NOT NULL DEFAULT '',
+        inquired_step INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (merchant_id, order_id)
+    ) STRICT;
+    CREATE TABLE outbox (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        routing_key TEXT    NOT NULL,
+        message_id  TEXT    NOT NULL,
+        body        TEXT    NOT NULL,
+        created_ms  INTEGER NOT NULL
+    ) STRICT;
+",
 ];
 
 /// Files up to this size are looked through when they are opened, rows against index. It takes some four milliseconds a
@@ -62,15 +99,20 @@ pub(super) fn recognise(connection: &Connection) -> Result<(), Error> {
 /// # Errors
 /// As for [`recognise`].
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
-    if steps_done(connection)? == STEPS.len() {
+    migrate_to(connection, STEPS.len())
+}
+
+/// [`migrate`], to the first `steps` of [`STEPS`].
+pub(super) fn migrate_to(connection: &mut Connection, steps: usize) -> Result<(), Error> {
+    if steps_done(connection)? == steps {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for step in STEPS.iter().skip(steps_done(&transaction)?) {
+    for step in STEPS.iter().take(steps).skip(steps_done(&transaction)?) {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", STEPS.len().to_string())?;
+    transaction.pragma_update(None, "user_version", steps.to_string())?;
     transaction.commit()?;
     Ok(())
 }

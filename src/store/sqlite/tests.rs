@@ -10,12 +10,19 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::payment::{Change, Event, EventId, MerchantId, OrderId, Status, Timestamp};
-use crate::store::PageRef;
-use crate::store::contract::{Place, READS_WAITING_MAX, contract_tests};
+use crate::store::contract::{Place, READS_WAITING_MAX, Settings, contract_tests};
+use crate::store::{EscalatedOrders, Noted, PageRef};
 use crate::telemetry::Transport;
 
-const OPTIONS: Options =
-    Options { batch_events_max: 64, readers: 2, reads_waiting_max: READS_WAITING_MAX, cache_kib: 1024 };
+const OPTIONS: Options = Options {
+    batch_events_max: 64,
+    readers: 2,
+    reads_waiting_max: READS_WAITING_MAX,
+    cache_kib: 1024,
+    instance: String::new(),
+    timeline: true,
+    escalation: Escalation { after_ms: 60_000, orders: EscalatedOrders::Watched },
+};
 
 /// A folder that goes with the test. The store's own folder in it is missing at first.
 struct Folder(TempDir);
@@ -36,8 +43,9 @@ impl Folder {
 
 #[async_trait]
 impl Place for Folder {
-    async fn open(&self, reads_waiting_max: usize) -> Arc<dyn PaymentStore> {
-        Arc::new(Folder::open(self, Options { reads_waiting_max, ..OPTIONS }).unwrap())
+    async fn open(&self, settings: Settings) -> Arc<dyn PaymentStore> {
+        let Settings { reads_waiting_max, instance, timeline, escalation } = settings;
+        Arc::new(Folder::open(self, Options { reads_waiting_max, instance, timeline, escalation, ..OPTIONS }).unwrap())
     }
 }
 
@@ -277,18 +285,51 @@ async fn a_row_that_its_checksum_does_not_fit_is_damaged_and_one_without_is_olde
     }
     store.close().await;
 
-    // As the version before checksums left it.
-    other.execute_batch("ALTER TABLE payments DROP COLUMN checksum; DROP TABLE revoked_tickets; DROP TABLE revoked_orders; PRAGMA user_version = 1").unwrap();
-    let store = folder.open(OPTIONS).unwrap();
+    let older = older(&folder, 1);
+    let store = older.open(OPTIONS).unwrap();
     let outcomes = store.apply_events(vec![event("o0", "e2")]).await.unwrap();
     assert_eq!((outcomes[0].change, outcomes[0].payment.version), (Change::Applied, 2));
     let written = "SELECT count(checksum) FROM payments";
-    assert_eq!(
-        other.query_row(written, [], |row| row.get::<_, i64>(0)).unwrap(),
-        1,
-        "a row has one once it is written"
-    );
+    let other = Connection::open(older.path()).unwrap();
+    let count: i64 = other.query_row(written, [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 1, "a row has one once it is written");
     assert_eq!(store.read(&key("o0")).await.unwrap().unwrap().version, 2);
+}
+
+/// The payments of `folder` as a version of the program that knew `steps` steps of the schema left them.
+fn older(folder: &Folder, steps: usize) -> Folder {
+    let older = Folder::new();
+    std::fs::create_dir_all(older.path().parent().unwrap()).unwrap();
+    let mut file = Connection::open(older.path()).unwrap();
+    schema::migrate_to(&mut file, steps).unwrap();
+    let columns = "merchant_id, order_id, version, status, final, acked_version, created_ms, changed_ms, state";
+    let columns = if steps > 1 { format!("{columns}, checksum") } else { columns.to_owned() };
+    file.execute("ATTACH ?1 AS newer", [folder.path().to_str().unwrap()]).unwrap();
+    file.execute_batch(&format!("INSERT INTO payments ({columns}) SELECT {columns} FROM newer.payments")).unwrap();
+    older
+}
+
+#[tokio::test]
+async fn what_an_older_version_stored_is_acknowledged_and_escalated_as_any_other() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    let paid = |order: &str| Event { status: Status::Succeeded, ..event(order, "e1") };
+    store.apply_events(vec![paid("shown"), paid("unseen"), event("open", "e1")]).await.unwrap();
+    store.close().await;
+    // A row with a final result has a checksum of more than that version knew of.
+    Connection::open(folder.path()).unwrap().execute("UPDATE payments SET checksum = NULL WHERE final", []).unwrap();
+    let older = older(&folder, 3);
+    let store = older.open(OPTIONS).unwrap();
+    for order in ["shown", "unseen", "open"] {
+        let story = store.story(&event(order, "e1").key).await.unwrap();
+        assert_eq!((story.payment.unwrap().version, story.entries.len()), (1, 0));
+        let note = Note { key: event(order, "e1").key, at_ms: 1_000, what: Noted::Watched(PAGE) };
+        store.note(vec![note]).await.unwrap();
+        store.acknowledge(&event("shown", "e1").key, 1, PAGE).await.unwrap();
+    }
+    assert_eq!(store.escalate(4_000_000_000_000, 10).await.unwrap(), 1);
+    let ids: Vec<_> = store.outbox(10, 1).await.unwrap().into_iter().map(|message| message.message_id).collect();
+    assert_eq!(ids, ["payment.delivered:shop:shown:1", "payment.undelivered:shop:unseen:1"]);
 }
 
 #[tokio::test]

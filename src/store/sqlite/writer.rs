@@ -4,62 +4,24 @@
 //! everybody is answered after it. A failure is answered to all whom it concerns and never ends the thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use super::command::{Command, Done, Published, Written, answer};
 use super::file::File;
 use super::log::Log;
+use super::outbox::{self, Leases};
+use super::retire::Walk;
 use super::revocations;
-use super::rows::Rows;
-use crate::payment::{Event, Key};
+use super::rows::{Rows, Telling};
 use crate::runtime::unix_ms;
-use crate::store::{Acknowledgement, Error, Outcome, Revocation};
+use crate::store::Error;
 
-/// Where an answer goes.
-pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
-
-/// What can be asked of the writer.
-pub(super) enum Command {
-    Apply {
-        events: Vec<Event>,
-        answer: Answer<Vec<Outcome>>,
-    },
-    Acknowledge {
-        key: Key,
-        version: u64,
-        answer: Answer<Acknowledgement>,
-    },
-    Revoke {
-        revocation: Revocation,
-        now_s: i64,
-        answer: Answer<()>,
-    },
-    Check {
-        answer: Answer<()>,
-    },
-    /// Lets a test act on the writer's connection in the midst of a transaction.
-    #[cfg(test)]
-    Act(Box<dyn Fn(&Connection) + Send>),
-}
-
-impl Command {
-    /// How much of a transaction's bound it takes.
-    fn events(&self) -> usize {
-        match self {
-            Self::Apply { events, .. } => events.len(),
-            _ => 1,
-        }
-    }
-}
-
-/// What a command came to, to be told once it is durable.
-enum Done {
-    Applied(Vec<Outcome>),
-    Acknowledged(Acknowledgement),
-    Revoked,
-    Checked,
-}
+/// Entries that are as much to copy as one payment.
+const ENTRIES_A_PAYMENT: usize = 8;
 
 /// The state of the thread.
 pub(super) struct Writer {
@@ -68,14 +30,34 @@ pub(super) struct Writer {
     connection: Option<Connection>,
     batch_events_max: usize,
     log: Log,
+    memory: Memory,
+}
+
+/// What outlives a transaction and no process.
+struct Memory {
+    telling: Telling,
+    leases: Leases,
+    walk: Walk,
+    /// Messages in the outbox.
+    waiting: Arc<AtomicU64>,
 }
 
 impl Writer {
+    /// `waiting` is kept at the number of messages in the outbox.
+    ///
     /// # Errors
-    /// [`Error::Unavailable`] where the system gives no more threads.
-    pub(super) fn new(file: File, connection: Connection, batch_events_max: usize) -> Result<Self, Error> {
+    /// [`Error::Unavailable`] where the system gives no more threads or the outbox cannot be read.
+    pub(super) fn new(
+        file: File,
+        connection: Connection,
+        batch_events_max: usize,
+        telling: Telling,
+        waiting: Arc<AtomicU64>,
+    ) -> Result<Self, Error> {
+        waiting.store(outbox::len(&connection)?, Ordering::Relaxed);
         let log = Log::new(file.clone())?;
-        Ok(Self { file, connection: Some(connection), batch_events_max, log })
+        let memory = Memory { telling, leases: Leases::default(), walk: Walk::default(), waiting };
+        Ok(Self { file, connection: Some(connection), batch_events_max, log, memory })
     }
 
     /// Serves until every sender is gone and nothing waits.
@@ -136,9 +118,14 @@ impl Writer {
         }
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(self.file.writer()?),
+            none => {
+                let connection = self.file.writer()?;
+                // What became of the transaction before is not known.
+                self.memory.waiting.store(outbox::len(&connection)?, Ordering::Relaxed);
+                none.insert(connection)
+            }
         };
-        let result = commit(connection, commands);
+        let result = commit(connection, commands, &mut self.memory);
         match result {
             Ok((done, rows)) => {
                 // A check writes no payment, but it writes.
@@ -156,55 +143,62 @@ impl Writer {
     }
 }
 
-fn commit(connection: &mut Connection, commands: &[Command]) -> Result<(Vec<Done>, usize), Error> {
+fn commit(connection: &mut Connection, commands: &[Command], memory: &mut Memory) -> Result<(Vec<Done>, usize), Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut rows = Rows::new(&transaction);
-    let now_ms = unix_ms();
+    let Memory { telling, leases, walk, waiting } = memory;
+    let mut rows = Rows::new(&transaction, telling, unix_ms());
+    let mut walked = *walk;
+    let mut removed = 0;
     let mut done = Vec::with_capacity(commands.len());
     for command in commands {
         done.push(match command {
-            Command::Apply { events, .. } => {
-                Done::Applied(events.iter().map(|event| rows.apply(event)).collect::<Result<_, _>>()?)
+            Command::Apply { arrivals, .. } => {
+                Done::Applied(arrivals.iter().map(|arrival| rows.apply(arrival)).collect::<Result<_, _>>()?)
             }
-            Command::Acknowledge { key, version, .. } => Done::Acknowledged(rows.acknowledge(key, *version)?),
-            Command::Revoke { revocation, now_s, .. } => {
-                revocations::save(&transaction, revocation, *now_s)?;
-                Done::Revoked
+            Command::Acknowledge { key, version, by, .. } => Done::Acknowledged(rows.acknowledge(key, *version, *by)?),
+            Command::Write { what, .. } => {
+                removed += write(&mut rows, what)?;
+                Done::Written
             }
-            Command::Check { .. } => {
-                rows.touch(now_ms)?;
-                Done::Checked
+            Command::Publish { what: Published::Undelivered { now_ms, messages_max }, .. } => {
+                Done::Published(rows.escalate(*now_ms, *messages_max)?)
+            }
+            Command::Publish { what: Published::Inquiries(inquiries), .. } => {
+                let published = inquiries.iter().map(|inquiry| rows.inquire(inquiry)).collect::<Result<Vec<_>, _>>()?;
+                Done::Published(published.into_iter().filter(|published| *published).count())
+            }
+            Command::Lease { messages_max, lease_ms, .. } => {
+                Done::Leased(leases.take(&transaction, *messages_max, rows.now_ms, *lease_ms)?)
+            }
+            Command::Retire { payments_before_ms, entries_before_ms, rows_max, .. } => {
+                // What this transaction has changed is too young to be removed, once it is written.
+                rows.save()?;
+                Done::Retired(walked.step(&transaction, *payments_before_ms, *entries_before_ms, *rows_max)?)
             }
             #[cfg(test)]
             Command::Act(act) => {
                 act(&transaction);
-                Done::Checked
+                Done::Written
             }
         });
     }
-    let saved = rows.save(now_ms)?;
+    let saved = rows.save()?;
     transaction.commit()?;
-    Ok((done, saved))
+    *walk = walked;
+    let messages = u64::try_from(saved.messages).unwrap_or(u64::MAX);
+    let now_waiting = waiting.load(Ordering::Relaxed).saturating_add(messages).saturating_sub(removed);
+    waiting.store(now_waiting, Ordering::Relaxed);
+    let rows = saved.payments.saturating_add(saved.messages).saturating_add(saved.entries / ENTRIES_A_PAYMENT);
+    Ok((done, rows))
 }
 
-/// Tells each caller. One that has gone away meanwhile is passed over.
-fn answer(commands: Vec<Command>, result: Result<Vec<Done>, Error>) {
-    let each: Vec<Result<Done, Error>> = match result {
-        Ok(done) => done.into_iter().map(Ok).collect(),
-        Err(error) => commands.iter().map(|_| Err(error.clone())).collect(),
-    };
-    for (command, result) in commands.into_iter().zip(each) {
-        match (command, result) {
-            (Command::Apply { answer, .. }, Ok(Done::Applied(outcomes))) => drop(answer.send(Ok(outcomes))),
-            (Command::Apply { answer, .. }, Err(error)) => drop(answer.send(Err(error))),
-            (Command::Acknowledge { answer, .. }, Ok(Done::Acknowledged(known))) => drop(answer.send(Ok(known))),
-            (Command::Acknowledge { answer, .. }, Err(error)) => drop(answer.send(Err(error))),
-            (Command::Revoke { answer, .. }, Ok(Done::Revoked)) => drop(answer.send(Ok(()))),
-            (Command::Revoke { answer, .. }, Err(error)) => drop(answer.send(Err(error))),
-            (Command::Check { answer }, Ok(Done::Checked)) => drop(answer.send(Ok(()))),
-            (Command::Check { answer }, Err(error)) => drop(answer.send(Err(error))),
-            // An answer that is dropped is a failure to who waits for it.
-            (_, _) => {}
-        }
+/// Answers how many messages of the outbox were removed.
+fn write(rows: &mut Rows<'_>, what: &Written) -> Result<u64, Error> {
+    match what {
+        Written::Notes(notes) => notes.iter().try_for_each(|note| rows.note(note))?,
+        Written::Sent(ids) => return outbox::remove(rows.connection, ids),
+        Written::Revocation { revocation, now_s } => revocations::save(rows.connection, revocation, *now_s)?,
+        Written::Check => rows.touch()?,
     }
+    Ok(0)
 }

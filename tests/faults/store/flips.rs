@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use payment_notifier::payment::{
     Currency, Display, Event, EventId, Key, MerchantId, Money, OrderId, Payment, Status, Timestamp,
 };
-use payment_notifier::store::{Error, Options, PaymentStore, Sqlite};
+use payment_notifier::store::{Error, EscalatedOrders, Escalation, Options, PaymentStore, Sqlite};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::value::RawValue;
@@ -24,7 +24,15 @@ const PAGE_BYTES: usize = 4096;
 const FLIPS_A_PAGE: usize = 2;
 
 /// A page cache of almost nothing, so that what is read comes from the file.
-const OPTIONS: Options = Options { batch_events_max: 512, readers: 1, reads_waiting_max: 2048, cache_kib: 8 };
+const OPTIONS: Options = Options {
+    batch_events_max: 512,
+    readers: 1,
+    reads_waiting_max: 2048,
+    cache_kib: 8,
+    instance: String::new(),
+    timeline: true,
+    escalation: Escalation { after_ms: 60_000, orders: EscalatedOrders::All },
+};
 
 #[derive(Debug, Default)]
 struct Tally {

@@ -1,0 +1,118 @@
+//! What is removed, and when.
+
+use super::events::{event, key, page};
+use super::{Place, open_with, settings};
+use crate::payment::{Change, Status};
+use crate::runtime::unix_ms;
+use crate::store::{Arrival, EscalatedOrders, Inquiry, Note, Noted, PaymentStore, Retired};
+
+/// Later than anything that a test writes.
+const LATER_MS: i64 = 4_000_000_000_000;
+const ROWS_MAX: usize = 7;
+
+fn arrival(order: &str, id: &str, received_ms: i64) -> Arrival {
+    Arrival { received_ms, ..Arrival::from(event(order, id, Status::Pending, 1)) }
+}
+
+/// Retires until it is done. No step takes more than it may.
+async fn retire(store: &dyn PaymentStore, payments_before_ms: i64, entries_before_ms: i64) -> Retired {
+    let mut all = Retired::default();
+    for _ in 0..1_000 {
+        let step = store.retire(payments_before_ms, entries_before_ms, ROWS_MAX).await.unwrap();
+        assert!(step.payments <= ROWS_MAX && step.entries <= ROWS_MAX, "{step:?}");
+        all.payments += step.payments;
+        all.entries += step.entries;
+        if step.done {
+            return Retired { done: true, ..all };
+        }
+    }
+    panic!("without end: {all:?}");
+}
+
+/// Waits until the clock shows another millisecond.
+fn tick() -> i64 {
+    let before = unix_ms();
+    while unix_ms() <= before {
+        std::thread::yield_now();
+    }
+    unix_ms()
+}
+
+pub(crate) async fn old_payments_go_with_all_that_belongs_to_them(place: &impl Place) {
+    let store = open_with(place, settings().escalating(60_000, EscalatedOrders::All)).await;
+    let orders: Vec<_> = (0..30).map(|n| format!("o{n}")).collect();
+    for order in &orders {
+        store.apply(vec![arrival(order, "e1", 1_000)]).await.unwrap();
+    }
+    let watched = |order: &str| Note { key: key(order), at_ms: 900, what: Noted::Watched(page()) };
+    store.note(vec![watched("o3"), watched("o29"), watched("never-heard-of")]).await.unwrap();
+    let before_ms = tick();
+    // These change after it, and one is made after it.
+    for order in ["o4", "o20"] {
+        store.apply(vec![arrival(order, "e2", 1_000)]).await.unwrap();
+    }
+    store.apply(vec![arrival("young", "e1", 1_000)]).await.unwrap();
+    assert_eq!(retire(&*store, 0, 0).await, Retired { payments: 0, entries: 0, done: true });
+    assert_eq!(retire(&*store, before_ms, 0).await, Retired { payments: 28, entries: 0, done: true });
+    assert_eq!(retire(&*store, before_ms, 0).await, Retired { payments: 0, entries: 0, done: true });
+    for order in orders.iter().map(String::as_str).chain(["young"]) {
+        let story = store.story(&key(order)).await.unwrap();
+        let stays = ["o4", "o20", "young"].contains(&order);
+        assert_eq!(store.read(&key(order)).await.unwrap().is_some(), stays, "{order}");
+        assert_eq!((story.payment.is_some(), !story.entries.is_empty()), (stays, stays), "{order}: {story:?}");
+    }
+    assert!(store.story(&key("never-heard-of")).await.unwrap().entries.is_empty());
+    let again = store.apply(vec![arrival("o3", "e1", 1_000)]).await.unwrap();
+    assert_eq!((again[0].change, again[0].payment.version), (Change::Applied, 1), "as if it had never been");
+    assert_eq!(store.story(&key("o3")).await.unwrap().entries.len(), 1);
+}
+
+pub(crate) async fn old_entries_go_and_their_payment_stays(place: &impl Place) {
+    let store = open_with(place, settings()).await;
+    for n in 0..40 {
+        store.apply(vec![arrival(&format!("o{}", n % 2), &format!("e{n}"), n)]).await.unwrap();
+    }
+    assert_eq!(retire(&*store, 0, 30).await, Retired { payments: 0, entries: 30, done: true });
+    for order in ["o0", "o1"] {
+        let story = store.story(&key(order)).await.unwrap();
+        assert_eq!(story.payment.unwrap().key, key(order));
+        assert_eq!(story.entries.len(), 5);
+        assert!(story.entries.iter().all(|entry| entry.at_ms >= 30));
+    }
+    assert_eq!(retire(&*store, 0, 40).await.entries, 10);
+    store.apply(vec![arrival("o0", "e0", 50)]).await.unwrap();
+    assert_eq!(store.story(&key("o0")).await.unwrap().entries[0].what["outcome"], "duplicate");
+}
+
+pub(crate) async fn what_waits_to_be_published_outlives_its_payment(place: &impl Place) {
+    let store = open_with(place, settings().escalating(60_000, EscalatedOrders::All)).await;
+    let failed = Arrival { received_ms: 1_000, ..Arrival::from(event("a", "e1", Status::Failed, 1)) };
+    store.apply(vec![failed]).await.unwrap();
+    store.inquire(vec![Inquiry { key: key("b"), step: 1, waited_s: 5 }]).await.unwrap();
+    assert_eq!(store.escalate(LATER_MS, 10).await.unwrap(), 1);
+    assert_eq!(retire(&*store, LATER_MS, LATER_MS).await.payments, 1);
+    assert!(store.story(&key("b")).await.unwrap().entries.is_empty());
+    assert_eq!(store.outbox_len().await.unwrap(), 2);
+    assert_eq!(store.escalate(LATER_MS, 10).await.unwrap(), 0);
+}
+
+pub(crate) async fn retiring_stands_in_nobodys_way(place: &impl Place) {
+    let store = open_with(place, settings()).await;
+    let applying = async {
+        for n in 0..100 {
+            let batch = (0..5).map(|m| arrival(&format!("o{}", (n * 7 + m * 3) % 20), &format!("e{n}"), n)).collect();
+            assert_eq!(store.apply(batch).await.unwrap().len(), 5);
+        }
+    };
+    let retiring = async {
+        for _ in 0..100 {
+            store.retire(LATER_MS, LATER_MS, ROWS_MAX).await.unwrap();
+        }
+    };
+    tokio::join!(applying, retiring);
+    retire(&*store, LATER_MS, LATER_MS).await;
+    for n in 0..20 {
+        let story = store.story(&key(&format!("o{n}"))).await.unwrap();
+        assert!(story.payment.is_none() && story.entries.is_empty(), "{story:?}");
+    }
+}

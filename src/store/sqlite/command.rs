@@ -1,0 +1,133 @@
+//! What the writer can be asked, and how each is answered.
+
+#[cfg(test)]
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::payment::Key;
+use crate::store::{Acknowledgement, Arrival, Error, Inquiry, Note, Outcome, Outgoing, PageRef, Retired, Revocation};
+
+/// Where an answer goes.
+pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
+
+/// What can be asked of the writer.
+pub(super) enum Command {
+    Apply {
+        arrivals: Vec<Arrival>,
+        answer: Answer<Vec<Outcome>>,
+    },
+    Acknowledge {
+        key: Key,
+        version: u64,
+        by: PageRef,
+        answer: Answer<Acknowledgement>,
+    },
+    /// Something of which nothing is to be known but that it is durable.
+    Write {
+        what: Written,
+        answer: Answer<()>,
+    },
+    /// Something that is published, or not.
+    Publish {
+        what: Published,
+        answer: Answer<usize>,
+    },
+    Lease {
+        messages_max: usize,
+        lease_ms: u64,
+        answer: Answer<Vec<Outgoing>>,
+    },
+    Retire {
+        payments_before_ms: i64,
+        entries_before_ms: i64,
+        rows_max: usize,
+        answer: Answer<Retired>,
+    },
+    /// Lets a test act on the writer's connection in the midst of a transaction.
+    #[cfg(test)]
+    Act(Box<dyn Fn(&Connection) + Send>),
+}
+
+/// What [`Command::Write`] writes.
+pub(super) enum Written {
+    Notes(Vec<Note>),
+    /// Messages of the outbox, by their ids.
+    Sent(Vec<i64>),
+    Revocation {
+        revocation: Revocation,
+        now_s: i64,
+    },
+    Check,
+}
+
+/// What [`Command::Publish`] looks for.
+pub(super) enum Published {
+    Undelivered { now_ms: i64, messages_max: usize },
+    Inquiries(Vec<Inquiry>),
+}
+
+/// What a command came to, to be told once it is durable.
+pub(super) enum Done {
+    Applied(Vec<Outcome>),
+    Acknowledged(Acknowledgement),
+    Written,
+    Published(usize),
+    Leased(Vec<Outgoing>),
+    Retired(Retired),
+}
+
+impl Command {
+    /// How much of a transaction's bound it takes.
+    pub(super) fn events(&self) -> usize {
+        match self {
+            Self::Apply { arrivals, .. } => arrivals.len(),
+            Self::Write { what: Written::Notes(notes), .. } => notes.len(),
+            Self::Publish { what: Published::Inquiries(inquiries), .. } => inquiries.len(),
+            Self::Publish { what: Published::Undelivered { messages_max, .. }, .. } => *messages_max,
+            Self::Retire { rows_max, .. } => *rows_max,
+            _ => 1,
+        }
+    }
+}
+
+/// Tells each caller. One that has gone away meanwhile is passed over.
+pub(super) fn answer(commands: Vec<Command>, result: Result<Vec<Done>, Error>) {
+    let each: Vec<Result<Done, Error>> = match result {
+        Ok(done) => done.into_iter().map(Ok).collect(),
+        Err(error) => commands.iter().map(|_| Err(error.clone())).collect(),
+    };
+    for (command, result) in commands.into_iter().zip(each) {
+        match command {
+            Command::Apply { answer, .. } => send(answer, result, |done| match done {
+                Done::Applied(outcomes) => Some(outcomes),
+                _ => None,
+            }),
+            Command::Acknowledge { answer, .. } => send(answer, result, |done| match done {
+                Done::Acknowledged(known) => Some(known),
+                _ => None,
+            }),
+            Command::Write { answer, .. } => send(answer, result, |done| matches!(done, Done::Written).then_some(())),
+            Command::Publish { answer, .. } => send(answer, result, |done| match done {
+                Done::Published(messages) => Some(messages),
+                _ => None,
+            }),
+            Command::Lease { answer, .. } => send(answer, result, |done| match done {
+                Done::Leased(messages) => Some(messages),
+                _ => None,
+            }),
+            Command::Retire { answer, .. } => send(answer, result, |done| match done {
+                Done::Retired(retired) => Some(retired),
+                _ => None,
+            }),
+            #[cfg(test)]
+            Command::Act(_) => {}
+        }
+    }
+}
+
+fn send<T>(answer: Answer<T>, result: Result<Done, Error>, of: impl FnOnce(Done) -> Option<T>) {
+    // An answer that is dropped is a failure to who waits for it.
+    if let Some(result) = result.map(of).transpose() {
+        drop(answer.send(result));
+    }
+}

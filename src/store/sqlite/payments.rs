@@ -1,0 +1,168 @@
+//! The table of payments: how one row is read and written.
+
+use rusqlite::{Connection, params};
+
+use super::absence;
+use crate::payment::{Key, Payment, State};
+use crate::store::Error;
+use crate::store::escalating::Settled;
+
+const SELECT: &str = "
+    SELECT state, acked_version, checksum, id, final_version, final_ms, escalate_ms, escalated, changed_ms
+    FROM payments WHERE merchant_id = ?1 AND order_id = ?2";
+
+const SELECT_ID: &str = "SELECT id FROM payments WHERE merchant_id = ?1 AND order_id = ?2";
+
+const SELECT_ANY: &str = "SELECT count(*) FROM (SELECT id FROM payments LIMIT 1)";
+
+const UPSERT: &str = "
+    INSERT INTO payments
+        (merchant_id, order_id, version, status, final, acked_version, created_ms, changed_ms, state, checksum,
+         final_version, final_ms, escalate_ms, escalated)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+    ON CONFLICT (merchant_id, order_id) DO UPDATE SET
+        version = excluded.version,
+        status = excluded.status,
+        final = excluded.final,
+        acked_version = excluded.acked_version,
+        changed_ms = iif(excluded.version > version, excluded.changed_ms, changed_ms),
+        state = excluded.state,
+        checksum = excluded.checksum,
+        final_version = excluded.final_version,
+        final_ms = excluded.final_ms,
+        escalate_ms = excluded.escalate_ms,
+        escalated = excluded.escalated";
+
+/// What a row says.
+pub(super) struct Kept {
+    pub(super) id: i64,
+    pub(super) state: State,
+    pub(super) acked_version: u64,
+    pub(super) settled: Settled,
+}
+
+/// The payment as it stands on `connection`.
+pub(super) fn read(connection: &Connection, key: &Key) -> Result<Option<Payment>, Error> {
+    Ok(select(connection, key)?.map(|kept| kept.state.payment()))
+}
+
+/// What is kept of `key`, if it is.
+pub(super) fn select(connection: &Connection, key: &Key) -> Result<Option<Kept>, Error> {
+    let mut select = connection.prepare_cached(SELECT)?;
+    let mut rows = select.query(params![key.merchant_id.as_str(), key.order_id.as_str()])?;
+    let Some(row) = rows.next()? else {
+        absence::prove(connection, key)?;
+        return Ok(None);
+    };
+    let text = row.get_ref(0)?.as_str().map_err(|e| damaged(key, &e.to_string()))?;
+    let acked_version = unsigned(key, row.get(1)?)?;
+    let settled = match row.get::<_, Option<i64>>(4)? {
+        None => None,
+        Some(version) => Some(Settled {
+            version: unsigned(key, version)?,
+            at_ms: row.get(5)?,
+            escalate_ms: row.get(6)?,
+            escalated: row.get(7)?,
+        }),
+    };
+    // Rows that a version without checksums wrote have none until they are written again.
+    if row.get::<_, Option<u32>>(2)?.is_some_and(|expected| expected != checksum(key, acked_version, text, settled)) {
+        return Err(damaged(key, "its checksum does not match"));
+    }
+    let state: State = serde_json::from_str(text).map_err(|e| damaged(key, &e.to_string()))?;
+    if state.key() != key {
+        return Err(damaged(key, "the row holds another payment"));
+    }
+    let settled = match settled {
+        Some(settled) => settled,
+        // A version that did not keep it wrote the row. When it last changed is the nearest to be known.
+        None if state.is_final() => Settled { version: state.version(), at_ms: row.get(8)?, ..Settled::default() },
+        None => Settled::default(),
+    };
+    Ok(Some(Kept { id: row.get(3)?, state, acked_version, settled }))
+}
+
+/// The id of the row of `key`, if there is one.
+pub(super) fn id(connection: &Connection, key: &Key) -> Result<Option<i64>, Error> {
+    let mut select = connection.prepare_cached(SELECT_ID)?;
+    let mut rows = select.query(params![key.merchant_id.as_str(), key.order_id.as_str()])?;
+    Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
+}
+
+/// Reads something, to see whether it can be read.
+pub(super) fn check(connection: &Connection) -> Result<(), Error> {
+    connection.prepare_cached(SELECT_ANY)?.query_row([], |row| row.get::<_, i64>(0))?;
+    Ok(())
+}
+
+/// Writes rows.
+pub(super) struct Upsert<'c> {
+    connection: &'c Connection,
+    statement: rusqlite::CachedStatement<'c>,
+}
+
+impl<'c> Upsert<'c> {
+    pub(super) fn new(connection: &'c Connection) -> Result<Self, Error> {
+        Ok(Self { connection, statement: connection.prepare_cached(UPSERT)? })
+    }
+
+    /// Writes one row and answers its id, which `id` is where the row was there before.
+    pub(super) fn write(
+        &mut self,
+        id: Option<i64>,
+        payment: &Payment,
+        state: &State,
+        acked_version: u64,
+        settled: Settled,
+        now_ms: i64,
+    ) -> Result<i64, Error> {
+        let state = serde_json::to_string(state).map_err(|e| Error::Unavailable(e.to_string()))?;
+        let key = &payment.key;
+        let settled = (settled.version > 0).then_some(settled);
+        self.statement.execute(params![
+            key.merchant_id.as_str(),
+            key.order_id.as_str(),
+            integer(payment.version)?,
+            payment.status.as_str(),
+            payment.is_final(),
+            integer(acked_version)?,
+            now_ms,
+            state,
+            checksum(key, acked_version, &state, settled),
+            settled.map(|settled| integer(settled.version)).transpose()?,
+            settled.map(|settled| settled.at_ms),
+            settled.and_then(|settled| settled.escalate_ms),
+            settled.map(|settled| settled.escalated),
+        ])?;
+        Ok(id.unwrap_or_else(|| self.connection.last_insert_rowid()))
+    }
+}
+
+/// CRC-32 of all that a row is asked for. A digit that a disk has changed is still JSON; only this tells.
+fn checksum(key: &Key, acked_version: u64, state: &str, settled: Option<Settled>) -> u32 {
+    let mut checksum = crc32fast::Hasher::new();
+    for text in [key.merchant_id.as_str(), key.order_id.as_str(), state] {
+        checksum.update(text.as_bytes());
+        checksum.update(&[0]);
+    }
+    checksum.update(&acked_version.to_be_bytes());
+    if let Some(settled) = settled {
+        checksum.update(&settled.version.to_be_bytes());
+        checksum.update(&settled.at_ms.to_be_bytes());
+        checksum.update(&settled.escalate_ms.unwrap_or(i64::MIN).to_be_bytes());
+        checksum.update(&[u8::from(settled.escalated)]);
+    }
+    checksum.finalize()
+}
+
+fn damaged(key: &Key, what: &str) -> Error {
+    Error::Corrupt(format!("payment of merchant {} order {}: {what}", key.merchant_id, key.order_id))
+}
+
+fn unsigned(key: &Key, version: i64) -> Result<u64, Error> {
+    u64::try_from(version).map_err(|e| damaged(key, &e.to_string()))
+}
+
+fn integer(version: u64) -> Result<i64, Error> {
+    i64::try_from(version).map_err(|_out_of_range| Error::Corrupt(format!("version {version}")))
+}

@@ -1,0 +1,104 @@
+//! The table of what is told of orders: a log, written at its end and removed from its beginning.
+//!
+//! An entry belongs to a payment by the id of its row, or, where nothing but waiting is known of an order, to its row
+//! in `watches` by that row's id, negative.
+
+use rusqlite::{CachedStatement, Connection};
+
+use super::{limit, payments, watches};
+use crate::payment::Key;
+use crate::store::{ENTRIES_MAX, Entry, Error, Story};
+
+const INSERT: &str = "INSERT INTO timeline (order_id, at_ms, node, entry) VALUES (?1, ?2, ?3, ?4)";
+
+/// Leaves the latest of one order.
+const TRIM: &str = "
+    DELETE FROM timeline WHERE order_id = ?1 AND id <= (
+        SELECT id FROM timeline WHERE order_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+
+const SELECT: &str = "
+    SELECT at_ms, node, entry FROM timeline WHERE order_id IN (?1, ?2) ORDER BY id DESC LIMIT ?3";
+
+const DELETE: &str = "DELETE FROM timeline WHERE order_id = ?1";
+
+/// Looks at the oldest and removes what is too old of them.
+const DELETE_OLDEST: &str = "
+    DELETE FROM timeline WHERE at_ms < ?1 AND id IN (SELECT id FROM timeline ORDER BY id LIMIT ?2)";
+
+/// One of so many entries looks how many its order has.
+const ENTRIES_BETWEEN_TRIMS_LOG2: u32 = 6;
+
+/// An entry that waits to be written.
+pub(super) struct Line {
+    pub(super) order_id: i64,
+    pub(super) at_ms: i64,
+    pub(super) entry: String,
+}
+
+/// Writes entries.
+pub(super) struct Writer<'c> {
+    connection: &'c Connection,
+    node: &'c str,
+    insert: CachedStatement<'c>,
+}
+
+impl<'c> Writer<'c> {
+    pub(super) fn new(connection: &'c Connection, node: &'c str) -> Result<Self, Error> {
+        Ok(Self { connection, node, insert: connection.prepare_cached(INSERT)? })
+    }
+
+    pub(super) fn write(&mut self, order_id: i64, at_ms: i64, entry: &str) -> Result<(), Error> {
+        let id = self.insert.insert((order_id, at_ms, self.node, entry))?;
+        // Scattered, so that no rhythm of events can miss it.
+        let scattered = id.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        if scattered.leading_zeros() >= ENTRIES_BETWEEN_TRIMS_LOG2 {
+            self.connection.prepare_cached(TRIM)?.execute((order_id, limit(ENTRIES_MAX)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes all of one order.
+pub(super) fn remove(connection: &Connection, order_id: i64) -> Result<usize, Error> {
+    Ok(connection.prepare_cached(DELETE)?.execute([order_id])?)
+}
+
+/// Removes those from before `before_ms` among the oldest `rows_max`.
+pub(super) fn remove_oldest(connection: &Connection, before_ms: i64, rows_max: usize) -> Result<usize, Error> {
+    Ok(connection.prepare_cached(DELETE_OLDEST)?.execute((before_ms, limit(rows_max)))?)
+}
+
+/// All that is remembered of one order.
+pub(super) fn read(connection: &Connection, key: &Key) -> Result<Story, Error> {
+    let kept = payments::select(connection, key)?;
+    let watch = watches::read(connection, key)?;
+    let payment_id = kept.as_ref().map(|kept| kept.id);
+    let watch_id = watch.as_ref().map(|watch| -watch.id);
+    let mut select = connection.prepare_cached(SELECT)?;
+    let mut rows = select.query((payment_id, watch_id, limit(ENTRIES_MAX)))?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        entries.push(entry(row.get(0)?, row.get(1)?, row.get_ref(2)?.as_str().map_err(|e| damaged(key, &e))?, key)?);
+    }
+    entries.reverse();
+    if let Some(watched) = watch.filter(|watch| watch.pages > 0) {
+        let told = watched.told().json()?;
+        entries.push(entry(watched.first_ms, watched.node, &told, key)?);
+    }
+    entries.sort_by_key(|entry| entry.at_ms);
+    let surplus = entries.len().saturating_sub(ENTRIES_MAX);
+    entries.drain(..surplus);
+    let (payment, acked_version) = match kept {
+        Some(kept) => (Some(kept.state.payment().into()), kept.acked_version),
+        None => (None, 0),
+    };
+    Ok(Story { payment, acked_version, entries })
+}
+
+fn entry(at_ms: i64, node: String, json: &str, key: &Key) -> Result<Entry, Error> {
+    Ok(Entry { at_ms, node, what: serde_json::from_str(json).map_err(|e| damaged(key, &e))? })
+}
+
+fn damaged(key: &Key, why: &dyn std::error::Error) -> Error {
+    Error::Corrupt(format!("timeline of merchant {} order {}: {why}", key.merchant_id, key.order_id))
+}
