@@ -1,5 +1,7 @@
 //! The contract, and what only a file can suffer.
 
+mod told;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

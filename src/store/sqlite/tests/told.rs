@@ -1,0 +1,151 @@
+//! Stories, the outbox and what is removed, as far as only a file can suffer by them.
+
+use rusqlite::Connection;
+
+use super::{Folder, OPTIONS, PAGE, act, event, events, pages_max};
+use crate::payment::{Event, Key, Status};
+use crate::runtime::unix_ms;
+use crate::store::{
+    Arrival, ENTRIES_MAX, Error, EscalatedOrders, Escalation, Inquiry, Note, Noted, Options, PaymentStore, Sqlite,
+};
+
+/// Later than anything that a test writes.
+const LATER_MS: i64 = 4_000_000_000_000;
+
+fn all_escalate() -> Options {
+    Options { escalation: Escalation { after_ms: 60_000, orders: EscalatedOrders::All }, ..OPTIONS }
+}
+
+fn paid(order: &str, received_ms: i64) -> Arrival {
+    let event = Event { status: Status::Succeeded, ..event(order, "e1") };
+    Arrival { received_ms, ..Arrival::from(event) }
+}
+
+fn key(order: &str) -> Key {
+    event(order, "e1").key
+}
+
+fn number(folder: &Folder, sql: &str) -> i64 {
+    Connection::open(folder.path()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+async fn retire_before(store: &Sqlite, before_ms: i64) {
+    while !store.retire(before_ms, before_ms, 50).await.unwrap().done {}
+}
+
+#[tokio::test]
+async fn the_file_does_not_grow_with_the_generations_of_payments() {
+    const ORDERS: u32 = 400;
+    let folder = Folder::new();
+    let store = folder.open(all_escalate()).unwrap();
+    let mut pages = Vec::new();
+    for generation in 0..12_u32 {
+        let before_ms = unix_ms();
+        while unix_ms() <= before_ms {
+            std::thread::yield_now();
+        }
+        // Names that come in no order, since those of real orders need not.
+        let orders: Vec<_> =
+            (0..ORDERS).map(|n| format!("{:08x}", (generation * ORDERS + n).wrapping_mul(0x9e37_79b1))).collect();
+        for (status, id) in [(Status::Pending, "e1"), (Status::Succeeded, "e2")] {
+            let batch = orders.iter().map(|order| Event { status, ..event(order, id) });
+            store.apply_events(batch.collect()).await.unwrap();
+        }
+        let note = |order, what| Note { key: key(order), at_ms: unix_ms(), what };
+        let watched = orders.iter().map(|order| note(order, Noted::Watched(PAGE)));
+        let pushed =
+            orders.iter().map(|order| note(order, Noted::Pushed { page: PAGE, version: 2, after_ms: Some(1) }));
+        store.note(watched.chain(pushed).collect()).await.unwrap();
+        store.escalate(LATER_MS, 1_000).await.unwrap();
+        let waiting = store.outbox(1_000, 1).await.unwrap();
+        assert_eq!(waiting.len(), orders.len());
+        store.sent(waiting.into_iter().map(|message| message.id).collect()).await.unwrap();
+        retire_before(&store, before_ms).await;
+        assert_eq!(number(&folder, "SELECT count(*) FROM payments"), i64::from(ORDERS));
+        pages.push(number(&folder, "PRAGMA page_count"));
+    }
+    assert_eq!(number(&folder, "SELECT count(*) FROM timeline"), i64::from(ORDERS) * 4);
+    assert_eq!(number(&folder, "SELECT count(*) FROM watches"), i64::from(ORDERS));
+    // Two generations are there while the older one is removed, and free pages are never where they would be best.
+    assert!(pages[11] <= pages[0] * 3 && pages[11] <= pages[5] * 11 / 10, "{pages:?}");
+    retire_before(&store, LATER_MS).await;
+    for table in ["payments", "timeline", "watches", "outbox"] {
+        assert_eq!(number(&folder, &format!("SELECT count(*) FROM {table}")), 0, "{table}");
+    }
+    store.close().await;
+    assert_eq!(
+        Connection::open(folder.path()).unwrap().query_row("PRAGMA integrity_check", [], |row| row.get(0)),
+        Ok("ok".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn an_order_of_many_events_keeps_little_more_than_it_tells() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    for turn in 0..40 {
+        // Two of one order to one of another each time: a rhythm.
+        let batch = (0..100).flat_map(|_| ["hot", "warm", "hot"].map(|order| event(order, &format!("e{turn}"))));
+        store.apply_events(batch.collect()).await.unwrap();
+    }
+    for (order, told) in [("hot", 8_000), ("warm", 4_000)] {
+        let id = number(&folder, &format!("SELECT id FROM payments WHERE order_id = '{order}'"));
+        let kept = number(&folder, &format!("SELECT count(*) FROM timeline WHERE order_id = {id}"));
+        assert!(kept < i64::try_from(ENTRIES_MAX).unwrap() * 2, "{kept} of {told} entries of {order}");
+        assert_eq!(store.story(&key(order)).await.unwrap().entries.len(), ENTRIES_MAX);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_result_is_not_escalated_and_holds_up_no_other() {
+    let folder = Folder::new();
+    let store = folder.open(all_escalate()).unwrap();
+    store.apply(vec![paid("o0", 1_000), paid("o1", 2_000), paid("o2", 3_000)]).await.unwrap();
+    let other = Connection::open(folder.path()).unwrap();
+    other.execute("UPDATE payments SET state = '{}' WHERE order_id = 'o0'", []).unwrap();
+    assert_eq!(store.escalate(63_000, 1).await.unwrap(), 0);
+    assert_eq!(store.escalate(63_000, 2).await.unwrap(), 2);
+    assert!(matches!(store.read(&key("o0")).await, Err(Error::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn when_a_result_is_escalated_is_covered_by_the_checksum() {
+    let folder = Folder::new();
+    let store = folder.open(all_escalate()).unwrap();
+    let other = Connection::open(folder.path()).unwrap();
+    for (n, damage) in [
+        "escalate_ms = 7",
+        "escalate_ms = NULL",
+        "escalated = true",
+        "final_ms = 8",
+        "final_version = 2",
+        "final_version = NULL",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let order = format!("o{n}");
+        store.apply(vec![paid(&order, 1_000)]).await.unwrap();
+        other.execute(&format!("UPDATE payments SET {damage} WHERE order_id = '{order}'"), []).unwrap();
+        let acknowledged = store.acknowledge(&key(&order), 1, PAGE).await;
+        assert!(matches!(&acknowledged, Err(Error::Corrupt(why)) if why.contains("checksum")), "{acknowledged:?}");
+    }
+    assert_eq!(store.outbox_len().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_could_not_be_stored_was_not_told() {
+    let folder = Folder::new();
+    let store = folder.open(all_escalate()).unwrap();
+    store.apply_events(events(0..10)).await.unwrap();
+    act(&store, pages_max(1)).await;
+    let many = || (0..1_000).map(|n| Inquiry { key: key(&format!("o{n}")), step: 1, waited_s: 5 }).collect();
+    for _ in 0..3 {
+        assert!(matches!(store.inquire(many()).await, Err(Error::Unavailable(_))));
+        assert_eq!(store.outbox_len().await.unwrap(), 0);
+    }
+    act(&store, pages_max(1_000_000)).await;
+    assert_eq!(store.inquire(many()).await.unwrap(), 1_000);
+    assert_eq!(store.outbox_len().await.unwrap(), 1_000);
+    assert_eq!(store.story(&key("o5")).await.unwrap().entries.len(), 2);
+}
