@@ -110,6 +110,7 @@ macro_rules! contract_tests {
             one_commit_tells_of_all_that_is_in_it
             a_story_keeps_its_latest_entries
             switched_off_nothing_is_told_and_all_else_is_as_before
+            a_closed_store_tells_nothing
             the_first_acknowledgement_of_a_result_is_delivered
             a_result_that_no_page_shows_is_undelivered_once
             an_acknowledgement_ends_the_escalation

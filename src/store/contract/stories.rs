@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::events::{event, key, one_by_one, page};
 use super::{Place, open, open_with, settings};
 use crate::payment::Status;
-use crate::store::{Arrival, ENTRIES_MAX, Entry, EscalatedOrders, Inquiry, Note, Noted, PageRef, PaymentStore};
+use crate::store::{Arrival, ENTRIES_MAX, Entry, Error, EscalatedOrders, Inquiry, Note, Noted, PageRef, PaymentStore};
 use crate::telemetry::Transport;
 
 /// What each entry says, times and nodes left out.
@@ -168,4 +168,18 @@ pub(crate) async fn switched_off_nothing_is_told_and_all_else_is_as_before(place
     let story = store.story(&key("a")).await.unwrap();
     assert!(types(&story.entries).iter().all(|kind| *kind == "watched"), "{:?}", story.entries);
     assert_eq!((story.acked_version, story.payment.unwrap().version), (1, 1));
+}
+
+pub(crate) async fn a_closed_store_tells_nothing(place: &impl Place) {
+    let store = open(place).await;
+    store.close().await;
+    assert!(matches!(store.note(vec![note("a", 1, Noted::Watched(page()))]).await, Err(Error::Closed)));
+    assert!(matches!(store.story(&key("a")).await, Err(Error::Closed)));
+    assert!(matches!(store.escalate(1, 1).await, Err(Error::Closed)));
+    let inquiry = Inquiry { key: key("a"), step: 1, waited_s: 5 };
+    assert!(matches!(store.inquire(vec![inquiry]).await, Err(Error::Closed)));
+    assert!(matches!(store.outbox(1, 1).await, Err(Error::Closed)));
+    assert!(matches!(store.sent(vec![1]).await, Err(Error::Closed)));
+    assert!(matches!(store.outbox_len().await, Err(Error::Closed)));
+    assert!(matches!(store.retire(1, 1, 1).await, Err(Error::Closed)));
 }

@@ -46,8 +46,8 @@ impl Walk {
         let mut retired = Retired { done: true, ..Retired::default() };
         let mut removed_entries = 0;
         let payments_end = walk(connection, PAYMENTS, &mut self.payment_id, payments_before_ms, rows_max, |aged| {
-            connection.prepare_cached(DELETE_PAYMENT)?.execute([aged.id])?;
             removed_entries += timeline::remove(connection, aged.id)?;
+            connection.prepare_cached(DELETE_PAYMENT)?.execute([aged.id])?;
             removed_entries += remove_watch(connection, aged)?;
             retired.payments += 1;
             Ok(removed_entries < rows_max)

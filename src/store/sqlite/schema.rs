@@ -43,7 +43,8 @@ const STEPS: [&str; 4] = [
         PRIMARY KEY (merchant_id, order_id)
     ) STRICT, WITHOUT ROWID;
 ",
-    // An entry's order is a payment's id, or that of a row of `watches`, negative.
+    // An entry's order is a payment's id, or that of a row of `watches`, negative. The trigger is for payments that an
+    // operator deletes: SQLite may give their ids to others.
     "
     ALTER TABLE payments ADD COLUMN final_version INTEGER;
     ALTER TABLE payments ADD COLUMN final_ms INTEGER;
@@ -58,6 +59,9 @@ const STEPS: [&str; 4] = [
         entry    TEXT    NOT NULL
     ) STRICT;
     CREATE INDEX timeline_order_id ON timeline (order_id);
+    CREATE TRIGGER payments_deleted AFTER DELETE ON payments BEGIN
+        DELETE FROM timeline WHERE order_id = old.id;
+    END;
     CREATE TABLE watches (
         id            INTEGER PRIMARY KEY,
         merchant_id   TEXT    NOT NULL,

@@ -149,3 +149,15 @@ async fn what_could_not_be_stored_was_not_told() {
     assert_eq!(store.outbox_len().await.unwrap(), 1_000);
     assert_eq!(store.story(&key("o5")).await.unwrap().entries.len(), 2);
 }
+
+#[tokio::test]
+async fn a_payment_that_an_operator_deletes_leaves_nothing_to_the_next() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    store.apply_events(events(0..3)).await.unwrap();
+    let other = Connection::open(folder.path()).unwrap();
+    other.execute("DELETE FROM payments WHERE order_id = 'o2'", []).unwrap();
+    store.apply_events(events(3..4)).await.unwrap();
+    assert_eq!(store.story(&key("o3")).await.unwrap().entries.len(), 1);
+    assert!(store.story(&key("o2")).await.unwrap().entries.is_empty());
+}
