@@ -17,7 +17,7 @@ use payment_notifier::hub::{Hub, Update};
 use payment_notifier::payment::{Event, Key, Payment, State};
 use payment_notifier::runtime::Tasks;
 use payment_notifier::store::{
-    Acknowledgement, Arrival, Error, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore, Retired, Revocation, Story,
+    Acknowledgement, Arrival, Bell, Error, Inquiry, Note, Notes, Outcome, Outgoing, PageRef, PaymentStore, Retired, Revocation, Story,
 };
 use payment_notifier::telemetry::Metrics;
 use tokio::io::DuplexStream;
@@ -49,6 +49,8 @@ impl Service {
             store: store.clone(),
             hub: Arc::clone(&hub),
             publisher: Arc::new(NoBroker),
+            notes: Notes::off(),
+            outbox: Bell::default(),
             metrics: METRICS.clone(),
             tasks: tasks.clone(),
         });

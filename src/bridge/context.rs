@@ -8,13 +8,14 @@ use super::clients::Clients;
 use super::comeback::{self, Comeback};
 use super::limits::TicketLimiter;
 use super::publish::ResultPublisher;
+use super::recent::Recent;
 use super::ticket::{Fingerprint, Minter, Refusal, Revocations, Ticket, Verifier};
 use crate::callbacks::Accounts;
 use crate::config::{Http, Secret};
-use crate::hub::Hub;
+use crate::hub::{Hub, Update};
 use crate::payment::{Key, MerchantId};
-use crate::runtime::{Tasks, unix_s};
-use crate::store::{PageRef, PaymentStore};
+use crate::runtime::{Tasks, unix_ms, unix_s};
+use crate::store::{Bell, Notes, PageRef, PaymentStore};
 use crate::telemetry::{Metrics, Transport};
 
 /// What `app` gives.
@@ -31,6 +32,8 @@ pub struct Parts {
     pub store: Arc<dyn PaymentStore>,
     pub hub: Arc<Hub>,
     pub publisher: Arc<dyn ResultPublisher>,
+    pub notes: Notes,
+    pub outbox: Bell,
     pub metrics: Metrics,
     pub tasks: Tasks,
 }
@@ -43,6 +46,7 @@ pub struct Context {
     clients: Clients,
     comeback: Comeback,
     connections: Arc<AtomicU64>,
+    polls: Arc<Recent>,
 }
 
 impl std::ops::Deref for Context {
@@ -65,7 +69,7 @@ impl Context {
         let limiter = TicketLimiter::new(parts.http.connections_per_ticket_max);
         let clients = Clients::new(&parts.http);
         let comeback = Comeback::new(parts.tasks.clone(), parts.http.reconnect_pages_per_s_max);
-        Self { parts: Arc::new(parts), limiter, clients, comeback, connections: Arc::default() }
+        Self { parts: Arc::new(parts), limiter, clients, comeback, connections: Arc::default(), polls: Arc::default() }
     }
 
     /// A name for a connection or a request of a page, in the stories of its orders.
@@ -104,11 +108,38 @@ impl Context {
         refusal.inspect(|refusal| self.metrics.ticket_refused(refusal.reason()))
     }
 
-    pub(super) fn page_told(&self, transport: Transport, update: &crate::hub::Update) {
-        if let Some(received_at) = update.received_at {
-            let now_ms = crate::runtime::unix_ms();
-            self.metrics.page_told(transport, received_at.elapsed(), update.published_at_ms, now_ms);
+    /// A page began to wait.
+    pub(super) fn page_waits(&self, page: PageRef, key: &Key) {
+        self.notes.watched(key, page);
+    }
+
+    /// A version was written to a page, as an update or as a snapshot.
+    pub(super) fn page_told(&self, page: PageRef, update: &Update) {
+        let after = self.count_told(page.transport, update);
+        self.notes.pushed(&update.payment.key, page, update.payment.version, after);
+    }
+
+    /// [`Context::page_waits`] for a page that asks again and again: told once a minute.
+    pub(super) fn page_polls(&self, page: PageRef, ticket: Fingerprint, key: &Key) {
+        if self.polls.is_new(&(ticket, key, 0_u64)) {
+            self.notes.watched(key, page);
         }
+    }
+
+    /// [`Context::page_told`] for such a page: each version is told once a minute.
+    pub(super) fn poll_told(&self, page: PageRef, ticket: Fingerprint, update: &Update) {
+        let after = self.count_told(page.transport, update);
+        let (key, version) = (&update.payment.key, update.payment.version);
+        if self.polls.is_new(&(ticket, key, version)) {
+            self.notes.pushed(key, page, version, after);
+        }
+    }
+
+    /// Answers how long after this node received it.
+    fn count_told(&self, transport: Transport, update: &Update) -> Option<Duration> {
+        let after = update.received_at?.elapsed();
+        self.metrics.page_told(transport, after, update.published_at_ms, unix_ms());
+        Some(after)
     }
 
     /// A moment within the drain time, drawn anew for each page, so that they do not all come back at once.

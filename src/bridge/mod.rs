@@ -17,6 +17,7 @@ mod mint;
 mod openapi;
 mod poll;
 mod publish;
+mod recent;
 mod refuse;
 mod request;
 mod revoke;

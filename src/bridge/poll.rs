@@ -55,6 +55,8 @@ pub(super) async fn get(
         return Err(Problem::bad_request(format!("wait must be 0 to {wait_s_max} seconds")));
     }
     let (ticket, key) = authorize(&context, &headers, &query, &order_id).await?;
+    let page = context.page(if query.after.is_some() { Transport::LongPoll } else { Transport::Poll });
+    context.page_polls(page, ticket.fingerprint, &key);
     let update = match query.after {
         Some(after) if wait_s > 0 => {
             let place = context.limiter().take(ticket.fingerprint);
@@ -63,9 +65,8 @@ pub(super) async fn get(
         }
         _ => context.store.read(&key).await?.map(Update::stored),
     };
-    let transport = if query.after.is_some() { Transport::LongPoll } else { Transport::Poll };
-    if let Some(update) = &update {
-        context.page_told(transport, update);
+    if let Some(update) = update.as_ref().filter(|update| query.after != Some(update.payment.version)) {
+        context.poll_told(page, ticket.fingerprint, update);
     }
     Ok(answer(&headers, &key, update.as_deref()))
 }
@@ -166,7 +167,10 @@ pub(super) async fn ack(
     let body = body?.0;
     match context.store.acknowledge(&key, body.version, context.page(Transport::Poll)).await? {
         Acknowledgement::NoSuchVersion => Err(Problem::no_such_version()),
-        Acknowledgement::First | Acknowledgement::Known => {
+        answer @ (Acknowledgement::First | Acknowledgement::Known) => {
+            if answer == Acknowledgement::First {
+                context.outbox.ring();
+            }
             context.metrics.page_ack(Transport::Poll);
             Ok(StatusCode::NO_CONTENT)
         }

@@ -23,6 +23,7 @@ use super::wire;
 use crate::hub::Update;
 use crate::payment::Key;
 use crate::runtime::unix_ms;
+use crate::store::PageRef;
 use crate::telemetry::{Held, Transport};
 
 /// The payment as it stands, then each newer version, as events named `payment` whose id is the version.
@@ -67,6 +68,8 @@ pub(super) async fn get(
     if let Some(refusal) = context.revoked(ticket.fingerprint, &key) {
         return Err(refusal.into());
     }
+    let page = context.page(Transport::Sse);
+    context.page_waits(page, &key);
     let last_event_id = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let ends_in_ms = ticket.ends_at_s.saturating_mul(1000).saturating_sub(unix_ms());
     let now = Instant::now();
@@ -77,6 +80,7 @@ pub(super) async fn get(
         _waits: context.metrics.page_waits(Transport::Sse),
         drain_at: None,
         ended: false,
+        page,
         place,
         context,
         key,
@@ -95,6 +99,7 @@ pub(super) async fn get(
 
 struct Stream {
     context: Context,
+    page: PageRef,
     key: Key,
     watch: Watch,
     watched: Watched,
@@ -135,6 +140,9 @@ impl Stream {
         let version = update.as_ref().map_or(0, |update| update.payment.version);
         if snapshot.known_version == Some(version) {
             return retry;
+        }
+        if let Some(update) = &update {
+            self.context.page_told(self.page, update);
         }
         let text = update.map_or_else(|| wire::unknown_text(&self.key), |update| update.text(wire::payment_text));
         retry + &event(version, &text)
@@ -181,7 +189,7 @@ impl Stream {
     }
 
     fn told(&self, update: &Arc<Update>) -> String {
-        self.context.page_told(Transport::Sse, update);
+        self.context.page_told(self.page, update);
         event(update.payment.version, &update.text(wire::payment_text))
     }
 }

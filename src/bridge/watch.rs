@@ -39,6 +39,9 @@ impl Watch {
         let payment = self.context.store.read(key).await?;
         if let Some(payment) = &payment {
             self.inbox.told(key, payment.version);
+            if payment.status.is_final() {
+                self.context.hub.settled(key);
+            }
         }
         Ok(payment.map(Update::stored))
     }

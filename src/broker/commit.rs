@@ -25,6 +25,7 @@ pub(super) struct Arrived {
     pub(super) delivery: Delivery,
     pub(super) published_at_ms: Option<i64>,
     pub(super) received_at: std::time::Instant,
+    pub(super) received_ms: i64,
     pub(super) span: Span,
 }
 
@@ -42,8 +43,8 @@ impl Consumer {
         let mut has_failed = false;
         loop {
             let began = Instant::now();
-            let events = batch.iter().map(|arrived| Arrival::from(arrived.event.clone())).collect();
-            let mut apply = self.parts.store.apply(events);
+            let arrivals = batch.iter().map(|arrived| self.arrival(arrived)).collect();
+            let mut apply = self.parts.store.apply(arrivals);
             let answer = loop {
                 match timeout(Duration::from_secs(COMMIT_SLOW_S), &mut apply).await {
                     Ok(answer) => break answer,
@@ -53,6 +54,7 @@ impl Consumer {
             match answer {
                 Ok(outcomes) if outcomes.len() == batch.len() => {
                     self.parts.metrics.committed(batch.len(), began.elapsed());
+                    self.parts.notes.committed(batch.len());
                     self.store_is_up();
                     if has_failed {
                         self.parts.health.ok(Part::Consumer);
@@ -64,6 +66,15 @@ impl Consumer {
             }
             has_failed = true;
             tokio::time::sleep(backoff.wait()).await;
+        }
+    }
+
+    fn arrival(&self, arrived: &Arrived) -> Arrival {
+        Arrival {
+            event: arrived.event.clone(),
+            received_ms: arrived.received_ms,
+            redelivered: arrived.delivery.redelivered,
+            watched: self.parts.hub.is_watched(&arrived.event.key),
         }
     }
 

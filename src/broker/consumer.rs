@@ -18,7 +18,7 @@ use super::session::{End, Session};
 use super::{Error, Options, Publisher, lag, topology};
 use crate::hub::Hub;
 use crate::runtime::{Backoff, Health, Part, Tasks};
-use crate::store::PaymentStore;
+use crate::store::{Bell, Notes, PaymentStore};
 use crate::telemetry::Metrics;
 
 /// For the topology, and again for channel and consumer, once connected. A quorum queue that has no leader answers a
@@ -39,6 +39,10 @@ pub struct Parts {
     pub hub: Arc<Hub>,
     /// Where dead letters go.
     pub publisher: Publisher,
+    /// Where it is told what became of messages of an order.
+    pub notes: Notes,
+    /// Rung where a commit has put something into the outbox.
+    pub outbox: Bell,
     /// What is counted.
     pub metrics: Metrics,
     /// Who is told of faults: of `Part::Broker`, `Part::Consumer` and `Part::Store`.

@@ -12,14 +12,16 @@ use lapin::message::Delivery;
 use lapin::types::{AMQPValue, ShortString};
 use tracing::{info, warn};
 
+use super::consumer::Parts;
 use super::decode::Reject;
 use super::headers;
 use super::publisher::PublishError;
 use super::settle::Unsettled;
 use super::{Message, Publisher};
 use crate::config;
-use crate::payment::Timestamp;
+use crate::payment::{Key, Timestamp};
 use crate::runtime::{Backoff, Health, Part, unix_ms};
+use crate::store::Notes;
 use crate::telemetry::Metrics;
 
 /// Dead letters that are published at once. More wait, bounded by the prefetch.
@@ -33,6 +35,8 @@ struct Letter {
     unsettled: Unsettled,
     message: Message,
     code: &'static str,
+    /// The order and the event, where they could be read.
+    about: Option<(Key, String)>,
     /// Set once it has failed.
     backoff: Option<Backoff>,
 }
@@ -45,15 +49,17 @@ pub(super) struct DeadLetters {
     publisher: Publisher,
     health: Health,
     metrics: Metrics,
+    notes: Notes,
     waiting: VecDeque<Letter>,
     under_way: FuturesUnordered<Attempt>,
     failing: usize,
 }
 
 impl DeadLetters {
-    pub(super) fn new(amqp: Arc<config::Amqp>, publisher: Publisher, health: Health, metrics: Metrics) -> Self {
+    pub(super) fn new(amqp: Arc<config::Amqp>, parts: Parts) -> Self {
+        let Parts { publisher, health, metrics, notes, .. } = parts;
         let (waiting, under_way) = (VecDeque::new(), FuturesUnordered::new());
-        Self { amqp, publisher, health, metrics, waiting, under_way, failing: 0 }
+        Self { amqp, publisher, health, metrics, notes, waiting, under_way, failing: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -74,7 +80,8 @@ impl DeadLetters {
         );
         let exchange = ShortString::try_new(self.amqp.dead_letter_exchange.as_str()).unwrap_or_default();
         let message = letter(exchange, delivery, reject);
-        self.waiting.push_back(Letter { unsettled, message, code: reject.code, backoff: None });
+        let about = reject.about().map(|(key, event_id)| (key.clone(), event_id.to_owned()));
+        self.waiting.push_back(Letter { unsettled, message, code: reject.code, about, backoff: None });
         self.fill();
     }
 
@@ -95,6 +102,9 @@ impl DeadLetters {
         match answer {
             Ok(()) => {
                 self.metrics.dead_letter(letter.code);
+                if let Some((key, event_id)) = letter.about {
+                    self.notes.dead_lettered(&key, event_id, letter.code);
+                }
                 if letter.backoff.is_some() {
                     self.failing -= 1;
                     if self.failing == 0 {

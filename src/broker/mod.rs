@@ -15,6 +15,7 @@ mod headers;
 mod lag;
 pub mod letters;
 mod message;
+mod outbox;
 mod pools;
 mod publisher;
 mod session;
@@ -28,6 +29,7 @@ use crate::config;
 pub use consumer::{Consumer, Parts};
 pub use error::Error;
 pub use message::Message;
+pub use outbox::{Outbox, OutboxParts};
 pub use publisher::{PublishError, Publisher};
 
 /// What of the settings concerns the broker.
@@ -37,6 +39,8 @@ pub struct Options {
     pub amqp: Arc<config::Amqp>,
     /// `[payments]`
     pub payments: config::Payments,
+    /// `[outbox]`
+    pub outbox: config::Outbox,
     /// Events that one commit takes: `store.batch_events_max`.
     pub batch_events_max: usize,
     /// Names this node in RabbitMQ's console.
@@ -50,6 +54,7 @@ impl Options {
         Self {
             amqp: Arc::new(settings.amqp.clone()),
             payments: settings.payments.clone(),
+            outbox: settings.outbox.clone(),
             batch_events_max: settings.store.batch_events_max,
             instance: instance.to_owned(),
         }

@@ -23,7 +23,7 @@ use super::decode::{Payload, Reject};
 use super::settle::{Settler, Unsettled};
 use crate::hub::Update;
 use crate::payment::Change;
-use crate::runtime::{Part, Tasks};
+use crate::runtime::{Part, Tasks, unix_ms};
 use crate::telemetry::trace;
 
 /// For what is in flight when the subscription ends. What is not settled by then is delivered again.
@@ -69,13 +69,13 @@ enum Next {
 
 impl<'a> Session<'a> {
     pub(super) fn new(consumer: &'a Consumer, channel: Channel, tag: ShortString) -> Self {
-        let Parts { publisher, metrics, health, .. } = consumer.parts.clone();
+        let parts = &consumer.parts;
         Self {
             consumer,
             channel,
             tag,
-            settler: Settler::new(metrics.clone()),
-            letters: DeadLetters::new(consumer.options.amqp.clone(), publisher, health, metrics),
+            settler: Settler::new(parts.metrics.clone()),
+            letters: DeadLetters::new(consumer.options.amqp.clone(), parts.clone()),
             waiting: VecDeque::new(),
             commit: None,
             deliveries: 0,
@@ -181,7 +181,7 @@ impl<'a> Session<'a> {
     fn take(&mut self, delivery: Delivery) {
         self.deliveries += 1;
         self.consumer.parts.metrics.delivery(delivery.redelivered);
-        let received_at = std::time::Instant::now();
+        let (received_at, received_ms) = (std::time::Instant::now(), unix_ms());
         let unsettled = self.settler.received(delivery.delivery_tag, delivery.acker.clone());
         let payload = Payload::of(&delivery.properties, &delivery.data);
         match self.consumer.decoder.decode(&payload) {
@@ -190,7 +190,15 @@ impl<'a> Session<'a> {
                 let (order_id, merchant_id) = (key.order_id.as_str(), key.merchant_id.as_str());
                 let span = trace::delivery(payload.traceparent(), event.event_id.as_str(), order_id, merchant_id);
                 let published_at_ms = payload.published_at_ms();
-                self.waiting.push_back(Arrived { unsettled, event, delivery, published_at_ms, received_at, span });
+                self.waiting.push_back(Arrived {
+                    unsettled,
+                    event,
+                    delivery,
+                    published_at_ms,
+                    received_at,
+                    received_ms,
+                    span,
+                });
             }
             Err(reject) => self.letters.push(delivery, &reject, unsettled),
         }
@@ -206,12 +214,12 @@ impl<'a> Session<'a> {
     }
 
     async fn committed(&mut self, committed: Committed) {
-        let Parts { hub, metrics, .. } = &self.consumer.parts;
+        let Parts { hub, metrics, outbox, .. } = &self.consumer.parts;
         let mut counts = [0_u64; CHANGES.len()];
         // Spans end with the acknowledgement.
         let mut spans = Vec::with_capacity(committed.batch.len());
         for (arrived, outcome) in committed.batch.into_iter().zip(committed.outcomes) {
-            let Arrived { unsettled, event, delivery, published_at_ms, received_at, span } = arrived;
+            let Arrived { unsettled, event, delivery, published_at_ms, received_at, span, .. } = arrived;
             // Whatever became of it: after a commit whose answer was lost, the page has not seen the payment yet. A page
             // that has takes nothing that is not newer.
             hub.publish(&Update::arrived(outcome.payment, published_at_ms, received_at));
@@ -220,6 +228,7 @@ impl<'a> Session<'a> {
             trace::outcome(&span, CHANGES[place].1);
             spans.push(span);
             for conflict in outcome.conflicts.iter() {
+                outbox.ring();
                 metrics.conflict(conflict.as_str());
                 warn!(
                     conflict = conflict.as_str(),
@@ -230,7 +239,10 @@ impl<'a> Session<'a> {
                 );
             }
             match outcome.change {
-                Change::IdReused => self.letters.push(delivery, &Reject::id_reused(), unsettled),
+                Change::IdReused => {
+                    let reject = Reject::id_reused().of_event(event.key, event.event_id.as_str());
+                    self.letters.push(delivery, &reject, unsettled);
+                }
                 Change::Applied | Change::Duplicate | Change::Stale => self.settler.settle(unsettled),
             }
         }

@@ -7,7 +7,8 @@
 mod inbox;
 mod registry;
 mod update;
+mod waiting;
 
 pub use inbox::Inbox;
-pub use registry::{Hub, Subscription};
+pub use registry::{Hub, Overdue, Subscription};
 pub use update::Update;

@@ -3,20 +3,38 @@
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use super::waiting::{Moment, Waiting};
 use super::{Inbox, Update};
 use crate::payment::Key;
 
 const SHARDS: usize = 64;
 
-type Shard = HashMap<Key, Vec<Arc<Inbox>>>;
+type Shard = HashMap<Key, Waiting>;
 
 /// All subscriptions of this node.
 #[derive(Debug)]
 pub struct Hub {
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
+    began: Instant,
+    /// Orders that nobody waits for and that are remembered all the same, and how many may be.
+    left: AtomicUsize,
+    left_max: usize,
+}
+
+/// An order without a final result for which pages have waited beyond a span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overdue {
+    /// Which.
+    pub key: Key,
+    /// Which of the spans, from 1.
+    pub step: u8,
+    /// Seconds that it has been waited for.
+    pub waited_s: u64,
 }
 
 /// One page's interest in one order. Dropping it ends it.
@@ -31,7 +49,20 @@ impl Hub {
     /// A hub without subscriptions.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() })
+        Self::remembering(0)
+    }
+
+    /// The same, where a page that comes back within a minute goes on waiting: for at most so many orders at once.
+    /// [`Hub::overdue`] has to be asked every few seconds, or they stay.
+    #[must_use]
+    pub fn remembering(orders_left_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            began: Instant::now(),
+            left: AtomicUsize::new(0),
+            left_max: orders_left_max,
+        })
     }
 
     /// Registers `inbox` for `key`. From here on no update is missed. Not set if the inbox has that order already.
@@ -40,16 +71,33 @@ impl Hub {
         if !inbox.open(key.clone()) {
             return None;
         }
-        self.shard(key).entry(key.clone()).or_insert_with(|| Vec::with_capacity(1)).push(Arc::clone(inbox));
+        let now = self.now();
+        let came_back = match self.shard(key).entry(key.clone()) {
+            Entry::Occupied(mut waiting) => waiting.get_mut().enter(Arc::clone(inbox)),
+            Entry::Vacant(place) => {
+                place.insert(Waiting::new(Arc::clone(inbox), now));
+                false
+            }
+        };
+        if came_back {
+            self.left.fetch_sub(1, Ordering::Relaxed);
+        }
         Some(Subscription { hub: Arc::clone(self), inbox: Arc::clone(inbox), key: key.clone() })
     }
 
     /// Gives `update` to every page that waits for its order, and answers how many do.
     pub fn publish(&self, update: &Arc<Update>) -> usize {
         let key = &update.payment.key;
-        // A clone of the list, so that waking never happens under the lock that subscribing needs.
-        let Some(inboxes) = self.shard(key).get(key).cloned() else {
-            return 0;
+        let inboxes = {
+            let mut shard = self.shard(key);
+            let Some(waiting) = shard.get_mut(key) else {
+                return 0;
+            };
+            if update.payment.status.is_final() {
+                waiting.settle();
+            }
+            // A clone of the list, so that waking never happens under the lock that subscribing needs.
+            waiting.pages().to_vec()
         };
         inboxes.iter().for_each(|inbox| inbox.put(update));
         inboxes.len()
@@ -57,14 +105,59 @@ impl Hub {
 
     /// Makes every page that waits for an order look whether it may stay.
     pub fn interrupt(&self, key: &Key) {
-        let inboxes = self.shard(key).get(key).cloned();
+        let inboxes = self.shard(key).get(key).map(|waiting| waiting.pages().to_vec());
         inboxes.into_iter().flatten().for_each(|inbox| inbox.interrupt());
     }
 
     /// The orders that somebody waits for.
     #[must_use]
     pub fn watched(&self) -> Vec<Key> {
-        self.shards.iter().flat_map(|shard| lock(shard).keys().cloned().collect::<Vec<_>>()).collect()
+        let is_watched = |(key, waiting): (&Key, &Waiting)| (!waiting.is_left()).then(|| key.clone());
+        self.shards.iter().flat_map(|shard| lock(shard).iter().filter_map(is_watched).collect::<Vec<_>>()).collect()
+    }
+
+    /// Whether somebody waits for an order.
+    #[must_use]
+    pub fn is_watched(&self, key: &Key) -> bool {
+        self.shard(key).get(key).is_some_and(|waiting| !waiting.is_left())
+    }
+
+    /// The order has its final result: it is never overdue.
+    pub fn settled(&self, key: &Key) {
+        if let Some(waiting) = self.shard(key).get_mut(key) {
+            waiting.settle();
+        }
+    }
+
+    /// At most `orders_max` orders that have been waited for beyond the next of `spans_s`, which rise, in seconds. Each is
+    /// given again until it is [`Hub::asked`].
+    #[must_use]
+    pub fn overdue(&self, spans_s: &[u64], orders_max: usize) -> Vec<Overdue> {
+        let now = self.now();
+        let mut overdue = Vec::new();
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let before = shard.len();
+            shard.retain(|_, waiting| !waiting.is_over(now));
+            self.left.fetch_sub(before - shard.len(), Ordering::Relaxed);
+            let of_shard = shard.iter().filter_map(|(key, waiting)| {
+                let (step, waited_s) = waiting.overdue(now, spans_s)?;
+                Some(Overdue { key: key.clone(), step, waited_s })
+            });
+            overdue.extend(of_shard.take(orders_max - overdue.len()));
+        }
+        overdue
+    }
+
+    /// Somebody was asked about an order for this span: it is given again for the next.
+    pub fn asked(&self, overdue: &Overdue) {
+        if let Some(waiting) = self.shard(&overdue.key).get_mut(&overdue.key) {
+            waiting.asked(overdue.step);
+        }
+    }
+
+    fn now(&self) -> Moment {
+        Moment::after(self.began.elapsed())
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
@@ -74,12 +167,18 @@ impl Hub {
 
     fn unsubscribe(&self, inbox: &Arc<Inbox>, key: &Key) {
         inbox.close(key);
-        if let Entry::Occupied(mut waiting) = self.shard(key).entry(key.clone()) {
-            waiting.get_mut().retain(|other| !Arc::ptr_eq(other, inbox));
-            if waiting.get().is_empty() {
-                waiting.remove();
-            }
+        let now = self.now();
+        if let Entry::Occupied(mut waiting) = self.shard(key).entry(key.clone())
+            && waiting.get_mut().leave(inbox, now)
+            && !(waiting.get().is_open() && self.remembers_one_more())
+        {
+            waiting.remove();
         }
+    }
+
+    fn remembers_one_more(&self) -> bool {
+        let more = |left| (left < self.left_max).then_some(left + 1);
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 }
 
@@ -119,6 +218,12 @@ mod tests {
         Update::stored(Arc::new(Payment { version, ..State::first(event).payment() }))
     }
 
+    fn final_update(order: &str) -> Arc<Update> {
+        let at = Timestamp::parse("2026-01-31T00:30:00Z").unwrap();
+        let event = Event::new(key(order), EventId::new("e").unwrap(), Status::Succeeded, at);
+        Update::stored(Arc::new(State::first(event).payment()))
+    }
+
     fn next(inbox: &Inbox) -> Option<u64> {
         match inbox.poll_next(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(update) => Some(update.map_or(0, |update| update.payment.version)),
@@ -149,6 +254,40 @@ mod tests {
         hub.interrupt(&key("a"));
         assert_eq!((next(&inbox), next(&inbox), next(&inbox)), (Some(0), Some(1), None));
         assert_eq!(next(&other), None);
+    }
+
+    #[test]
+    fn an_order_is_overdue_once_a_span_until_it_has_its_result() {
+        let (hub, inbox) = (Hub::new(), Inbox::new());
+        let _subscriptions = (hub.subscribe(&inbox, &key("a")).unwrap(), hub.subscribe(&inbox, &key("b")).unwrap());
+        assert_eq!(hub.overdue(&[3600], 9), []);
+        assert_eq!(hub.overdue(&[0, 3600], 1).len(), 1);
+        let mut overdue = hub.overdue(&[0, 3600], 9);
+        overdue.sort_by_key(|overdue| overdue.key.order_id.clone());
+        assert_eq!(overdue[0], Overdue { key: key("a"), step: 1, waited_s: 0 });
+        hub.asked(&overdue[0]);
+        assert_eq!(hub.overdue(&[0, 3600], 9), [overdue[1].clone()]);
+        // Both spans are over: the first is of no more use.
+        assert_eq!(hub.overdue(&[0, 0], 9).iter().map(|overdue| overdue.step).collect::<Vec<_>>(), [2, 2]);
+        hub.publish(&final_update("a"));
+        hub.settled(&key("b"));
+        assert_eq!(hub.overdue(&[0, 0], 9), []);
+    }
+
+    #[test]
+    fn an_order_is_remembered_for_a_page_that_comes_back_and_counts_as_watched_by_none() {
+        let (hub, inbox) = (Hub::remembering(1), Inbox::new());
+        let [a, b] = ["a", "b"].map(|order| hub.subscribe(&inbox, &key(order)).unwrap());
+        hub.asked(&Overdue { key: key("a"), step: 1, waited_s: 0 });
+        hub.asked(&Overdue { key: key("b"), step: 1, waited_s: 0 });
+        drop((a, b));
+        assert!(hub.watched().is_empty() && !hub.is_watched(&key("a")) && hub.overdue(&[0, 0], 9).is_empty());
+        let back = ["a", "b"].map(|order| hub.subscribe(&inbox, &key(order)).unwrap());
+        let steps = |key: Key| hub.overdue(&[0], 9).iter().filter(|overdue| overdue.key == key).count();
+        assert_eq!((steps(key("a")), steps(key("b"))), (0, 1), "one place: the first that was left");
+        assert!(hub.is_watched(&key("a")));
+        drop(back);
+        assert_eq!(hub.left.load(Ordering::Relaxed), 1);
     }
 
     #[test]

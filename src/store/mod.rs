@@ -4,11 +4,13 @@
 //! which every implementation passes.
 
 mod arrival;
+mod bell;
 #[cfg(test)]
 mod contract;
 mod entries;
 mod error;
 mod escalating;
+mod notes;
 mod outbox;
 mod outcome;
 mod outgoing;
@@ -23,7 +25,9 @@ use async_trait::async_trait;
 use crate::payment::{Event, Key, Payment};
 
 pub use arrival::{Arrival, PageRef};
+pub use bell::Bell;
 pub use error::Error;
+pub use notes::{NoteOptions, NoteWriter, Notes};
 pub use outbox::{EscalatedOrders, Escalation, Inquiry, Outgoing, Retired};
 pub use outcome::{Acknowledgement, Outcome};
 pub use revocation::{Revocation, Revoked};

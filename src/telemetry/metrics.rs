@@ -1,6 +1,7 @@
 //! Metrics as handles that are passed by value. No global recorder: two programs in one process do not mix.
 
 mod edge;
+mod outgoing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Metadata, Recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::names::{self, Kind};
+
+pub use outgoing::Published;
 
 /// How a page waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +66,7 @@ struct Inner {
     batch_events: Histogram,
     commit_seconds: Histogram,
     connections: Gauge,
+    outgoing: outgoing::Outgoing,
 }
 
 const METADATA: Metadata<'static> = Metadata::new("payment_notifier", metrics::Level::INFO, None);
@@ -117,6 +121,7 @@ impl Metrics {
             batch_events: histogram(r, names::BATCH_EVENTS, vec![]),
             commit_seconds: histogram(r, names::COMMIT_SECONDS, vec![]),
             connections: gauge(r, names::CONNECTIONS, vec![]),
+            outgoing: outgoing::Outgoing::new(r),
             handle: recorder.handle(),
             recorder,
         };

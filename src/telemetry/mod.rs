@@ -5,4 +5,4 @@ mod metrics;
 mod names;
 pub mod trace;
 
-pub use metrics::{Held, Metrics, Transport};
+pub use metrics::{Held, Metrics, Published, Transport};

@@ -49,5 +49,11 @@ names! {
     KEY_SETS = "ticket_key_sets_total", Kind::Counter, "Key sets for tickets that were fetched or changed, by source and result: ok, error.";
     REVOCATIONS = "revocations_in_force", Kind::Gauge, "Tickets and orders that are revoked.";
     TICKETS_MINTED = "tickets_minted_total", Kind::Counter, "Tickets minted by this service.";
+    NOTES_DROPPED = "notes_dropped_total", Kind::Counter, "Entries of orders' stories that were left out, because too many waited or the store did not take them.";
+    OUTBOX_PUBLISHED = "outbox_published_total", Kind::Counter, "Attempts to publish what the service tells merchants, by type and result: confirmed, unroutable, failed.";
+    OUTBOX_MESSAGES = "outbox_messages", Kind::Gauge, "Messages that wait in the outbox, over all nodes.";
+    ESCALATIONS = "escalations_total", Kind::Counter, "Final results that no page acknowledged in time.";
+    INQUIRIES = "inquiries_total", Kind::Counter, "Orders for which a page has waited beyond a span of inquiry.after.";
+    RETIRED = "retired_total", Kind::Counter, "What was removed since it is older than it is kept: payments, entries.";
     CALLBACKS = "callbacks_total", Kind::Counter, "Notifications of payment providers, by provider and outcome.";
 }

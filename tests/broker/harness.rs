@@ -11,6 +11,7 @@ use payment_notifier::config::{self, Secret};
 use payment_notifier::hub::Hub;
 use payment_notifier::payment::{Event, EventId, Key, MerchantId, OrderId, Status, Timestamp};
 use payment_notifier::runtime::{Health, Part, Tasks};
+use payment_notifier::store::{Bell, Notes};
 use payment_notifier::telemetry::Metrics;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -86,6 +87,7 @@ pub(crate) struct World {
     pub(crate) management: Management,
     pub(crate) amqp: config::Amqp,
     pub(crate) payments: config::Payments,
+    pub(crate) outbox: config::Outbox,
     admin: Connection,
 }
 
@@ -102,12 +104,18 @@ impl World {
         let amqp =
             config::Amqp { url: Secret::new(url.clone()), lag_interval_s: 1, retry_longest_ms: 500, ..settings.amqp };
         let admin = Connection::connect(&url, ConnectionProperties::default()).await.expect("no broker at AMQP_URL");
-        Self { vhost, management, amqp, payments: settings.payments, admin }
+        Self { vhost, management, amqp, payments: settings.payments, outbox: settings.outbox, admin }
     }
 
     pub(crate) fn options(&self) -> Options {
         let instance = format!("node-{}", self.vhost);
-        Options { amqp: Arc::new(self.amqp.clone()), payments: self.payments.clone(), batch_events_max: 512, instance }
+        Options {
+            amqp: Arc::new(self.amqp.clone()),
+            payments: self.payments.clone(),
+            outbox: self.outbox.clone(),
+            batch_events_max: 512,
+            instance,
+        }
     }
 
     pub(crate) async fn channel(&self) -> Channel {
@@ -215,6 +223,8 @@ impl Node {
             store: node.store.clone(),
             hub: node.hub.clone(),
             publisher: node.publisher.clone(),
+            notes: Notes::off(),
+            outbox: Bell::default(),
             metrics: node.metrics.clone(),
             health: node.health.clone(),
         };

@@ -13,6 +13,8 @@ mod consume;
 mod dead_letters;
 mod harness;
 mod memory;
+mod notes;
+mod outbox;
 mod publish;
 mod recover;
 mod topology;

@@ -1,8 +1,9 @@
 //! A store in memory that fails when it is told to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use payment_notifier::payment::{Change, Conflicts, Key, Payment, State};
@@ -24,6 +25,9 @@ pub(crate) struct Memory {
     pub(crate) largest_batch: AtomicUsize,
     /// Whoever writes it makes commits hang.
     pub(crate) gate: RwLock<()>,
+    pub(crate) notes: Mutex<Vec<Note>>,
+    /// Each message with the time until which it is taken.
+    outbox: Mutex<BTreeMap<i64, (Outgoing, Option<Instant>)>>,
 }
 
 impl Memory {
@@ -36,7 +40,17 @@ impl Memory {
             attempts: AtomicUsize::new(0),
             largest_batch: AtomicUsize::new(0),
             gate: RwLock::new(()),
+            notes: Mutex::default(),
+            outbox: Mutex::default(),
         })
+    }
+
+    pub(crate) fn put(&self, outgoing: Outgoing) {
+        self.outbox.lock().unwrap().insert(outgoing.id, (outgoing, None));
+    }
+
+    pub(crate) fn outbox_is_empty(&self) -> bool {
+        self.outbox.lock().unwrap().is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -92,8 +106,13 @@ impl PaymentStore for Memory {
         Ok(Acknowledgement::NoSuchVersion)
     }
 
-    /// Stories and the outbox are not what is tried here.
-    async fn note(&self, _notes: Vec<Note>) -> Result<(), Error> {
+    async fn note(&self, notes: Vec<Note>) -> Result<(), Error> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        let _open = self.gate.read().await;
+        if counts_down(&self.refusing) {
+            return Err(Error::Unavailable("disk full".into()));
+        }
+        self.notes.lock().unwrap().extend(notes);
         Ok(())
     }
 
@@ -109,16 +128,29 @@ impl PaymentStore for Memory {
         Ok(0)
     }
 
-    async fn outbox(&self, _messages_max: usize, _lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
-        Ok(Vec::new())
+    async fn outbox(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
+        let now = Instant::now();
+        let mut outbox = self.outbox.lock().unwrap();
+        let free = outbox.values_mut().filter(|(_, until)| until.is_none_or(|until| until <= now));
+        let taken = free.take(messages_max).map(|(outgoing, until)| {
+            *until = Some(now + Duration::from_millis(lease_ms));
+            outgoing.clone()
+        });
+        Ok(taken.collect())
     }
 
-    async fn sent(&self, _ids: Vec<i64>) -> Result<(), Error> {
+    async fn sent(&self, ids: Vec<i64>) -> Result<(), Error> {
+        let _open = self.gate.read().await;
+        if counts_down(&self.refusing) {
+            return Err(Error::Unavailable("disk full".into()));
+        }
+        let mut outbox = self.outbox.lock().unwrap();
+        ids.iter().for_each(|id| drop(outbox.remove(id)));
         Ok(())
     }
 
     async fn outbox_len(&self) -> Result<u64, Error> {
-        Ok(0)
+        Ok(u64::try_from(self.outbox.lock().unwrap().len()).unwrap())
     }
 
     async fn retire(&self, _payments: i64, _entries: i64, _rows_max: usize) -> Result<Retired, Error> {

@@ -130,7 +130,7 @@ impl Session {
                 if matches!(self.line.poll_flush(context), Poll::Ready(Err(_))) {
                     return Poll::Ready(Happened::Broken);
                 }
-                self.context.page_told(Transport::WebSocket, &update);
+                self.context.page_told(self.page, &update);
                 continue;
             }
             match self.line.poll_message(context) {

@@ -54,26 +54,35 @@ pub(super) fn payment(object: &str, fallback: &Fallback<'_>) -> Result<Event, Re
     };
     let order_id = text(order_id, "order_id")?.ok_or_else(|| Reject::missing("order_id"))?;
     let order_id = OrderId::new(&order_id).map_err(|rule| Reject::malformed("order_id", rule))?;
-    let status = text(status, "status")?.ok_or_else(|| Reject::missing("status"))?;
-    let status: Status = status.parse().map_err(|rule| Reject::unknown_status("status", &status, rule))?;
-    let occurred_at = match text(occurred_at, "occurred_at")? {
-        Some(text) => Timestamp::parse(&text).map_err(|rule| Reject::malformed("occurred_at", rule))?,
-        None => (fallback.occurred_at)()?.ok_or_else(|| Reject::missing("occurred_at"))?,
+    let key = Key::new(merchant_id, order_id);
+    let about = |reject: Reject| {
+        let named = text(event_id, "event_id").ok().flatten().and_then(|text| EventId::new(&text).ok());
+        let id = named.or_else(|| (fallback.event_id)().ok());
+        reject.of_event(key.clone(), id.as_ref().map_or("", EventId::as_str))
     };
-    let event_id = match text(event_id, "event_id")? {
-        Some(text) => EventId::new(&text).map_err(|rule| Reject::malformed("event_id", rule))?,
-        None => (fallback.event_id)()?,
+    let rest = || {
+        let status = text(status, "status")?.ok_or_else(|| Reject::missing("status"))?;
+        let status: Status = status.parse().map_err(|rule| Reject::unknown_status("status", &status, rule))?;
+        let occurred_at = match text(occurred_at, "occurred_at")? {
+            Some(text) => Timestamp::parse(&text).map_err(|rule| Reject::malformed("occurred_at", rule))?,
+            None => (fallback.occurred_at)()?.ok_or_else(|| Reject::missing("occurred_at"))?,
+        };
+        let event_id = match text(event_id, "event_id")? {
+            Some(text) => EventId::new(&text).map_err(|rule| Reject::malformed("event_id", rule))?,
+            None => (fallback.event_id)()?,
+        };
+        let mut event = Event::new(key.clone(), event_id, status, occurred_at);
+        event.amount = money(amount, "amount")?;
+        event.provider = short(provider, "provider", limits::PROVIDER_BYTES_MAX)?;
+        event.provider_transaction_id =
+            short(transaction_id, "provider_transaction_id", limits::PROVIDER_TRANSACTION_ID_BYTES_MAX)?;
+        event.provider_status = short(provider_status, "provider_status", limits::PROVIDER_STATUS_BYTES_MAX)?;
+        event.refund = refund_of(refund)?;
+        event.reason = reason_of(reason)?;
+        event.display = display_of(display)?;
+        Ok(event)
     };
-    let mut event = Event::new(Key::new(merchant_id, order_id), event_id, status, occurred_at);
-    event.amount = money(amount, "amount")?;
-    event.provider = short(provider, "provider", limits::PROVIDER_BYTES_MAX)?;
-    event.provider_transaction_id =
-        short(transaction_id, "provider_transaction_id", limits::PROVIDER_TRANSACTION_ID_BYTES_MAX)?;
-    event.provider_status = short(provider_status, "provider_status", limits::PROVIDER_STATUS_BYTES_MAX)?;
-    event.refund = refund_of(refund)?;
-    event.reason = reason_of(reason)?;
-    event.display = display_of(display)?;
-    Ok(event)
+    rest().map_err(about)
 }
 
 fn money(value: Option<&RawValue>, field: &str) -> Result<Option<Money>, Reject> {

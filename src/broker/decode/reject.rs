@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::payment::Key;
+
 /// A message that is dead-lettered. The sentence names the field and the rule that it breaks, and holds at most a short
 /// excerpt of the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub struct Reject {
     pub sentence: String,
     /// The same without an excerpt: nothing of a body is logged.
     rule: String,
+    /// The order and the event, where they could be read.
+    about: Option<Box<(Key, String)>>,
 }
 
 /// Characters of a value that a sentence may show.
@@ -41,7 +45,7 @@ impl Reject {
 
     pub(super) fn unknown_status(field: &str, found: &str, rule: impl fmt::Display) -> Self {
         let rule = format!("{field} {rule}");
-        Self { code: "unknown_status", sentence: format!("{rule}, not {}", excerpt(found)), rule }
+        Self { code: "unknown_status", sentence: format!("{rule}, not {}", excerpt(found)), rule, about: None }
     }
 
     pub(super) fn duplicate(field: &str) -> Self {
@@ -56,7 +60,19 @@ impl Reject {
     }
 
     fn of(code: &'static str, sentence: String) -> Self {
-        Self { code, rule: sentence.clone(), sentence }
+        Self { code, rule: sentence.clone(), sentence, about: None }
+    }
+
+    /// Says of which order and event it is. An event without an id that can be read has an empty one.
+    #[must_use]
+    pub fn of_event(self, key: Key, event_id: &str) -> Self {
+        Self { about: Some(Box::new((key, event_id.to_owned()))), ..self }
+    }
+
+    /// The order and the event's id.
+    #[must_use]
+    pub fn about(&self) -> Option<(&Key, &str)> {
+        self.about.as_deref().map(|(key, event_id)| (key, event_id.as_str()))
     }
 }
 

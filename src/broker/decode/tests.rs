@@ -328,3 +328,17 @@ proptest! {
         let _either = pointed.decode(&bare(body.as_bytes()));
     }
 }
+
+#[test]
+fn a_reject_says_of_which_order_and_event_it_is_where_that_can_be_read() {
+    let about = |body: &str| {
+        let reject = decoder().decode(&bare(body.as_bytes())).unwrap_err();
+        reject.about().map(|(key, event_id)| format!("{}/{}/{event_id}", key.merchant_id, key.order_id))
+    };
+    let bad_amount = plain(r#","amount":7"#);
+    assert_eq!(about(&bad_amount).as_deref(), Some("shop/o-1/e-1"));
+    let no_id = bad_amount.replace(r#""event_id":"e-1","#, "");
+    assert!(about(&no_id).is_some_and(|about| about.starts_with("shop/o-1/sha256:")), "{:?}", about(&no_id));
+    assert_eq!(about(&plain("").replace("o-1", "o 1")), None);
+    assert_eq!(about("hunter2"), None);
+}

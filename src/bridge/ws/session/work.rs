@@ -109,6 +109,10 @@ impl Session {
             }
             match self.watch.open(&key).await {
                 Ok(Some(watched)) => {
+                    self.context.page_waits(self.page, &key);
+                    if let Some(update) = &watched.snapshot {
+                        self.context.page_told(self.page, update);
+                    }
                     let place = Arc::clone(place);
                     self.subscriptions.add(Entry { subscription: watched.subscription, ends_at, place });
                     Ok(watched.snapshot)
@@ -147,7 +151,10 @@ impl Session {
         };
         let key = entry.subscription.key().clone();
         match self.context.store.acknowledge(&key, version, self.page).await {
-            Ok(Acknowledgement::First | Acknowledgement::Known) => {
+            Ok(answer @ (Acknowledgement::First | Acknowledgement::Known)) => {
+                if answer == Acknowledgement::First {
+                    self.context.outbox.ring();
+                }
                 self.context.metrics.page_ack(Transport::WebSocket);
                 Ok(())
             }

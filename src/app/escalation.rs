@@ -1,0 +1,36 @@
+//! Looks for final results that no page acknowledged in time.
+
+use std::time::Duration;
+
+use super::rounds::{Pace, Rounds};
+use crate::runtime::unix_ms;
+use crate::store;
+
+const INTERVAL: Duration = Duration::from_secs(1);
+/// What one transaction puts into the outbox.
+const MESSAGES_MAX: usize = 256;
+/// Between two transactions of one round, for the events that wait.
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub(super) async fn run(rounds: Rounds) {
+    let mut pace = Pace::new("escalation", INTERVAL);
+    while !rounds.tasks.is_stopping() {
+        let wait = pace.after(round(&rounds).await);
+        rounds.rest(wait).await;
+    }
+}
+
+async fn round(rounds: &Rounds) -> Result<(), store::Error> {
+    while !rounds.tasks.is_stopping() {
+        let escalated = rounds.store.escalate(unix_ms(), MESSAGES_MAX).await?;
+        rounds.metrics.escalated(escalated);
+        if escalated > 0 {
+            rounds.bell.ring();
+        }
+        if escalated < MESSAGES_MAX {
+            break;
+        }
+        rounds.rest(PAUSE).await;
+    }
+    Ok(())
+}

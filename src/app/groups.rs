@@ -1,0 +1,39 @@
+//! The tasks of each part of the program, and the order in which they end.
+
+use std::time::Duration;
+
+use crate::broker;
+use crate::runtime::Tasks;
+
+/// How long each part may take to end once it was told to.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// In the order in which they end.
+#[derive(Default)]
+pub(super) struct Groups {
+    pub(super) consuming: Tasks,
+    pub(super) serving: Tasks,
+    /// Notes, outbox and rounds: what is told of orders.
+    pub(super) telling: Tasks,
+    pub(super) watching: Tasks,
+}
+
+impl Groups {
+    /// Ends them one after the other. Pages have `drain` to leave.
+    pub(super) async fn end(&self, drain: Duration, publisher: &broker::Publisher) {
+        // What is in flight is stored and shown before the pages are asked to leave.
+        end("consumer", &self.consuming, STOP_LIMIT).await;
+        end("pages", &self.serving, drain + STOP_LIMIT).await;
+        // Nothing more is told of orders, and what was told is written.
+        end("outbox", &self.telling, STOP_LIMIT).await;
+        publisher.close();
+        end("admin", &self.watching, STOP_LIMIT).await;
+    }
+}
+
+async fn end(part: &'static str, tasks: &Tasks, limit: Duration) {
+    tasks.stop();
+    if let Err(left) = tasks.join(limit).await {
+        tracing::warn!(part, left, "tasks did not end in time");
+    }
+}

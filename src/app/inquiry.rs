@@ -1,0 +1,38 @@
+//! Joins the hub, which knows how long pages have waited, with the store, which knows what has no result yet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::rounds::{Pace, Rounds};
+use crate::config;
+use crate::hub::{Hub, Overdue};
+use crate::store::{self, Inquiry};
+
+const INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(rounds: Rounds, settings: config::Inquiry, hub: Arc<Hub>) {
+    let spans_s: Vec<u64> = settings.after.iter().map(|span| span.seconds()).collect();
+    let orders_max = usize::try_from(settings.per_s_max).unwrap_or(usize::MAX);
+    let mut pace = Pace::new("inquiry", INTERVAL);
+    while !rounds.tasks.is_stopping() {
+        let wait = pace.after(round(&rounds, &hub, &spans_s, orders_max).await);
+        rounds.rest(wait).await;
+    }
+}
+
+async fn round(rounds: &Rounds, hub: &Hub, spans_s: &[u64], orders_max: usize) -> Result<(), store::Error> {
+    let overdue = hub.overdue(spans_s, orders_max);
+    if overdue.is_empty() {
+        return Ok(());
+    }
+    let inquiry =
+        |overdue: &Overdue| Inquiry { key: overdue.key.clone(), step: overdue.step.into(), waited_s: overdue.waited_s };
+    let inquired = rounds.store.inquire(overdue.iter().map(inquiry).collect()).await?;
+    // Only what the store took is not asked again.
+    overdue.iter().for_each(|overdue| hub.asked(overdue));
+    rounds.metrics.inquired(inquired);
+    if inquired > 0 {
+        rounds.bell.ring();
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! The one place where parts are built, joined, supervised and shut down in order.
+
+mod error;
+mod escalation;
+mod groups;
+mod health;
+mod inquiry;
+mod results;
+mod retention;
+mod rounds;
+mod telling;
+mod warnings;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::bridge::ticket::{Minter, Revocations, Verifier};
+use crate::bridge::{self, Context, Parts, Server, ServerOptions, Tls};
+use crate::broker;
+use crate::callbacks::Accounts;
+use crate::config::{EscalatedOrders, Settings};
+use crate::hub::Hub;
+use crate::payment::{Event, MerchantId};
+use crate::runtime::{Health, Part, Tasks, unix_s};
+use crate::store::{self, PaymentStore, Sqlite};
+use crate::telemetry::{self, Metrics};
+
+pub use error::Error;
+use groups::Groups;
+use results::ResultsOverAmqp;
+use telling::Telling;
+
+/// The merchant of the demo where `payments.default_merchant` is not set.
+const DEMO_MERCHANT: &str = "demo";
+/// Orders that a page has left and may come back to within a minute. About 200 bytes each.
+const ORDERS_LEFT_MAX: usize = 65_536;
+
+/// Proves, without side effects, that the service could start with these settings.
+///
+/// # Errors
+/// What it would stumble over: a key file, a log filter, an account.
+pub fn check(settings: &Settings) -> Result<(), Error> {
+    Verifier::load(&settings.tickets)?;
+    Tls::check(&settings.http)?;
+    Accounts::load(&settings.callbacks)?;
+    telemetry::logs::check(&settings.telemetry)?;
+    broker::Publisher::check(&settings.amqp)?;
+    Ok(())
+}
+
+/// Publishes one event and waits for the broker's confirm.
+///
+/// # Errors
+/// Where it was not confirmed, or no queue takes it.
+pub async fn publish_one(settings: &Settings, event: &Event) -> Result<(), Error> {
+    let options = broker::Options::new(settings, &instance(settings));
+    let results = ResultsOverAmqp::new(&options)?;
+    let published = results.send(event).await;
+    results.publisher.close();
+    Ok(published?)
+}
+
+/// Runs the service until `stop` is ready, then drains it.
+///
+/// # Errors
+/// Why it could not start. Once it runs, faults show in readiness and are recovered from.
+pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let instance = instance(&settings);
+    let telemetry = telemetry::logs::init(&settings.telemetry, &instance)?;
+    let metrics = Metrics::new().map_err(|error| Error::Metrics(error.to_string()))?;
+    let health = Health::starting();
+    let served = serve(settings, &instance, &metrics, &health, stop).await;
+    telemetry.shutdown().await;
+    served
+}
+
+async fn serve(
+    settings: Settings,
+    instance: &str,
+    metrics: &Metrics,
+    health: &Health,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let verifier = Arc::new(Verifier::load(&settings.tickets)?);
+    let accounts = Accounts::load(&settings.callbacks)?;
+    let tls = Tls::load(&settings.http, metrics)?.map(Arc::new);
+    warnings::of_settings(&settings, &verifier);
+    warnings::of_open_files(settings.http.connections_max);
+    let store = open_store(&settings, instance)?;
+    let revocations = Revocations::new(settings.tickets.revocations_max, store.revocations(unix_s()).await?);
+    health.ok(Part::Store);
+    metrics.set_store_available(true);
+    let hub = Hub::remembering(if settings.inquiry.after.is_empty() { 0 } else { ORDERS_LEFT_MAX });
+    let options = broker::Options::new(&settings, instance);
+    let results = Arc::new(ResultsOverAmqp::new(&options)?);
+    let publisher = results.publisher.clone();
+    let telling = Telling::new(&settings, &options, &store, &publisher, metrics);
+    let consumer = broker::Consumer::new(
+        options,
+        broker::Parts {
+            store: Arc::clone(&store),
+            hub: Arc::clone(&hub),
+            publisher: publisher.clone(),
+            notes: telling.notes.clone(),
+            outbox: telling.bell.clone(),
+            metrics: metrics.clone(),
+            health: health.clone(),
+        },
+    )?;
+
+    let groups = Groups::default();
+    let Groups { consuming, serving, watching, .. } = &groups;
+    let context = Context::new(Parts {
+        http: settings.http.clone(),
+        api_key: settings.tickets.api_key.clone(),
+        api_key_merchant_id: merchant(&settings.tickets.api_key_merchant_id),
+        demo_merchant_id: merchant(&settings.payments.default_merchant).or_else(|| merchant(DEMO_MERCHANT)),
+        verifier: Arc::clone(&verifier),
+        revocations,
+        minter: Minter::new(&settings.tickets),
+        accounts,
+        store: Arc::clone(&store),
+        hub: Arc::clone(&hub),
+        publisher: results,
+        notes: telling.notes.clone(),
+        outbox: telling.bell.clone(),
+        metrics: metrics.clone(),
+        tasks: serving.clone(),
+    });
+    let options = ServerOptions::new(&settings.http);
+    let pages = bridge::router(context.clone(), settings.demo.enabled);
+    let pages = bind("http.listen", settings.http.listen, pages, &options, Some(metrics), serving).await?;
+    let pages = pages.for_pages(&context, tls.clone());
+    let admin = bridge::admin_router(health.clone(), context);
+    let admin = bind("admin.listen", settings.admin.listen, admin, &options, None, watching).await?;
+    if let (Ok(http), Ok(admin)) = (pages.local_addr(), admin.local_addr()) {
+        tracing::info!(%http, %admin, instance, "listening");
+    }
+
+    consuming.spawn(consumer.run(consuming.clone()));
+    watching.spawn(pages.run(watching.clone()));
+    watching.spawn(admin.run(watching.clone()));
+    watching.spawn(verifier.keep(watching.clone(), metrics.clone()));
+    if let Some(tls) = tls {
+        watching.spawn(tls.watch(watching.clone()));
+    }
+    telling.begin(&settings, hub, &groups.telling);
+    watching.spawn(health::fold_metrics(metrics.clone(), watching.clone()));
+    watching.spawn(health::watch_store(Arc::clone(&store), metrics.clone(), health.clone(), watching.clone()));
+    health.ok(Part::Node);
+
+    stop.await;
+    tracing::info!("draining");
+    health.fault(Part::Node, "draining");
+    groups.end(Duration::from_secs(settings.http.drain_s), &publisher).await;
+    store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn open_store(settings: &Settings, instance: &str) -> Result<Arc<dyn PaymentStore>, Error> {
+    let Settings { store, timeline, escalation, .. } = settings;
+    let options = store::Options {
+        batch_events_max: store.batch_events_max,
+        readers: store.readers,
+        reads_waiting_max: store.reads_waiting_max,
+        cache_kib: store.cache_kib,
+        instance: instance.to_owned(),
+        timeline: timeline.enabled,
+        escalation: store::Escalation {
+            after_ms: escalation.after.millis(),
+            orders: match escalation.orders {
+                EscalatedOrders::Watched => store::EscalatedOrders::Watched,
+                EscalatedOrders::All => store::EscalatedOrders::All,
+                EscalatedOrders::Off => store::EscalatedOrders::Off,
+            },
+        },
+    };
+    Ok(Arc::new(Sqlite::open(store.url.expose(), options)?))
+}
+
+async fn bind(
+    key: &'static str,
+    address: std::net::SocketAddr,
+    router: axum::Router,
+    options: &ServerOptions,
+    metrics: Option<&Metrics>,
+    tasks: &Tasks,
+) -> Result<Server, Error> {
+    let server = Server::bind(address, router, options.clone(), metrics.cloned(), tasks.clone()).await;
+    server.map_err(|source| Error::Listen { key, address, source })
+}
+
+fn merchant(text: &str) -> Option<MerchantId> {
+    MerchantId::new(text).ok()
+}
+
+/// The name of this node: the setting `instance`, else host name and process id.
+#[must_use]
+pub fn instance(settings: &Settings) -> String {
+    if !settings.instance.is_empty() {
+        return settings.instance.clone();
+    }
+    let host = std::fs::read_to_string(Path::new("/proc/sys/kernel/hostname"));
+    let host = host.ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    format!("{}-{}", host.as_deref().unwrap_or("node"), std::process::id())
+}

@@ -1,0 +1,254 @@
+//! Publishes what the store's outbox holds: at least once, in bounded batches.
+//!
+//! A message is taken out under a lease, published with a confirm, and removed; killed between any two of these, it is
+//! published again once the lease is over. What was published and not removed yet is at most one batch.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{info, warn};
+
+use super::{Message, Options, PublishError, Publisher};
+use crate::runtime::{Backoff, Tasks};
+use crate::store::{Bell, Error, Outgoing, PaymentStore};
+use crate::telemetry::{Metrics, Published};
+
+/// Messages under way at once. The publisher carries payment results and dead letters too.
+const UNDER_WAY_MAX: usize = 16;
+/// Rings within this time are one look: each costs the store a transaction.
+const GATHER: Duration = Duration::from_millis(20);
+/// For what is under way when the service stops, at most.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// Between two looks at how much waits.
+const COUNT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What the outbox works with.
+#[derive(Clone)]
+pub struct OutboxParts {
+    /// Which holds it.
+    pub store: Arc<dyn PaymentStore>,
+    /// By which it leaves.
+    pub publisher: Publisher,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Rung where there is something to publish.
+    pub bell: Bell,
+}
+
+/// The task that publishes. Its handle is the [`Tasks`] that it runs under.
+pub struct Outbox {
+    exchange: String,
+    batch_max: usize,
+    interval: Duration,
+    confirm_timeout: Duration,
+    /// In which a batch is published for certain, or given up.
+    turn_limit: Duration,
+    backoff: Backoff,
+    /// Why the last attempt failed: each reason is logged once.
+    failed_by: String,
+    parts: OutboxParts,
+}
+
+/// What became of one batch.
+#[derive(Debug, Default)]
+struct Turn {
+    taken: usize,
+    /// Some of it is published.
+    moved: bool,
+    done: Vec<i64>,
+    again: VecDeque<Outgoing>,
+    failed_by: Option<String>,
+}
+
+impl Outbox {
+    /// Takes its settings and parts.
+    #[must_use]
+    pub fn new(options: &Options, parts: OutboxParts) -> Self {
+        let (amqp, outbox) = (&options.amqp, &options.outbox);
+        let confirm_timeout = Duration::from_secs(amqp.confirm_timeout_s);
+        let rounds = u32::try_from(outbox.batch_max.div_ceil(UNDER_WAY_MAX)).unwrap_or(u32::MAX);
+        let (first, longest) = (amqp.retry_first_ms, amqp.retry_longest_ms);
+        Self {
+            exchange: amqp.events_exchange.clone(),
+            batch_max: outbox.batch_max,
+            interval: Duration::from_millis(outbox.interval_ms),
+            confirm_timeout,
+            turn_limit: confirm_timeout.saturating_mul(rounds),
+            backoff: Backoff::new(Duration::from_millis(first), Duration::from_millis(longest)),
+            failed_by: String::new(),
+            parts,
+        }
+    }
+
+    /// Publishes until `tasks` are told to stop; then finishes what is under way, within
+    /// `amqp.confirm_timeout_s` and 5 s.
+    pub async fn run(mut self, tasks: Tasks) {
+        let mut count_at = Instant::now();
+        while !tasks.is_stopping() {
+            let late = self.confirm_timeout.min(STOP_LIMIT);
+            let turn = tokio::select! {
+                turn = self.turn(&tasks) => turn,
+                () = async { tasks.stopping().await; sleep(late).await } => break,
+            };
+            if Instant::now() >= count_at {
+                count_at = Instant::now() + COUNT_INTERVAL;
+                if let Ok(messages) = self.parts.store.outbox_len().await {
+                    self.parts.metrics.set_outbox_messages(messages);
+                }
+            }
+            self.wait(&turn, &tasks).await;
+        }
+    }
+
+    /// Until there is something to do.
+    async fn wait(&mut self, turn: &Turn, tasks: &Tasks) {
+        if self.has_failed(turn) {
+            return rest(self.backoff.wait(), tasks).await;
+        }
+        if turn.taken >= self.batch_max {
+            return rest(GATHER, tasks).await;
+        }
+        tokio::select! {
+            () = self.parts.bell.rung() => rest(GATHER, tasks).await,
+            () = sleep(self.interval) => {}
+            () = tasks.stopping() => {}
+        }
+    }
+
+    /// Takes a batch, publishes it and removes what was confirmed.
+    async fn turn(&mut self, tasks: &Tasks) -> Turn {
+        let began = Instant::now();
+        // A batch that failed at once is tried again under the lease that it has.
+        let lease_ms = u64::try_from(self.turn_limit.as_millis()).unwrap_or(u64::MAX).saturating_mul(2) + 2000;
+        let batch = match self.parts.store.outbox(self.batch_max, lease_ms).await {
+            Ok(batch) => batch,
+            Err(error) => return Turn { failed_by: Some(format!("store: {error}")), ..Turn::default() },
+        };
+        let taken = batch.len();
+        let mut left = VecDeque::from(batch);
+        loop {
+            let mut turn = self.publish(left).await;
+            turn.taken = taken;
+            self.remove(&mut turn, began, tasks).await;
+            // Until the next attempt would not end within the lease; then any node may take it anew.
+            if turn.again.is_empty() || began.elapsed() >= self.turn_limit || tasks.is_stopping() {
+                return turn;
+            }
+            left = std::mem::take(&mut turn.again);
+            self.has_failed(&turn);
+            rest(self.backoff.wait(), tasks).await;
+        }
+    }
+
+    async fn publish(&self, mut left: VecDeque<Outgoing>) -> Turn {
+        let mut turn = Turn::default();
+        let mut goes_on = true;
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while goes_on
+                && under_way.len() < UNDER_WAY_MAX
+                && let Some(outgoing) = left.pop_front()
+            {
+                under_way.push(self.publish_one(outgoing));
+            }
+            let Some((outgoing, answer)) = under_way.next().await else {
+                break;
+            };
+            let (result, why) = match answer {
+                Ok(()) => (Published::Confirmed, None),
+                // Nobody has to listen.
+                Err(PublishError::Unroutable { .. }) => (Published::Unroutable, None),
+                Err(why) => (Published::Failed, Some(why)),
+            };
+            self.parts.metrics.outbox_published(&outgoing.routing_key, result);
+            let Some(why) = why else {
+                turn.moved = true;
+                turn.done.push(outgoing.id);
+                continue;
+            };
+            turn.failed_by.get_or_insert_with(|| why.to_string());
+            // What the broker alone refuses must not hold up the others: it comes again after its lease.
+            if matches!(why, PublishError::Unavailable(_) | PublishError::TimedOut(_)) {
+                goes_on = false;
+                turn.again.push_back(outgoing);
+            }
+        }
+        drop(under_way);
+        turn.again.append(&mut left);
+        turn
+    }
+
+    async fn publish_one(&self, outgoing: Outgoing) -> (Outgoing, Result<(), PublishError>) {
+        let Outgoing { routing_key, message_id, body, .. } = &outgoing;
+        let body = body.clone().into_bytes();
+        let message = Message::new(&self.exchange, routing_key, "application/cloudevents+json", message_id, body);
+        let answer = match message {
+            Ok(message) => self.parts.publisher.publish(&message).await,
+            Err(error) => Err(error),
+        };
+        (outgoing, answer)
+    }
+
+    /// Removes what was confirmed, while the lease keeps it from being published again.
+    async fn remove(&mut self, turn: &mut Turn, began: Instant, tasks: &Tasks) {
+        let ids = std::mem::take(&mut turn.done);
+        if ids.is_empty() {
+            return;
+        }
+        let until = began + self.turn_limit.saturating_mul(2);
+        let mut backoff = self.backoff.clone();
+        backoff.reset();
+        while let Err(error) = self.parts.store.sent(ids.clone()).await {
+            let failed_by = format!("store: {error}");
+            if matches!(error, Error::Closed | Error::Corrupt(_)) || Instant::now() >= until || tasks.is_stopping() {
+                turn.failed_by = Some(failed_by);
+                return;
+            }
+            self.has_failed(&Turn { failed_by: Some(failed_by), ..Turn::default() });
+            tokio::select! {
+                () = rest(backoff.wait(), tasks) => {}
+                () = sleep_until(until) => {}
+            }
+        }
+    }
+
+    /// Tells of the fault, or of its end.
+    fn has_failed(&mut self, turn: &Turn) -> bool {
+        match &turn.failed_by {
+            Some(why) if *why != self.failed_by => {
+                warn!(exchange = self.exchange, reason = why, "outbox is not published, trying again");
+                self.failed_by.clone_from(why);
+            }
+            Some(_known) => {}
+            None if self.failed_by.is_empty() => {}
+            // An empty outbox proves nothing of the broker.
+            None if turn.taken == 0 => {}
+            None => {
+                info!(exchange = self.exchange, "outbox is published again");
+                self.failed_by.clear();
+            }
+        }
+        if turn.failed_by.is_none() || turn.moved {
+            self.backoff.reset();
+        }
+        turn.failed_by.is_some()
+    }
+}
+
+/// Waits, unless told to stop.
+async fn rest(time: Duration, tasks: &Tasks) {
+    tokio::select! {
+        () = sleep(time) => {}
+        () = tasks.stopping() => {}
+    }
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox").field("exchange", &self.exchange).finish_non_exhaustive()
+    }
+}

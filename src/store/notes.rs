@@ -1,0 +1,240 @@
+//! What is told of orders beside their events: taken without waiting, and written behind the events.
+//!
+//! A page and an event never wait for a note. What does not fit into the queue is left out and counted, pushes before what
+//! an escalation depends on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
+
+use super::{Error, Note, Noted, PageRef, PaymentStore};
+use crate::payment::Key;
+use crate::runtime::{Backoff, Tasks, unix_ms};
+use crate::telemetry::Metrics;
+
+/// Notes that one transaction takes. An event that comes meanwhile waits for it.
+const BATCH_NOTES_MAX: usize = 256;
+/// How long the first of a batch waits for others.
+const GATHER: Duration = Duration::from_millis(500);
+/// With more events than this being committed, notes yield to them.
+const BUSY_EVENTS_PER_S: f64 = 200.0;
+/// Times as long as the last batch took until the next one, while the store is not busy with events, and while it is, by
+/// the quarters of the queue that are full.
+const PAUSE_CALM: u32 = 1;
+const PAUSE_BUSY: [u32; 5] = [19, 9, 4, 4, 4];
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Attempts to write one batch, and the waits between them: over four minutes in all.
+const ATTEMPTS_MAX: u32 = 24;
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+const RETRY_LONGEST: Duration = Duration::from_secs(15);
+/// For what waits when the service stops.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Which notes are taken, and how many may wait.
+#[derive(Debug, Clone, Copy)]
+pub struct NoteOptions {
+    /// `timeline.notes_waiting_max`
+    pub waiting_max: usize,
+    /// Stories are kept: `timeline.enabled`.
+    pub stories: bool,
+    /// It matters for which orders a page has waited: `escalation.orders = "watched"`.
+    pub watched: bool,
+}
+
+/// Takes notes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Notes {
+    inner: Option<Arc<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    queue: mpsc::Sender<Note>,
+    options: NoteOptions,
+    committed_events: AtomicU64,
+    metrics: Metrics,
+}
+
+impl Notes {
+    /// A queue for notes and the task that writes them.
+    pub fn new(options: NoteOptions, metrics: Metrics) -> (Self, NoteWriter) {
+        let (queue, waiting) = mpsc::channel(options.waiting_max.max(1));
+        let inner = Arc::new(Inner { queue, options, committed_events: AtomicU64::new(0), metrics });
+        let writer = NoteWriter { inner: Arc::clone(&inner), waiting, looked_at: Instant::now(), seen_events: 0 };
+        (Self { inner: Some(inner) }, writer)
+    }
+
+    /// Takes none.
+    #[must_use]
+    pub fn off() -> Self {
+        Self { inner: None }
+    }
+
+    /// A page began to wait for an order.
+    pub fn watched(&self, key: &Key, page: PageRef) {
+        if let Some(inner) = self.wanted(|options| options.stories || options.watched) {
+            inner.take(key, Noted::Watched(page));
+        }
+    }
+
+    /// A version was written to a page's socket, so long after this node received its event. Not set for a snapshot.
+    pub fn pushed(&self, key: &Key, page: PageRef, version: u64, after: Option<Duration>) {
+        let Some(inner) = self.wanted(|options| options.stories) else {
+            return;
+        };
+        // The last quarter is kept for what is more than a tale.
+        if inner.queue.capacity() < inner.options.waiting_max / 4 {
+            inner.metrics.notes_dropped(1);
+            return;
+        }
+        let after_ms = after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+        inner.take(key, Noted::Pushed { page, version, after_ms });
+    }
+
+    /// A message of an order is in the dead letters.
+    pub fn dead_lettered(&self, key: &Key, event_id: String, reason: &'static str) {
+        if let Some(inner) = self.wanted(|options| options.stories) {
+            inner.take(key, Noted::DeadLettered { event_id, reason });
+        }
+    }
+
+    /// So many events were committed: notes yield to them.
+    pub fn committed(&self, events: usize) {
+        if let Some(inner) = &self.inner {
+            inner.committed_events.fetch_add(u64::try_from(events).unwrap_or(0), Ordering::Relaxed);
+        }
+    }
+
+    fn wanted(&self, by: impl FnOnce(&NoteOptions) -> bool) -> Option<&Inner> {
+        self.inner.as_deref().filter(|inner| by(&inner.options))
+    }
+}
+
+impl Inner {
+    fn take(&self, key: &Key, what: Noted) {
+        let note = Note { key: key.clone(), at_ms: unix_ms(), what };
+        if self.queue.try_send(note).is_err() {
+            self.metrics.notes_dropped(1);
+        }
+    }
+}
+
+/// Writes the notes that wait.
+#[derive(Debug)]
+#[must_use = "notes that nobody writes fill their queue"]
+pub struct NoteWriter {
+    inner: Arc<Inner>,
+    waiting: mpsc::Receiver<Note>,
+    looked_at: Instant,
+    seen_events: u64,
+}
+
+impl NoteWriter {
+    /// Writes until `tasks` are told to stop, and then what waits, within 5 s.
+    pub async fn run(mut self, store: Arc<dyn PaymentStore>, tasks: Tasks) {
+        let mut batch = Vec::new();
+        while !tasks.is_stopping() {
+            let first = tokio::select! {
+                () = tasks.stopping() => break,
+                first = self.waiting.recv() => first,
+            };
+            rest(GATHER, &tasks).await;
+            batch = self.fill(first);
+            while !batch.is_empty() && !tasks.is_stopping() {
+                let began = Instant::now();
+                self.write(batch, &*store, &tasks).await;
+                rest((began.elapsed() * self.pause()).min(PAUSE_MAX), &tasks).await;
+                batch = self.fill(None);
+            }
+        }
+        if timeout(STOP_LIMIT, self.finish(batch, &*store, &tasks)).await.is_err() {
+            self.lose(self.waiting.len(), "the store did not take them in time");
+        }
+    }
+
+    async fn finish(&mut self, mut batch: Vec<Note>, store: &dyn PaymentStore, tasks: &Tasks) {
+        if batch.is_empty() {
+            batch = self.fill(None);
+        }
+        while !batch.is_empty() {
+            self.write(batch, store, tasks).await;
+            batch = self.fill(None);
+        }
+    }
+
+    fn fill(&mut self, first: Option<Note>) -> Vec<Note> {
+        let mut batch = Vec::from_iter(first);
+        while batch.len() < BATCH_NOTES_MAX
+            && let Ok(note) = self.waiting.try_recv()
+        {
+            batch.push(note);
+        }
+        batch
+    }
+
+    async fn write(&self, batch: Vec<Note>, store: &dyn PaymentStore, tasks: &Tasks) {
+        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
+        for attempt in 1..=ATTEMPTS_MAX {
+            match store.note(batch.clone()).await {
+                Ok(()) => {
+                    if attempt > 1 {
+                        info!("notes are written again");
+                    }
+                    return;
+                }
+                // One order that cannot be written must not take the notes of others with it.
+                Err(Error::Corrupt(_)) if batch.len() > 1 => return self.write_each(batch, store).await,
+                Err(error @ (Error::Corrupt(_) | Error::Closed)) => return self.lose(batch.len(), &error.to_string()),
+                Err(error) if attempt == 1 => warn!(%error, "notes are not written, trying again"),
+                Err(_known) => {}
+            }
+            rest(backoff.wait(), tasks).await;
+            if tasks.is_stopping() && attempt > 1 {
+                break;
+            }
+        }
+        self.lose(batch.len(), "the store did not take them");
+    }
+
+    async fn write_each(&self, batch: Vec<Note>, store: &dyn PaymentStore) {
+        for note in batch {
+            if let Err(error) = store.note(vec![note]).await {
+                self.lose(1, &error.to_string());
+            }
+        }
+    }
+
+    fn lose(&self, notes: usize, reason: &str) {
+        self.inner.metrics.notes_dropped(u64::try_from(notes).unwrap_or(0));
+        warn!(notes, reason, "notes are lost");
+    }
+
+    fn pause(&mut self) -> u32 {
+        if !self.is_busy() {
+            return PAUSE_CALM;
+        }
+        let quarters = self.waiting.len().saturating_mul(4) / self.inner.options.waiting_max.max(1);
+        PAUSE_BUSY[quarters.min(PAUSE_BUSY.len() - 1)]
+    }
+
+    /// Whether many events were committed since the last look.
+    fn is_busy(&mut self) -> bool {
+        let (now, events) = (Instant::now(), self.inner.committed_events.load(Ordering::Relaxed));
+        let seconds = now.duration_since(self.looked_at).as_secs_f64().max(0.001);
+        let since = u32::try_from(events.saturating_sub(self.seen_events)).unwrap_or(u32::MAX);
+        (self.looked_at, self.seen_events) = (now, events);
+        f64::from(since) / seconds > BUSY_EVENTS_PER_S
+    }
+}
+
+/// Waits, unless told to stop.
+async fn rest(time: Duration, tasks: &Tasks) {
+    tokio::select! {
+        () = sleep(time) => {}
+        () = tasks.stopping() => {}
+    }
+}

@@ -1,0 +1,160 @@
+//! The outbox on a real broker: what is confirmed leaves the store, and nothing else does.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use lapin::ExchangeKind;
+use lapin::options::{BasicGetOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use payment_notifier::broker::{self, Outbox, OutboxParts, Publisher};
+use payment_notifier::runtime::Tasks;
+use payment_notifier::store::{Bell, Outgoing};
+use payment_notifier::telemetry::Metrics;
+
+use crate::harness::{World, until};
+use crate::memory::Memory;
+
+const EXCHANGE: &str = "payment-notifier.events";
+
+struct Publishing {
+    store: Arc<Memory>,
+    metrics: Metrics,
+    bell: Bell,
+    tasks: Tasks,
+}
+
+impl Publishing {
+    async fn start(world: &mut World) -> Self {
+        world.amqp.confirm_timeout_s = 1;
+        world.outbox.batch_max = 32;
+        broker::check(&world.options()).await.unwrap();
+        let publishing =
+            Self { store: Memory::new(), metrics: Metrics::new().unwrap(), bell: Bell::default(), tasks: Tasks::new() };
+        let parts = OutboxParts {
+            store: publishing.store.clone(),
+            publisher: Publisher::new(&world.options()).unwrap(),
+            metrics: publishing.metrics.clone(),
+            bell: publishing.bell.clone(),
+        };
+        publishing.tasks.spawn(Outbox::new(&world.options(), parts).run(publishing.tasks.clone()));
+        publishing
+    }
+
+    fn put(&self, ids: std::ops::Range<i64>, routing_key: &str) {
+        for id in ids {
+            let (message_id, body) = (format!("m-{id}"), format!("{{\"n\":{id}}}"));
+            self.store.put(Outgoing { id, routing_key: routing_key.to_owned(), message_id, body });
+        }
+        self.bell.ring();
+    }
+
+    async fn is_empty(&self) {
+        until("the outbox is empty", async || self.store.outbox_is_empty()).await;
+    }
+
+    fn count(&self, kind: &str, result: &str) -> f64 {
+        let line = format!("payment_notifier_outbox_published_total{{type=\"{kind}\",result=\"{result}\"}} ");
+        let text = self.metrics.render();
+        text.lines().find_map(|l| l.strip_prefix(line.as_str())).unwrap().parse().unwrap()
+    }
+
+    async fn stop(self) {
+        self.tasks.stop();
+        self.tasks.join(Duration::from_secs(20)).await.expect("the outbox stops");
+    }
+}
+
+async fn bound_queue(world: &World, name: &str, key: &str, arguments: FieldTable) {
+    let channel = world.channel().await;
+    channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments).await.unwrap();
+    let bind =
+        channel.queue_bind(name.into(), EXCHANGE.into(), key.into(), QueueBindOptions::default(), <_>::default());
+    bind.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_message_arrives_once_as_it_was_put_and_one_that_nobody_wants_is_done() {
+    let mut world = World::new("outbox-all").await;
+    let publishing = Publishing::start(&mut world).await;
+    bound_queue(&world, "delivered", "payment.delivered", FieldTable::default()).await;
+    publishing.put(0..100, "payment.delivered");
+    publishing.put(100..110, "payment.inquiry");
+    publishing.is_empty().await;
+    assert_eq!(world.queue("delivered").await, Some((100, 0)));
+    let got = world.channel().await.basic_get("delivered".into(), BasicGetOptions { no_ack: true }).await.unwrap();
+    let delivery = got.unwrap().delivery;
+    let properties = &delivery.properties;
+    let text = |value: &Option<lapin::types::ShortString>| value.as_ref().unwrap().to_string();
+    assert_eq!(text(properties.content_type()), "application/cloudevents+json");
+    assert_eq!((*properties.delivery_mode(), delivery.routing_key.as_str()), (Some(2), "payment.delivered"));
+    let n = text(properties.message_id()).strip_prefix("m-").unwrap().to_owned();
+    assert_eq!(delivery.data, format!("{{\"n\":{n}}}").into_bytes());
+    assert_eq!(publishing.count("payment.delivered", "confirmed"), 100.0);
+    assert_eq!(publishing.count("payment.inquiry", "unroutable"), 10.0);
+    assert_eq!(publishing.count("payment.delivered", "failed"), 0.0);
+    publishing.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_does_not_forget_at_once_does_not_make_it_publish_twice() {
+    let mut world = World::new("outbox-store").await;
+    let publishing = Publishing::start(&mut world).await;
+    bound_queue(&world, "all", "#", FieldTable::default()).await;
+    publishing.store.refusing.store(3, Ordering::SeqCst);
+    publishing.put(0..10, "payment.conflict");
+    publishing.is_empty().await;
+    assert_eq!(world.queue("all").await, Some((10, 0)));
+    publishing.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_exchange_nothing_leaves_and_with_it_everything_does() {
+    let mut world = World::new("outbox-exchange").await;
+    let publishing = Publishing::start(&mut world).await;
+    let channel = world.channel().await;
+    channel.exchange_delete(EXCHANGE.into(), <_>::default()).await.unwrap();
+    publishing.put(0..40, "payment.undelivered");
+    until("it has failed", async || publishing.count("payment.undelivered", "failed") > 1.0).await;
+    assert!(!publishing.store.outbox_is_empty());
+    assert_eq!(publishing.count("payment.undelivered", "confirmed"), 0.0);
+    // With a way on to a queue from its first moment on: a binding would come too late for some.
+    channel.queue_declare("all".into(), QueueDeclareOptions::durable(), FieldTable::default()).await.unwrap();
+    let else_to = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare("else".into(), ExchangeKind::Fanout, else_to, <_>::default()).await.unwrap();
+    channel.queue_bind("all".into(), "else".into(), "".into(), <_>::default(), <_>::default()).await.unwrap();
+    let mut alternate = FieldTable::default();
+    alternate.insert("alternate-exchange".into(), AMQPValue::LongString("else".into()));
+    channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, else_to, alternate).await.unwrap();
+    publishing.is_empty().await;
+    assert_eq!(world.queue("all").await, Some((40, 0)));
+    publishing.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_the_broker_refuses_stays_and_holds_up_no_other() {
+    let mut world = World::new("outbox-full").await;
+    let publishing = Publishing::start(&mut world).await;
+    let mut full = FieldTable::default();
+    full.insert("x-max-length".into(), AMQPValue::LongInt(1));
+    full.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    bound_queue(&world, "full", "payment.inquiry", full).await;
+    bound_queue(&world, "delivered", "payment.delivered", FieldTable::default()).await;
+    publishing.put(0..3, "payment.inquiry");
+    publishing.put(3..60, "payment.delivered");
+    until("the others are published", async || publishing.count("payment.delivered", "confirmed") == 57.0).await;
+    assert_eq!(publishing.count("payment.inquiry", "confirmed"), 1.0);
+    // Each that is taken out makes room for one.
+    let channel = world.channel().await;
+    let mut taken = BTreeSet::new();
+    until("all have had room", async || {
+        if let Some(got) = channel.basic_get("full".into(), BasicGetOptions { no_ack: true }).await.unwrap() {
+            assert!(taken.insert(got.delivery.data), "each once");
+        }
+        taken.len() == 3
+    })
+    .await;
+    publishing.is_empty().await;
+    publishing.stop().await;
+}
