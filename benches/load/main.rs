@@ -59,6 +59,10 @@ struct Common {
     /// A setting of the service: AMQP__PREFETCH=300
     #[arg(long = "set", global = true, value_parser = setting)]
     settings: Vec<(String, String)>,
+    /// A setting of a second service, which is measured after each run of the first, with all settings of the first (for a
+    /// single part)
+    #[arg(long = "beside", global = true, value_parser = setting)]
+    beside: Vec<(String, String)>,
     /// Where databases and logs are made; on the disk in question, not in memory
     #[arg(long, global = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.run/bench/work"))]
     folder: PathBuf,
@@ -98,16 +102,19 @@ fn main() {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         return runtime.block_on(target::bare_consume(answers_to));
     }
-    std::fs::create_dir_all(&common.folder).unwrap();
-    let rig = Rig {
+    std::fs::create_dir_all(common.folder.join("beside")).unwrap();
+    let rig = |settings: &[(String, String)], folder: &str| Rig {
         broker: Broker::from_env(),
         program: common.program.clone(),
-        settings: common.settings.clone(),
-        folder: common.folder.clone(),
+        settings: settings.to_vec(),
+        folder: common.folder.join(folder),
         runs: Cell::new(0),
     };
+    let beside = [common.settings.as_slice(), &common.beside].concat();
+    let beside = (!common.beside.is_empty()).then(|| rig(&beside, "beside"));
+    let rig = rig(&common.settings, "");
     match what {
-        Some(What::Part(work)) => part(&rig, &work, &common),
+        Some(What::Part(work)) => part(&rig, beside.as_ref(), &work, &common),
         Some(What::Quick) => all(&rig, &common, Scale::QUICK, 1, common.out.clone()),
         _ => all(&rig, &common, Scale::FULL, 3, Some(common.out.clone().unwrap_or_else(|| OUT.into()))),
     }
@@ -135,25 +142,32 @@ fn all(rig: &Rig, common: &Common, scale: Scale, rounds: u32, out: Option<PathBu
 }
 
 /// One piece of work on some targets.
-fn part(rig: &Rig, work: &Work, common: &Common) {
+fn part(rig: &Rig, beside: Option<&Rig>, work: &Work, common: &Common) {
     let rounds = common.rounds.unwrap_or(1);
-    let mut samples: Vec<(Kind, Figures)> = Vec::new();
+    let of_kind = |kind| [(kind, rig)].into_iter().chain(beside.map(|beside| (kind, beside)));
+    let measured: Vec<(Kind, &Rig)> = common.targets.iter().flat_map(|kind| of_kind(*kind)).collect();
+    let name = |of: usize| {
+        let (kind, rig) = measured[of];
+        let is_beside = beside.is_some_and(|beside| std::ptr::eq(beside, rig));
+        format!("{}{}", kind.name(), if is_beside { " beside" } else { "" })
+    };
+    let mut samples: Vec<(usize, Figures)> = Vec::new();
     for round in 1..=rounds {
-        for &kind in &common.targets {
-            let figures = work.run(rig, kind);
-            println!("{} round {round}: {}", kind.name(), line(&figures));
-            samples.push((kind, figures));
+        for (of, (kind, rig)) in measured.iter().enumerate() {
+            let figures = work.run(rig, *kind);
+            println!("{} round {round}: {}", name(of), line(&figures));
+            samples.push((of, figures));
         }
     }
     if rounds > 1 {
-        for &kind in &common.targets {
-            println!("{} median of {rounds}: {}", kind.name(), line(&medians(&samples, kind)));
+        for of in 0..measured.len() {
+            println!("{} median of {rounds}: {}", name(of), line(&medians(&samples, of)));
         }
     }
 }
 
-fn medians(samples: &[(Kind, Figures)], kind: Kind) -> Figures {
-    let of_kind = || samples.iter().filter(|(other, _)| *other == kind).map(|(_, figures)| figures);
+fn medians(samples: &[(usize, Figures)], of: usize) -> Figures {
+    let of_kind = || samples.iter().filter(|(other, _)| *other == of).map(|(_, figures)| figures);
     let names = of_kind().flat_map(Figures::keys);
     let median = |name| measure::median(of_kind().filter_map(|figures| figures.get(name)).copied().collect());
     names.map(|&name| (name, median(name))).collect()
