@@ -17,6 +17,7 @@ pub(crate) mod raw;
 pub(crate) mod service;
 pub(crate) mod sse;
 pub(crate) mod ticket;
+pub(crate) mod told;
 pub(crate) mod tools;
 
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ pub(crate) use publisher::{DeadLetters, Publisher};
 pub(crate) use service::{Service, Setup};
 pub(crate) use sse::EventStream;
 pub(crate) use ticket::ticket;
+pub(crate) use told::Told;
 
 /// Far beyond what anything here takes, for machines that do other things too.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::broker::Broker;
 
@@ -18,6 +19,8 @@ enum Mode {
     Silent,
     /// What the client sends is lost; what the broker sends arrives.
     DeafBroker,
+    /// What the broker sends is kept back, and passed on later.
+    HeldBroker,
     /// The first acknowledgement of a connection is lost, and all that its client sends after it.
     LoseAcks,
     /// Ends each connection as it comes.
@@ -62,7 +65,7 @@ impl Proxy {
                     Mode::Closed => return,
                     Mode::Refuse => drop(client),
                     Mode::Silent => accepting.keep(&client),
-                    Mode::Pass | Mode::DeafBroker | Mode::LoseAcks => accepting.join(client),
+                    Mode::Pass | Mode::DeafBroker | Mode::HeldBroker | Mode::LoseAcks => accepting.join(client),
                 }
             }
         });
@@ -77,6 +80,18 @@ impl Proxy {
     /// From now on what the client sends is lost.
     pub(crate) fn deafen_broker(&self) {
         self.state.set(Mode::DeafBroker);
+    }
+
+    /// From now on the broker hears its client, and the client does not hear the broker.
+    #[allow(dead_code, reason = "only the fault tests hold it back")]
+    pub(crate) fn hold_broker(&self) {
+        self.state.set(Mode::HeldBroker);
+    }
+
+    /// From now on everything passes, on old connections too. What was lost stays lost; what was held back arrives.
+    #[allow(dead_code, reason = "only the fault tests hold it back")]
+    pub(crate) fn pass(&self) {
+        self.state.set(Mode::Pass);
     }
 
     /// From now on acknowledgements are lost, with all that follows them on their connection; what was published before
@@ -141,15 +156,19 @@ impl State {
         let (from_client, to_client) = (clone(&client), client);
         let (from_broker, to_broker) = (clone(&broker), broker);
         let (up, down) = (Arc::clone(self), Arc::clone(self));
-        std::thread::spawn(move || up.copy(from_client, to_broker, &[Mode::Silent, Mode::DeafBroker]));
-        std::thread::spawn(move || down.copy(from_broker, to_client, &[Mode::Silent]));
+        let (losing_up, losing_down) = ([Mode::Silent, Mode::DeafBroker], [Mode::Silent]);
+        std::thread::spawn(move || up.copy(from_client, to_broker, &losing_up, None));
+        std::thread::spawn(move || down.copy(from_broker, to_client, &losing_down, Some(Mode::HeldBroker)));
     }
 
     /// A direction that has once lost bytes loses all that follow: half a frame is of no use to anybody.
-    fn copy(&self, mut from: TcpStream, mut to: TcpStream, losing: &[Mode]) {
+    fn copy(&self, mut from: TcpStream, mut to: TcpStream, losing: &[Mode], holding: Option<Mode>) {
         let mut buffer = [0; 8192];
         let mut lost = false;
         while let Ok(length @ 1..) = from.read(&mut buffer) {
+            while holding == Some(self.mode()) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             let mode = self.mode();
             lost |= losing.contains(&mode);
             if mode == Mode::LoseAcks && losing.contains(&Mode::DeafBroker) && !lost {

@@ -13,3 +13,4 @@ mod partition;
 mod poison;
 mod queue;
 mod stopped;
+mod told;

@@ -5,3 +5,4 @@ mod disk_full;
 mod flips;
 mod flood;
 mod kills;
+mod outbox;

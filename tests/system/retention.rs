@@ -1,0 +1,38 @@
+//! What is older than it is kept is removed, and what is younger stays.
+
+use crate::support::{Publisher, Setup, event, ticket, wait_for};
+
+#[tokio::test]
+async fn payments_are_forgotten_after_their_time_and_can_come_again() {
+    let service = Setup::new().await.set("STORE__KEEP", "1s").start().await;
+    let publisher = Publisher::connect(service.vhost()).await;
+    for n in 0..50 {
+        publisher.publish(&event(&format!("r-{n}"), "succeeded")).await;
+    }
+    wait_for("all are removed", async || {
+        let removed = service.metric("payment_notifier_retired_total", "what=\"payments\"").await;
+        assert!(removed <= 50.0, "{removed}");
+        (removed == 50.0).then_some(())
+    })
+    .await;
+    for n in 0..50 {
+        let order = format!("r-{n}");
+        let answer = service.payment(&order, &ticket(order.as_str()), "").await;
+        assert_eq!((&answer.json["status"], &answer.json["version"]), (&"unknown".into(), &0.into()), "{order}");
+    }
+    publisher.publish(&event("r-0", "failed")).await;
+    service.payment_with_status("r-0", &ticket("r-0"), "failed").await;
+}
+
+#[tokio::test]
+async fn a_story_is_forgotten_before_its_payment_where_it_is_kept_for_less() {
+    let service = Setup::new().await.set("TIMELINE__KEEP", "1s").start().await;
+    let publisher = Publisher::connect(service.vhost()).await;
+    publisher.publish(&event("r-story", "succeeded")).await;
+    wait_for("its entry is removed", async || {
+        (service.metric("payment_notifier_retired_total", "what=\"entries\"").await >= 1.0).then_some(())
+    })
+    .await;
+    service.payment_with_status("r-story", &ticket("r-story"), "succeeded").await;
+    assert_eq!(service.metric("payment_notifier_retired_total", "what=\"payments\"").await, 0.0);
+}
