@@ -1,5 +1,7 @@
 //! The one place where parts are built, joined, supervised and shut down in order.
 
+mod operators;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,11 +153,12 @@ async fn serve(
         metrics: metrics.clone(),
         tasks: serving.clone(),
     });
+    let operators = operators::parts(&settings, instance, health, metrics, &publisher, &watching);
     let options = ServerOptions::new(&settings.http);
     let pages = bridge::router(context.clone(), settings.demo.enabled);
     let pages = bind("http.listen", settings.http.listen, pages, &options, Some(metrics), &serving).await?;
     let pages = pages.for_pages(&context, tls.clone());
-    let admin = bridge::admin_router(health.clone(), context);
+    let admin = bridge::admin_router(operators, context);
     let admin = bind("admin.listen", settings.admin.listen, admin, &options, None, &watching).await?;
     if let (Ok(http), Ok(admin)) = (pages.local_addr(), admin.local_addr()) {
         tracing::info!(%http, %admin, instance, "listening");
