@@ -14,6 +14,8 @@
 mod support;
 
 mod address_limits;
+mod admin_auth;
+mod admin_pages;
 mod asyncapi;
 mod bad_frames;
 mod bad_messages;
