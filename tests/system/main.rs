@@ -30,6 +30,7 @@ mod drain;
 mod examples;
 mod metrics;
 mod openapi;
+mod order_show;
 mod overload;
 mod publish_forms;
 mod race;
