@@ -5,6 +5,7 @@ mod escalation;
 mod groups;
 mod health;
 mod inquiry;
+mod operators;
 mod results;
 mod retention;
 mod rounds;
@@ -128,11 +129,12 @@ async fn serve(
         metrics: metrics.clone(),
         tasks: serving.clone(),
     });
+    let operators = operators::parts(&settings, instance, health, metrics, &publisher, watching);
     let options = ServerOptions::new(&settings.http);
     let pages = bridge::router(context.clone(), settings.demo.enabled);
     let pages = bind("http.listen", settings.http.listen, pages, &options, Some(metrics), serving).await?;
     let pages = pages.for_pages(&context, tls.clone());
-    let admin = bridge::admin_router(health.clone(), context);
+    let admin = bridge::admin_router(operators, context);
     let admin = bind("admin.listen", settings.admin.listen, admin, &options, None, watching).await?;
     if let (Ok(http), Ok(admin)) = (pages.local_addr(), admin.local_addr()) {
         tracing::info!(%http, %admin, instance, "listening");

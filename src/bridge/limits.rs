@@ -91,8 +91,13 @@ impl Bucket {
         enough
     }
 
+    /// True where one more would be too many.
+    pub(super) fn is_empty(&self, now: Instant) -> bool {
+        self.left_at(now) < 1.0
+    }
+
     /// True where it is as it was made.
-    fn is_full(&self, now: Instant) -> bool {
+    pub(super) fn is_full(&self, now: Instant) -> bool {
         self.left_at(now) >= self.burst
     }
 

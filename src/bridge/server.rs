@@ -32,6 +32,16 @@ const REQUEST_ON_ITS_WAY: Duration = Duration::from_millis(500);
 /// After this much silence on an unacknowledged write the kernel gives a peer up.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Whose connection to the operators' listener a request came by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OperatorAddress(pub(super) IpAddr);
+
+/// Who is at the other end.
+enum Caller {
+    Page(Peer),
+    Operator(OperatorAddress),
+}
+
 /// What a [`Server`] allows.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
@@ -155,10 +165,10 @@ impl Server {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             return self.refuse(&self.tasks, stream, Why::Full);
         };
-        let (peer, of_address) = match self.pages.as_ref().map(|(clients, _)| clients.accept(address)) {
-            Some(Ok((peer, kept))) => (Some(peer), Some(kept)),
+        let (caller, of_address) = match self.pages.as_ref().map(|(clients, _)| clients.accept(address)) {
+            Some(Ok((peer, kept))) => (Caller::Page(peer), Some(kept)),
             Some(Err(_too_many)) => return self.refuse(&self.tasks, stream, Why::Address),
-            None => (None, None),
+            None => (Caller::Operator(OperatorAddress(address)), None),
         };
         let socket = SockRef::from(&stream);
         if let Err(error) =
@@ -169,7 +179,7 @@ impl Server {
         // What counts a connection goes along with its stream, into an upgrade too.
         let counted = (place, of_address, self.metrics.as_ref().map(Metrics::connection));
         let Some(tls) = &self.tls else {
-            self.tasks.spawn(self.serving.serve(stream, peer, counted));
+            self.tasks.spawn(self.serving.serve(stream, caller, counted));
             return;
         };
         let Some(handshake) = tls.begin() else { return };
@@ -181,7 +191,7 @@ impl Server {
                 () = serving.tasks.stopping() => None,
             };
             if let Some(stream) = stream {
-                Box::pin(serving.serve(stream, peer, counted)).await;
+                Box::pin(serving.serve(stream, caller, counted)).await;
             }
         });
     }
@@ -189,13 +199,13 @@ impl Server {
 
 impl Serving {
     /// One connection, from its first request to its end or its upgrade.
-    fn serve<T, K>(&self, stream: T, peer: Option<Peer>, counted: K) -> impl Future<Output = ()> + Send + use<T, K>
+    fn serve<T, K>(&self, stream: T, caller: Caller, counted: K) -> impl Future<Output = ()> + Send + use<T, K>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         K: Unpin + Send + 'static,
     {
         let io = TokioIo::new(Stall::new(stream, self.options.write_timeout, counted));
-        let service = WithPeer { router: TowerToHyperService::new(self.router.clone()), peer };
+        let service = WithCaller { router: TowerToHyperService::new(self.router.clone()), caller };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.options.header_timeout)
@@ -227,19 +237,20 @@ async fn about_to_stop(tasks: &Tasks) {
 }
 
 /// The router, told where its requests come from.
-struct WithPeer {
+struct WithCaller {
     router: TowerToHyperService<Router>,
-    peer: Option<Peer>,
+    caller: Caller,
 }
 
-impl Service<Request<Incoming>> for WithPeer {
+impl Service<Request<Incoming>> for WithCaller {
     type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
     type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
     type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        if let Some(peer) = &self.peer {
-            request.extensions_mut().insert(peer.clone());
+        match &self.caller {
+            Caller::Page(peer) => drop(request.extensions_mut().insert(peer.clone())),
+            Caller::Operator(address) => drop(request.extensions_mut().insert(*address)),
         }
         self.router.call(request)
     }

@@ -6,6 +6,8 @@
 
 mod config;
 mod dead_letters;
+mod operators;
+mod order;
 mod publish;
 mod revoke;
 mod serve;
@@ -43,6 +45,8 @@ enum Command {
     Revoke(revoke::Args),
     /// Wait for an order's result as a page would
     Watch(watch::Args),
+    /// Ask a running service what happened to an order
+    Order(order::Args),
     /// Look at the messages that could not be taken, replay or discard them
     DeadLetters(dead_letters::Args),
     /// Look at the configuration
@@ -83,6 +87,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Ticket(args) => ticket::run(&settings, &args),
         Command::Revoke(args) => runtime(Some(1))?.block_on(revoke::run(&settings, args)),
         Command::Watch(args) => runtime(Some(1))?.block_on(watch::run(&settings, args)),
+        Command::Order(args) => runtime(Some(1))?.block_on(order::run(&settings, args)),
         Command::DeadLetters(args) => runtime(Some(1))?.block_on(dead_letters::run(&settings, args)),
         Command::Config(args) => config::run(&settings, &args),
     }

@@ -1,8 +1,10 @@
 //! `revoke`: ends a ticket or an order for pages, by the operators' listener of a running service.
 
-use serde_json::{Value, json};
+use reqwest::Method;
+use serde_json::json;
 
 use super::Failure;
+use super::operators::Operators;
 use crate::config::Settings;
 
 #[derive(Debug, clap::Args)]
@@ -28,7 +30,6 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> {
-    let url = args.url.unwrap_or_else(|| format!("http://{}", settings.admin.listen));
     let ttl_s = if args.lift { Some(0) } else { args.ttl_s };
     let mut body = match (args.ticket, args.order) {
         (Some(ticket), _) => json!({ "ticket": ticket }),
@@ -40,14 +41,9 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> 
     if let Some(ttl_s) = ttl_s {
         body["ttl_s"] = ttl_s.into();
     }
-    let request = reqwest::Client::new().post(format!("{}/v1/revocations", url.trim_end_matches('/'))).json(&body);
-    let response = request.send().await.map_err(|error| error.without_url())?;
-    let success = response.status().is_success();
-    let answer: Value = response.json().await?;
-    if !success {
-        let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
-        return Err(format!("{}: {}", text("code"), text("detail")).into());
-    }
+    let operators = Operators::new(settings, args.url)?;
+    let request = operators.call(Method::POST, "/v1/revocations").json(&body);
+    let answer = operators.answer(request).await?;
     match args.lift {
         true => println!("no longer revoked"),
         false => println!("revoked until {}", answer["until"].as_str().unwrap_or_default()),

@@ -3,6 +3,8 @@
 pub mod logs;
 mod metrics;
 mod names;
+mod recent;
 pub mod trace;
 
 pub use metrics::{Held, Metrics, Published, Transport};
+pub use recent::{Quantiles, Recent, Recently};

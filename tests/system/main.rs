@@ -14,6 +14,8 @@
 mod support;
 
 mod address_limits;
+mod admin_auth;
+mod admin_pages;
 mod asyncapi;
 mod bad_frames;
 mod bad_messages;
@@ -28,6 +30,7 @@ mod drain;
 mod examples;
 mod metrics;
 mod openapi;
+mod order_show;
 mod outbox;
 mod overload;
 mod publish_forms;

@@ -2,7 +2,7 @@
 
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::super::headers::{self, as_text, number, text};
@@ -79,6 +79,33 @@ impl Letter {
             delivery_count: number(headers, "x-delivery-count").unwrap_or(0),
             history,
         }
+    }
+
+    /// How long ago it was dead-lettered, in seconds.
+    #[must_use]
+    pub fn age_s(&self, now_ms: i64) -> Option<i64> {
+        self.dead_lettered_at_ms.map(|at_ms| now_ms.saturating_sub(at_ms).max(0) / 1000)
+    }
+
+    /// All that is known of it without its headers, for programs.
+    #[must_use]
+    pub fn object(&self, now_ms: i64) -> Value {
+        let at = self.dead_lettered_at_ms.and_then(|ms| Timestamp::from_unix_ms(ms).ok());
+        json!({
+            "id": self.id,
+            "reason": self.reason,
+            "error": self.error,
+            "order_id": self.order_id,
+            "dead_lettered_at": at.map(|at| at.as_str().to_owned()),
+            "age_s": self.age_s(now_ms),
+            "replays": self.replays,
+            "failed_again": self.failed_again(),
+            "history": self.history,
+            "exchange": self.exchange,
+            "routing_key": self.routing_key,
+            "body_bytes": self.body_bytes,
+            "delivery_count": self.delivery_count,
+        })
     }
 
     /// Whether a replay that was (or was not) told `again` takes it.

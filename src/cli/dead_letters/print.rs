@@ -4,11 +4,10 @@
 
 use std::io::{Write, stdout};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Failure;
 use crate::broker::letters::{HELD_MAX, Letter, Look, Seen};
-use crate::payment::Timestamp;
 use crate::runtime::unix_ms;
 
 /// The limit of RabbitMQ 4 for queues that name none, and when a look should say so.
@@ -33,7 +32,7 @@ impl Printer {
         let mut out = stdout().lock();
         if self.json {
             for letter in letters() {
-                writeln!(out, "{}", self.object(letter))?;
+                writeln!(out, "{}", letter.object(self.now_ms))?;
             }
             return Ok(());
         }
@@ -61,7 +60,7 @@ impl Printer {
     fn row(&self, letter: &Letter) -> [String; HEADINGS.len()] {
         [
             letter.id.clone(),
-            self.age_s(letter).map_or_else(|| "?".to_owned(), age),
+            letter.age_s(self.now_ms).map_or_else(|| "?".to_owned(), age),
             plain(&letter.reason),
             letter.replays.to_string(),
             letter.order_id.as_deref().map_or_else(|| "-".to_owned(), plain),
@@ -75,7 +74,7 @@ impl Printer {
         self.warn_of_looks(look.found.iter().map(|found| &found.letter));
         let mut out = stdout().lock();
         for found in &look.found {
-            let (mut object, details) = (self.object(&found.letter), found.details(with_body));
+            let (mut object, details) = (found.letter.object(self.now_ms), found.details(with_body));
             if self.json {
                 for (name, value) in details.as_object().into_iter().flatten() {
                     object[name] = value.clone();
@@ -106,7 +105,7 @@ impl Printer {
     pub(super) fn step(&self, word: &str, letter: &Letter, why: Option<&str>) -> Result<(), Failure> {
         let mut out = stdout().lock();
         if self.json {
-            let mut object = self.object(letter);
+            let mut object = letter.object(self.now_ms);
             object["outcome"] = word.replace(' ', "_").into();
             object["why"] = why.into();
             writeln!(out, "{object}")?;
@@ -153,29 +152,6 @@ impl Printer {
                  RabbitMQ 4 drops them after {USUAL_DELIVERY_LIMIT} (docs/OPERATIONS.md, Dead letters)"
             ));
         }
-    }
-
-    fn age_s(&self, letter: &Letter) -> Option<i64> {
-        letter.dead_lettered_at_ms.map(|at_ms| (self.now_ms - at_ms).max(0) / 1000)
-    }
-
-    fn object(&self, letter: &Letter) -> Value {
-        let at = letter.dead_lettered_at_ms.and_then(|ms| Timestamp::from_unix_ms(ms).ok());
-        json!({
-            "id": letter.id,
-            "reason": letter.reason,
-            "error": letter.error,
-            "order_id": letter.order_id,
-            "dead_lettered_at": at.map(|at| at.as_str().to_owned()),
-            "age_s": self.age_s(letter),
-            "replays": letter.replays,
-            "failed_again": letter.failed_again(),
-            "history": letter.history,
-            "exchange": letter.exchange,
-            "routing_key": letter.routing_key,
-            "body_bytes": letter.body_bytes,
-            "delivery_count": letter.delivery_count,
-        })
     }
 }
 

@@ -1,0 +1,133 @@
+//! What the operators' listener needs: joins it with the dead letters, since the two do not know each other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::bridge::{AdminParts, DeadLetters, LettersError, Listed, Replayed, Selection};
+use crate::broker::letters::{Filter, Keep, Look, Outcome, Queue, Replay, Want};
+use crate::broker::{self, Publisher};
+use crate::config::Settings;
+use crate::runtime::{Health, Tasks, unix_ms};
+use crate::telemetry::{Metrics, Recent};
+
+/// The parts, as the settings say. Replays that are under way, and what keeps the recent figures, belong to `tasks`.
+pub(super) fn parts(
+    settings: &Settings,
+    instance: &str,
+    health: &Health,
+    metrics: &Metrics,
+    publisher: &Publisher,
+    tasks: &Tasks,
+) -> AdminParts {
+    let letters = LettersOverAmqp {
+        options: broker::Options::new(settings, instance),
+        publisher: publisher.clone(),
+        tasks: tasks.clone(),
+    };
+    let recent = Recent::new(metrics.clone());
+    tasks.spawn(recent.clone().keep(tasks.clone()));
+    AdminParts {
+        health: health.clone(),
+        token: settings.admin.token.clone(),
+        instance: instance.to_owned(),
+        store: settings.store.url.redacted(),
+        results_queue: settings.amqp.queue.clone(),
+        dead_letter_queue: settings.amqp.dead_letter_queue.clone(),
+        default_merchant: settings.payments.default_merchant.clone(),
+        recent,
+        letters: Arc::new(letters),
+    }
+}
+
+/// The dead letters, by a connection of its own for each call.
+#[derive(Clone)]
+struct LettersOverAmqp {
+    options: broker::Options,
+    publisher: Publisher,
+    tasks: Tasks,
+}
+
+impl LettersOverAmqp {
+    async fn look(&self, filter: &Filter, limit: Option<u32>, keep: Keep) -> Result<Look, LettersError> {
+        let queue = Queue::open(self.options.clone()).await.map_err(told)?;
+        let look = queue.look(&Want { filter, limit, keep }, u32::MAX).await.map_err(told)?;
+        look.hand_back(&queue, 0).await.map_err(told)?;
+        queue.close().await;
+        Ok(look)
+    }
+
+    async fn replay_one(&self, id: &str, again: bool) -> Result<Replayed, LettersError> {
+        let queue = Queue::open(self.options.clone()).await.map_err(told)?;
+        let filter = of_id(id);
+        // One, also where a message is there twice.
+        let want = Want { filter: &filter, limit: Some(1), keep: Keep::Replayable { again } };
+        let (mut outcome, now_ms) = (Replayed::Absent, unix_ms());
+        let mut hear = |letter: &broker::letters::Letter, became: &Outcome| {
+            let object = letter.object(now_ms);
+            outcome = match became {
+                Outcome::Replayed => Replayed::Done(object),
+                Outcome::FailedAgain => Replayed::FailedAgain(object),
+                Outcome::Refused(why) => Replayed::Refused(object, why.to_string()),
+            };
+        };
+        let done = Replay::new(want, None).run(&queue, &self.publisher, &mut hear).await;
+        queue.close().await;
+        done.map_err(told)?;
+        Ok(outcome)
+    }
+}
+
+#[async_trait]
+impl DeadLetters for LettersOverAmqp {
+    async fn list(&self, selection: &Selection, limit: usize) -> Result<Listed, LettersError> {
+        let Selection { reasons, orders } = selection.clone();
+        let filter = Filter { reasons, orders, ..Filter::default() };
+        let look = self.look(&filter, None, Keep::Summary).await?;
+        let (mut reasons, now_ms) = (BTreeMap::new(), unix_ms());
+        for found in &look.found {
+            *reasons.entry(found.letter.reason.clone()).or_insert(0) += 1;
+        }
+        Ok(Listed {
+            letters: look.found.iter().take(limit).map(|found| found.letter.object(now_ms)).collect(),
+            reasons,
+            selected: look.found.len() as u64,
+            in_queue: look.seen.in_queue.into(),
+            looked_at: look.seen.looked_at.into(),
+        })
+    }
+
+    async fn show(&self, id: &str, with_body: bool) -> Result<Option<Value>, LettersError> {
+        let keep = if with_body { Keep::Body } else { Keep::Headers };
+        let look = self.look(&of_id(id), Some(1), keep).await?;
+        let Some(found) = look.found.first() else { return Ok(None) };
+        let mut object = found.letter.object(unix_ms());
+        for (name, value) in found.details(with_body).as_object().into_iter().flatten() {
+            object[name] = value.clone();
+        }
+        Ok(Some(object))
+    }
+
+    async fn replay(&self, id: &str, again: bool) -> Result<Replayed, LettersError> {
+        // As a task: who asks may go away between the publication and the removal, and would leave the message twice.
+        let (answer, answered) = oneshot::channel();
+        let (letters, id) = (self.clone(), id.to_owned());
+        self.tasks.spawn(async move {
+            if answer.send(letters.replay_one(&id, again).await).is_err() {
+                tracing::warn!(id, "nobody waited for the end of a replay");
+            }
+        });
+        answered.await.unwrap_or_else(|_ended| Err(LettersError("the replay did not end".to_owned())))
+    }
+}
+
+fn of_id(id: &str) -> Filter {
+    Filter { ids: vec![id.to_owned()], ..Filter::default() }
+}
+
+fn told(error: broker::Error) -> LettersError {
+    LettersError(error.to_string())
+}

@@ -1,0 +1,67 @@
+//! `GET /v1/orders/{merchant_id}/{order_id}`: what happened to one order, for programs and for people.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::super::error::Problem;
+use super::super::wire::payment_text;
+use super::Admin;
+use super::words::{self, rfc3339_ms, since};
+use crate::payment::{Key, MerchantId, OrderId};
+use crate::store::{ENTRIES_MAX, Entry, Story};
+
+pub(super) async fn get(
+    State(admin): State<Admin>,
+    Path((merchant_id, order_id)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    let key = key(&merchant_id, &order_id)?;
+    let story = told(&admin, &key).await?.ok_or_else(never_heard_of)?;
+    Ok(Json(object(&key, &story)))
+}
+
+pub(super) fn key(merchant_id: &str, order_id: &str) -> Result<Key, Problem> {
+    let merchant_id =
+        MerchantId::new(merchant_id).map_err(|rule| Problem::bad_request(format!("merchant_id {rule}")))?;
+    let order_id = OrderId::new(order_id).map_err(|rule| Problem::bad_request(format!("order_id {rule}")))?;
+    Ok(Key::new(merchant_id, order_id))
+}
+
+/// The story, unless nothing of the order was ever told.
+pub(super) async fn told(admin: &Admin, key: &Key) -> Result<Option<Story>, Problem> {
+    let story = admin.context.store.story(key).await?;
+    Ok((story.payment.is_some() || !story.entries.is_empty()).then_some(story))
+}
+
+fn never_heard_of() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown_order", "nothing was ever heard of this order")
+}
+
+fn object(key: &Key, story: &Story) -> Value {
+    let payment = story.payment.as_ref().map(|payment| payment_text(payment));
+    let payment: Value = payment.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let first_ms = story.entries.first().map_or(0, |entry| entry.at_ms);
+    json!({
+        "merchant_id": key.merchant_id,
+        "order_id": key.order_id,
+        "payment": payment,
+        "acked_version": story.acked_version,
+        "text": words::state(story),
+        "entries": story.entries.iter().map(|entry| of_entry(entry, first_ms)).collect::<Vec<_>>(),
+        "entries_max": ENTRIES_MAX,
+    })
+}
+
+fn of_entry(entry: &Entry, first_ms: i64) -> Value {
+    let mut object = Map::new();
+    object.insert("at".to_owned(), rfc3339_ms(entry.at_ms).into());
+    object.insert("after_first_ms".to_owned(), entry.at_ms.saturating_sub(first_ms).into());
+    object.insert("since".to_owned(), since(entry.at_ms.saturating_sub(first_ms)).into());
+    object.insert("node".to_owned(), entry.node.clone().into());
+    object.extend(entry.what.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let told = words::of(&entry.what);
+    object.insert("label".to_owned(), told.label.into());
+    object.insert("text".to_owned(), told.text.into());
+    Value::Object(object)
+}

@@ -1,0 +1,63 @@
+//! Calls of a running service's operators' listener.
+
+use std::error::Error;
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::Value;
+
+use super::Failure;
+use crate::config::Settings;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A listener and what it asks of who calls it.
+pub(super) struct Operators {
+    url: String,
+    token: String,
+    client: reqwest::Client,
+}
+
+impl Operators {
+    /// The listener at `url`, else the one of the settings.
+    pub(super) fn new(settings: &Settings, url: Option<String>) -> Result<Self, Failure> {
+        let url = url.unwrap_or_else(|| format!("http://{}", settings.admin.listen));
+        let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
+        let token = settings.admin.token.expose().to_owned();
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), token, client })
+    }
+
+    /// A call with the token, if one is set.
+    pub(super) fn call(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        if self.token.is_empty() { request } else { request.bearer_auth(&self.token) }
+    }
+
+    /// The answer as JSON, or one line that says why there is none.
+    pub(super) async fn answer(&self, request: RequestBuilder) -> Result<Value, Failure> {
+        let response = request.send().await.map_err(|error| self.unreached(&error))?;
+        let status = response.status();
+        let text = response.text().await.map_err(|error| self.unreached(&error))?;
+        let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+        if status.is_success() && answer.is_object() {
+            return Ok(answer);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(format!("{} wants another admin.token", self.url).into());
+        }
+        match (answer["code"].as_str(), answer["detail"].as_str()) {
+            (Some(code), Some(detail)) => Err(format!("{code}: {detail}").into()),
+            _ => Err(format!("{} answers {status}, and not as the operators' listener does", self.url).into()),
+        }
+    }
+
+    /// The last cause is the one that helps: "connection refused".
+    fn unreached(&self, error: &reqwest::Error) -> Failure {
+        let mut cause: &dyn Error = error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        format!("the operators' listener at {} cannot be reached: {cause}", self.url).into()
+    }
+}
