@@ -1,6 +1,7 @@
 //! Metrics as handles that are passed by value. No global recorder: two programs in one process do not mix.
 
 mod edge;
+mod process;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,6 +121,7 @@ impl Metrics {
             handle: recorder.handle(),
             recorder,
         };
+        counter(&inner.recorder, names::DEAD_LETTER_FAILURES, vec![]).absolute(0);
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -190,6 +192,19 @@ impl Metrics {
     /// Whether the consumer is established.
     pub fn set_broker_connected(&self, connected: bool) {
         gauge(&self.inner.recorder, names::BROKER_CONNECTED, vec![]).set(f64::from(u8::from(connected)));
+    }
+
+    /// Lets the counters of what events bring begin at 0. One that first appears at 1 hides its first event from who
+    /// looks at increases.
+    pub fn begin_events(&self, outcomes: &[&'static str], conflicts: &[&'static str], refusals: &[&'static str]) {
+        for (name, label, values) in [
+            (names::EVENTS_STORED, "outcome", outcomes),
+            (names::CONFLICTS, "kind", conflicts),
+            (names::DEAD_LETTERS, "reason", refusals),
+            (names::BROKER_CONNECTS, "result", &["ok", "error"]),
+        ] {
+            values.iter().for_each(|value| self.count(name, label, value, 0));
+        }
     }
 
     /// One attempt to establish the consumer: `ok` or `error`.

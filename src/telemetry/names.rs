@@ -34,6 +34,7 @@ names! {
     BROKER_CONNECTED = "broker_connected", Kind::Gauge, "1 while the consumer is established.";
     BROKER_CONNECTS = "broker_connects_total", Kind::Counter, "Attempts to establish the consumer, by result: ok, error.";
     STORE_AVAILABLE = "store_available", Kind::Gauge, "1 while commits succeed.";
+    READY = "ready", Kind::Gauge, "1 while a part works, by part: broker, consumer, store, node. The process is ready while all are 1.";
     BATCH_EVENTS = "batch_events", Kind::Histogram(EVENTS), "Events in one commit.";
     COMMIT_SECONDS = "commit_seconds", Kind::Histogram(SECONDS), "Time to merge and durably commit one batch.";
     PUBLISH_TO_PAGE_SECONDS = "publish_to_page_seconds", Kind::Histogram(SECONDS), "From the publisher's timestamp_in_ms header to the write to the page's socket, by transport.";
@@ -49,5 +50,6 @@ names! {
     KEY_SETS = "ticket_key_sets_total", Kind::Counter, "Key sets for tickets that were fetched or changed, by source and result: ok, error.";
     REVOCATIONS = "revocations_in_force", Kind::Gauge, "Tickets and orders that are revoked.";
     TICKETS_MINTED = "tickets_minted_total", Kind::Counter, "Tickets minted by this service.";
+    RESIDENT_MEMORY = "resident_memory_bytes", Kind::Gauge, "Memory of the process that is in RAM.";
     CALLBACKS = "callbacks_total", Kind::Counter, "Notifications of payment providers, by provider and outcome.";
 }

@@ -21,6 +21,7 @@ mod bad_requests;
 mod broker_faults;
 mod callbacks;
 mod config_cli;
+mod console;
 mod dead_letters_cli;
 mod dead_letters_faults;
 mod demo;
