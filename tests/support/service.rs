@@ -62,6 +62,11 @@ impl Setup {
         self
     }
 
+    /// What is set.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.env.get(&format!("PAYMENT_NOTIFIER__{key}")).map(String::as_str)
+    }
+
     /// The same for a service that is started again.
     pub(crate) fn change(&mut self, key: &str, value: impl ToString) {
         self.env.insert(format!("PAYMENT_NOTIFIER__{key}"), value.to_string());

@@ -14,6 +14,7 @@
 mod support;
 
 mod address_limits;
+mod alerts;
 mod asyncapi;
 mod bad_frames;
 mod bad_messages;
@@ -30,6 +31,7 @@ mod examples;
 mod metrics;
 mod openapi;
 mod overload;
+mod prometheus;
 mod publish_forms;
 mod race;
 mod restart;

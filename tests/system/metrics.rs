@@ -43,7 +43,7 @@ async fn names_served(service: &Service) -> BTreeMap<String, String> {
 }
 
 /// One of everything that can be counted without breaking anything.
-async fn do_something_of_everything(service: &Service) {
+pub(crate) async fn do_something_of_everything(service: &Service) {
     let publisher = Publisher::connect(service.vhost()).await;
     let tickets = ticket(json!(["m-ws", "m-sse", "m-long", "m-poll"]));
     let (mut page, _) = Page::subscribed(service, &ticket("m-ws")).await;
