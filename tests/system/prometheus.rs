@@ -48,6 +48,11 @@ impl Prometheus {
             Some(line["address"].as_str()?.to_owned())
         })
         .await;
+        wait_for("Prometheus is ready", async || {
+            let ready = Answer::of(client().get(format!("http://{address}/-/ready"))).await;
+            (ready.status == 200).then_some(())
+        })
+        .await;
         Self { _process: process, address }
     }
 
