@@ -1,15 +1,16 @@
 //! Metrics as handles that are passed by value. No global recorder: two programs in one process do not mix.
 
+mod condition;
 mod edge;
-mod process;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Metadata, Recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::names::{self, Kind};
+use crate::runtime::Health;
 
 /// How a page waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +55,7 @@ pub struct Metrics {
 }
 
 struct Inner {
+    health: OnceLock<Health>,
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     transports: [PerTransport; 4],
@@ -110,6 +112,7 @@ impl Metrics {
             }
         });
         let inner = Inner {
+            health: OnceLock::new(),
             transports,
             deliveries: counter(r, names::DELIVERIES, vec![]),
             redeliveries: counter(r, names::REDELIVERIES, vec![]),
@@ -128,6 +131,7 @@ impl Metrics {
     /// The text that Prometheus reads.
     #[must_use]
     pub fn render(&self) -> String {
+        self.look();
         self.inner.handle.render()
     }
 

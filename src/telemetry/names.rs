@@ -42,6 +42,7 @@ names! {
     PAGES_WAITING = "pages_waiting", Kind::Gauge, "Pages that wait, by transport.";
     PAGE_ACKS = "page_acks_total", Kind::Counter, "Versions that pages said they have shown, by transport.";
     CONNECTIONS = "http_connections", Kind::Gauge, "Open connections from pages.";
+    RESIDENT_MEMORY = "resident_memory_bytes", Kind::Gauge, "Memory of the process that is in RAM.";
     REFUSED = "http_refused_total", Kind::Counter, "Requests and frames refused, by problem code.";
     TLS_HANDSHAKES = "tls_handshakes_total", Kind::Counter, "TLS handshakes by how they ended: ok, failed, timed_out, refused.";
     TLS_CERTIFICATE_LOADS = "tls_certificate_loads_total", Kind::Counter, "Certificates taken into use or not, by result: ok, error.";
@@ -50,6 +51,5 @@ names! {
     KEY_SETS = "ticket_key_sets_total", Kind::Counter, "Key sets for tickets that were fetched or changed, by source and result: ok, error.";
     REVOCATIONS = "revocations_in_force", Kind::Gauge, "Tickets and orders that are revoked.";
     TICKETS_MINTED = "tickets_minted_total", Kind::Counter, "Tickets minted by this service.";
-    RESIDENT_MEMORY = "resident_memory_bytes", Kind::Gauge, "Memory of the process that is in RAM.";
     CALLBACKS = "callbacks_total", Kind::Counter, "Notifications of payment providers, by provider and outcome.";
 }

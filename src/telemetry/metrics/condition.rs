@@ -6,13 +6,20 @@ use super::{Metrics, gauge, names};
 use crate::runtime::{Health, Part};
 
 impl Metrics {
-    /// Takes a look, for the text that [`Metrics::render`] then gives.
-    pub fn look(&self, health: &Health) {
-        let faults = health.faults();
-        for part in Part::ALL {
-            let labels = vec![Label::new("part", part.as_str())];
-            let ready = f64::from(u8::from(!faults.contains_key(&part)));
-            gauge(&self.inner.recorder, names::READY, labels).set(ready);
+    /// Whose health is told. Once: another is not looked at.
+    pub fn tell_of(&self, health: &Health) {
+        self.inner.health.get_or_init(|| health.clone());
+    }
+
+    /// Before the text is made.
+    pub(super) fn look(&self) {
+        if let Some(health) = self.inner.health.get() {
+            let faults = health.faults();
+            for part in Part::ALL {
+                let labels = vec![Label::new("part", part.as_str())];
+                let ready = f64::from(u8::from(!faults.contains_key(&part)));
+                gauge(&self.inner.recorder, names::READY, labels).set(ready);
+            }
         }
         if let Some(bytes) = resident_memory_bytes() {
             gauge(&self.inner.recorder, names::RESIDENT_MEMORY, vec![]).set(bytes);
@@ -36,7 +43,7 @@ mod tests {
     fn each_part_and_the_memory_are_told() {
         let (metrics, health) = (Metrics::new().unwrap(), Health::starting());
         health.ok(Part::Store);
-        metrics.look(&health);
+        metrics.tell_of(&health);
         let text = metrics.render();
         assert!(text.contains(r#"payment_notifier_ready{part="store"} 1"#), "{text}");
         assert!(text.contains(r#"payment_notifier_ready{part="consumer"} 0"#), "{text}");
