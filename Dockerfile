@@ -31,9 +31,9 @@ COPY --from=build /build/target/release/payment-notifier /usr/local/bin/payment-
 USER payment-notifier
 WORKDIR /data
 VOLUME /data
-# Every address inside the container: which of them can be reached is for whoever publishes its ports to say.
+# Every address inside the container: whether it can be reached is for whoever publishes the port to say. The operators'
+# listener stays on the container's loopback; PAYMENT_NOTIFIER__ADMIN__LISTEN=0.0.0.0:9090 needs PAYMENT_NOTIFIER__ADMIN__TOKEN.
 ENV PAYMENT_NOTIFIER__HTTP__LISTEN=0.0.0.0:8080 \
-    PAYMENT_NOTIFIER__ADMIN__LISTEN=0.0.0.0:9090 \
     PAYMENT_NOTIFIER__STORE__URL=sqlite:///data/payments.db
 EXPOSE 8080 9090
 STOPSIGNAL SIGTERM

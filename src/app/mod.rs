@@ -71,6 +71,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     let telemetry = telemetry::logs::init(&settings.telemetry, &instance)?;
     let metrics = Metrics::new().map_err(|error| Error::Metrics(error.to_string()))?;
     let health = Health::starting();
+    metrics.tell_of(&health);
     let served = serve(settings, &instance, &metrics, &health, stop).await;
     telemetry.shutdown().await;
     served

@@ -95,14 +95,14 @@ impl Consumer {
     /// Where one row is damaged, the store works for all who look only at others, and what waits would be seen by nobody.
     fn waits(&self, why: &str) {
         self.store_is_down(why);
-        self.parts.health.fault(Part::Consumer, format!("events wait for the store: {why}"));
+        self.fault(&format!("events wait for the store: {why}"));
     }
 
     fn store_is_down(&self, why: &str) {
         self.parts.health.fault(Part::Store, why);
         if !self.store_failed.swap(true, Ordering::Relaxed) {
             self.parts.metrics.set_store_available(false);
-            warn!(reason = why, "store does not take events, consuming waits for it");
+            warn!(queue = self.options.amqp.queue, reason = why, "store does not take events, consuming waits for it");
         }
     }
 
@@ -110,7 +110,7 @@ impl Consumer {
         self.parts.metrics.set_store_available(true);
         if self.store_failed.swap(false, Ordering::Relaxed) {
             self.parts.health.ok(Part::Store);
-            info!("store takes events again");
+            info!(queue = self.options.amqp.queue, "store takes events again");
         }
     }
 }

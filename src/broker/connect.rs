@@ -28,13 +28,14 @@ impl Purpose {
     }
 }
 
-/// Name, program, version and node, as the console shows them. Automatic recovery stays off.
+/// Name, program, version, node and purpose, as the console shows them. Automatic recovery stays off.
 pub(super) fn properties(purpose: Purpose, instance: &str) -> ConnectionProperties {
     ConnectionProperties::default()
         .with_connection_name(format!("payment-notifier {} {instance}", purpose.as_str()).into())
         .with_client_property("product".into(), "payment-notifier".into())
         .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into())
-        .with_client_property("instance".into(), instance.into())
+        .with_client_property("node".into(), instance.into())
+        .with_client_property("purpose".into(), purpose.as_str().into())
 }
 
 /// Connects by the first address that answers, each within `amqp.connect_timeout_s`: TCP, TLS and the AMQP handshake

@@ -13,10 +13,11 @@ use tracing::{info, warn};
 
 use super::address::Address;
 use super::connect::{self, Purpose, reason};
-use super::decode::Decoder;
-use super::session::{End, Session};
+use super::decode::{Decoder, Reject};
+use super::session::{CHANGES, End, Session};
 use super::{Error, Options, Publisher, lag, topology};
 use crate::hub::Hub;
+use crate::payment::Conflict;
 use crate::runtime::{Backoff, Health, Part, Tasks};
 use crate::store::{Bell, Notes, PaymentStore};
 use crate::telemetry::Metrics;
@@ -74,6 +75,8 @@ impl Consumer {
     pub fn new(options: Options, parts: Parts) -> Result<Self, Error> {
         let addresses = Address::all(&options.amqp)?;
         let decoder = Decoder::new(&options.payments)?;
+        let outcomes = CHANGES.map(|(_, label)| label);
+        parts.metrics.begin_events(&outcomes, &Conflict::ALL.map(Conflict::as_str), &Reject::CODES);
         Ok(Self { options, addresses, parts, decoder, store_failed: AtomicBool::new(false) })
     }
 
@@ -106,10 +109,10 @@ impl Consumer {
                 End::Failed { why, unreadable } => {
                     // Each reason once: an outage is not told again with each attempt.
                     if why != last_why {
-                        warn!(reason = why, "consumer ended, building it anew");
+                        warn!(queue = self.options.amqp.queue, reason = why, "consumer ended, building it anew");
                         last_why.clone_from(&why);
                     }
-                    self.parts.health.fault(Part::Consumer, why);
+                    self.fault(&why);
                     unreadable_in_a_row = if unreadable { unreadable_in_a_row + 1 } else { 0 };
                     if began.elapsed() >= longest {
                         backoff.reset();
@@ -123,8 +126,8 @@ impl Consumer {
                 () = tasks.stopping() => {}
             }
         }
-        self.parts.health.fault(Part::Consumer, "stopped");
-        info!("consumer stopped");
+        self.fault("stopped");
+        info!(queue = self.options.amqp.queue, "consumer stopped");
     }
 
     async fn set_up_unless_stopping(&self, tasks: &Tasks, narrow: bool) -> Option<Result<Link, Error>> {
@@ -200,8 +203,16 @@ impl Consumer {
         end
     }
 
+    /// What keeps the queue from being consumed. Operators know the queue by its name, so that is in it.
+    pub(super) fn fault(&self, why: &str) {
+        let queue = format!("queue {:?}", self.options.amqp.queue);
+        let fault = if why.contains(&queue) { why.to_owned() } else { format!("{queue}: {why}") };
+        self.parts.health.fault(Part::Consumer, fault);
+    }
+
     fn tag(&self) -> ShortString {
-        let tag = format!("payment-notifier.{}", self.options.instance);
+        // Program, purpose and node, as the names of queues have them.
+        let tag = format!("payment-notifier.results.{}", self.options.instance);
         // RabbitMQ makes up a tag where this one is too long.
         ShortString::try_new(tag).unwrap_or_default()
     }

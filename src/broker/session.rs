@@ -23,7 +23,7 @@ use super::decode::{Payload, Reject};
 use super::settle::{Settler, Unsettled};
 use crate::hub::Update;
 use crate::payment::Change;
-use crate::runtime::{Part, Tasks, unix_ms};
+use crate::runtime::{Tasks, unix_ms};
 use crate::telemetry::trace;
 
 /// For what is in flight when the subscription ends. What is not settled by then is delivered again.
@@ -107,7 +107,8 @@ impl<'a> Session<'a> {
                     Some(End::Stopped)
                 }
                 Next::Late => {
-                    warn!(deliveries = self.settler.open(), "not settled in time, the broker delivers them again");
+                    let (queue, deliveries) = (&self.consumer.options.amqp.queue, self.settler.open());
+                    warn!(queue, deliveries, "not settled in time, the broker delivers them again");
                     break;
                 }
                 Next::Committed(committed) => {
@@ -124,7 +125,7 @@ impl<'a> Session<'a> {
                     if let Some(End::Failed { why, .. }) = &failed {
                         (open, lost) = (false, self.channel_is_lost());
                         // Told before the time that finishing may take.
-                        self.consumer.parts.health.fault(Part::Consumer, why.clone());
+                        self.consumer.fault(why);
                         self.consumer.parts.metrics.set_broker_connected(false);
                     }
                     failed
@@ -151,10 +152,11 @@ impl<'a> Session<'a> {
     /// Asks for no more deliveries. Those already here are still taken, and then the stream ends.
     async fn cancel(&mut self) {
         let cancel = self.channel.basic_cancel(self.tag.clone(), BasicCancelOptions::default());
+        let queue = &self.consumer.options.amqp.queue;
         match timeout(Duration::from_secs(CANCEL_S_MAX), cancel).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => info!(reason = reason(&error), "subscription could not be cancelled"),
-            Err(_elapsed) => info!("subscription was not cancelled in time"),
+            Ok(Err(error)) => info!(queue, reason = reason(&error), "subscription could not be cancelled"),
+            Err(_elapsed) => info!(queue, "subscription was not cancelled in time"),
         }
     }
 
@@ -254,7 +256,7 @@ impl<'a> Session<'a> {
 }
 
 /// Each change with its label in metrics and traces.
-const CHANGES: [(Change, &str); 4] = [
+pub(super) const CHANGES: [(Change, &str); 4] = [
     (Change::Applied, "applied"),
     (Change::Duplicate, "duplicate"),
     (Change::Stale, "stale"),

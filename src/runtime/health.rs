@@ -17,6 +17,9 @@ pub enum Part {
 }
 
 impl Part {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Broker, Self::Consumer, Self::Store, Self::Node];
+
     /// The name that operators read.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -39,8 +42,7 @@ impl Health {
     /// Nothing works yet.
     #[must_use]
     pub fn starting() -> Self {
-        let parts = [Part::Broker, Part::Consumer, Part::Store, Part::Node];
-        let faults = parts.into_iter().map(|part| (part, "starting".to_owned())).collect();
+        let faults = Part::ALL.into_iter().map(|part| (part, "starting".to_owned())).collect();
         Self { faults: Arc::new(Mutex::new(faults)) }
     }
 

@@ -1,15 +1,17 @@
 //! Metrics as handles that are passed by value. No global recorder: two programs in one process do not mix.
 
+mod condition;
 mod edge;
 mod outgoing;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Metadata, Recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::names::{self, Kind};
+use crate::runtime::Health;
 
 pub use outgoing::Published;
 
@@ -56,6 +58,7 @@ pub struct Metrics {
 }
 
 struct Inner {
+    health: OnceLock<Health>,
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     transports: [PerTransport; 4],
@@ -113,6 +116,7 @@ impl Metrics {
             }
         });
         let inner = Inner {
+            health: OnceLock::new(),
             transports,
             deliveries: counter(r, names::DELIVERIES, vec![]),
             redeliveries: counter(r, names::REDELIVERIES, vec![]),
@@ -125,12 +129,14 @@ impl Metrics {
             handle: recorder.handle(),
             recorder,
         };
+        counter(&inner.recorder, names::DEAD_LETTER_FAILURES, vec![]).absolute(0);
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The text that Prometheus reads.
     #[must_use]
     pub fn render(&self) -> String {
+        self.look();
         self.inner.handle.render()
     }
 
@@ -195,6 +201,19 @@ impl Metrics {
     /// Whether the consumer is established.
     pub fn set_broker_connected(&self, connected: bool) {
         gauge(&self.inner.recorder, names::BROKER_CONNECTED, vec![]).set(f64::from(u8::from(connected)));
+    }
+
+    /// Lets the counters of what events bring begin at 0. One that first appears at 1 hides its first event from who
+    /// looks at increases.
+    pub fn begin_events(&self, outcomes: &[&'static str], conflicts: &[&'static str], refusals: &[&'static str]) {
+        for (name, label, values) in [
+            (names::EVENTS_STORED, "outcome", outcomes),
+            (names::CONFLICTS, "kind", conflicts),
+            (names::DEAD_LETTERS, "reason", refusals),
+            (names::BROKER_CONNECTS, "result", &["ok", "error"]),
+        ] {
+            values.iter().for_each(|value| self.count(name, label, value, 0));
+        }
     }
 
     /// One attempt to establish the consumer: `ok` or `error`.

@@ -34,6 +34,7 @@ names! {
     BROKER_CONNECTED = "broker_connected", Kind::Gauge, "1 while the consumer is established.";
     BROKER_CONNECTS = "broker_connects_total", Kind::Counter, "Attempts to establish the consumer, by result: ok, error.";
     STORE_AVAILABLE = "store_available", Kind::Gauge, "1 while commits succeed.";
+    READY = "ready", Kind::Gauge, "1 while a part works, by part: broker, consumer, store, node. The process is ready while all are 1.";
     BATCH_EVENTS = "batch_events", Kind::Histogram(EVENTS), "Events in one commit.";
     COMMIT_SECONDS = "commit_seconds", Kind::Histogram(SECONDS), "Time to merge and durably commit one batch.";
     PUBLISH_TO_PAGE_SECONDS = "publish_to_page_seconds", Kind::Histogram(SECONDS), "From the publisher's timestamp_in_ms header to the write to the page's socket, by transport.";
@@ -41,6 +42,7 @@ names! {
     PAGES_WAITING = "pages_waiting", Kind::Gauge, "Pages that wait, by transport.";
     PAGE_ACKS = "page_acks_total", Kind::Counter, "Versions that pages said they have shown, by transport.";
     CONNECTIONS = "http_connections", Kind::Gauge, "Open connections from pages.";
+    RESIDENT_MEMORY = "resident_memory_bytes", Kind::Gauge, "Memory of the process that is in RAM.";
     REFUSED = "http_refused_total", Kind::Counter, "Requests and frames refused, by problem code.";
     TLS_HANDSHAKES = "tls_handshakes_total", Kind::Counter, "TLS handshakes by how they ended: ok, failed, timed_out, refused.";
     TLS_CERTIFICATE_LOADS = "tls_certificate_loads_total", Kind::Counter, "Certificates taken into use or not, by result: ok, error.";

@@ -45,7 +45,7 @@ async fn events_are_stored_shown_and_acknowledged_in_batches() {
     // What had not been acknowledged would be ready again.
     assert_eq!(world.queue(&world.amqp.queue).await, Some((0, 0)));
     assert_eq!(node.metric("broker_connected"), 0.0);
-    assert!(node.faults().contains("consumer: stopped"));
+    assert!(node.faults().contains("consumer: queue \"payment-notifier.results\": stopped"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,7 +132,10 @@ async fn while_the_store_is_down_at_the_start_nothing_is_taken_from_the_queue() 
     let store = Memory::new();
     store.down.store(true, Ordering::SeqCst);
     let node = Node::begin_with(&world, store);
-    until("the fault is told", async || node.faults().contains("consumer: waits for the store")).await;
+    until("the fault is told", async || {
+        node.faults().contains("consumer: queue \"payment-notifier.results\": waits for the store")
+    })
+    .await;
     assert!(node.faults().contains("store: store unavailable: no disk"), "{}", node.faults());
     until("it has tried more than once", async || node.metric("broker_connects_total{result=\"error\"}") > 2.0).await;
     assert_eq!(world.queue(&world.amqp.queue).await, Some((1, 0)));

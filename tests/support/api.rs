@@ -115,7 +115,12 @@ impl Service {
 
     /// The value of a metric, all its label sets that contain `labels` added up; 0 if there is none.
     pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
-        let text = self.admin_get("/metrics").await.text;
+        let request = self.client.get(format!("http://{}/metrics", self.admin)).timeout(Duration::from_secs(15));
+        let request = match self.setup.get("ADMIN__TOKEN") {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let text = Answer::of(request).await.text;
         let of_name = text.lines().filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             let (series_name, series_labels) = series.split_once('{').unwrap_or((series, ""));

@@ -245,6 +245,26 @@ impl Vhost {
         user
     }
 
+    /// Its name, as definitions have it.
+    #[allow(dead_code, reason = "the fault tests import no users")]
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Imports definitions as they are, users and vhosts too.
+    #[allow(dead_code, reason = "the fault tests import no users")]
+    pub(crate) async fn import_all(&self, definitions: Value) {
+        let (status, answer) = self.broker.call_async("POST", "/api/definitions".to_owned(), Some(definitions)).await;
+        assert!(status < 300, "POST definitions: {status} {answer}");
+    }
+
+    /// A user who is there already, of this password; gone when the answer is.
+    #[allow(dead_code, reason = "the fault tests import no users")]
+    pub(crate) fn user_named(&self, name: String, password: String) -> User {
+        let broker = Broker { user: name, password, ..self.broker.clone() };
+        User { broker, owner: self.broker.clone(), vhost: self.name.clone() }
+    }
+
     fn path(&self, kind: &str) -> String {
         format!("/api/{kind}/{}", self.name)
     }
@@ -270,6 +290,22 @@ impl User {
     pub(crate) fn amqp_url(&self) -> String {
         let Broker { user, password, amqp_authority, .. } = &self.broker;
         format!("amqp://{}:{}@{amqp_authority}/{}", encoded(user), encoded(password), self.vhost)
+    }
+
+    /// Its name, for permissions.
+    #[allow(dead_code, reason = "the fault tests change no user")]
+    pub(crate) fn name(&self) -> &str {
+        &self.broker.user
+    }
+
+    /// Another password, as an operator gives it in the console.
+    #[allow(dead_code, reason = "the fault tests change no user")]
+    pub(crate) async fn set_password(&mut self, password: &str) {
+        password.clone_into(&mut self.broker.password);
+        let login = json!({ "password": password, "tags": "" });
+        let path = format!("/api/users/{}", self.broker.user);
+        let (status, answer) = self.owner.call_async("PUT", path, Some(login)).await;
+        assert!(status < 300, "PUT user: {status} {answer}");
     }
 }
 

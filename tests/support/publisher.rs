@@ -47,19 +47,23 @@ impl Publisher {
 }
 
 impl Publisher {
-    /// Takes the one message of a queue and refuses it, again and again, until the broker has had enough of it.
+    /// Takes the one message of a queue and refuses it, again and again, until the broker has had enough of it. How often
+    /// it was delivered.
     #[allow(clippy::disallowed_methods, reason = "a consumer that cannot settle is what is tested")]
-    pub(crate) async fn refuse_until_gone(&self, queue: &str) {
+    pub(crate) async fn refuse_until_gone(&self, queue: &str) -> u32 {
+        let mut deliveries = 0;
         wait_for("the broker takes the message away", async || {
             let got = self.channel.basic_get(queue.into(), BasicGetOptions::default()).await.expect("open");
             let Some(got) = got else {
                 return (ready_on(&self.channel, queue).await == 0).then_some(());
             };
             let requeue = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+            deliveries += 1;
             got.acker.nack(requeue).await.expect("open");
             None
         })
         .await;
+        deliveries
     }
 }
 

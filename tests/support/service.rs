@@ -58,8 +58,18 @@ impl Setup {
 
     /// One more setting, by the last part of its variable's name: `HTTP__SILENT_S`.
     pub(crate) fn set(mut self, key: &str, value: impl ToString) -> Self {
-        self.env.insert(format!("PAYMENT_NOTIFIER__{key}"), value.to_string());
+        self.change(key, value);
         self
+    }
+
+    /// What is set.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.env.get(&format!("PAYMENT_NOTIFIER__{key}")).map(String::as_str)
+    }
+
+    /// The same for a service that is started again.
+    pub(crate) fn change(&mut self, key: &str, value: impl ToString) {
+        self.env.insert(format!("PAYMENT_NOTIFIER__{key}"), value.to_string());
     }
 
     /// Reaches the broker through a proxy. The publishers of the test do not.

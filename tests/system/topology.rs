@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use crate::support::{DeadLetters, Page, Publisher, Service, Setup, event, repository, ticket, wait_for};
 
-fn shipped_definitions() -> Value {
+pub(crate) fn shipped_definitions() -> Value {
     let text = std::fs::read_to_string(repository().join("config/rabbitmq/definitions.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
 /// The shipped permissions of one of its users.
-fn permissions_of(user: &str) -> Value {
+pub(crate) fn permissions_of(user: &str) -> Value {
     let definitions = shipped_definitions();
     let all = definitions["permissions"].as_array().unwrap();
     all.iter().find(|permission| permission["user"] == user).expect("the user has permissions").clone()
@@ -85,18 +85,4 @@ async fn an_exchange_of_another_type_is_named_in_readiness() {
     assert!(reason.contains("topic"), "{reason}");
     service.vhost().remove("exchanges", "payments").await;
     service.wait_ready().await;
-}
-
-#[tokio::test]
-async fn connections_and_consumers_say_in_the_console_whose_they_are() {
-    let service = Setup::new().await.set("INSTANCE", "till-7").start().await;
-    Publisher::connect(service.vhost()).await;
-    let queue = wait_for("the console knows the consumer", async || {
-        let queue = service.vhost().get("queues", "payment-notifier.results").await;
-        queue["consumer_details"][0].is_object().then_some(queue)
-    })
-    .await;
-    let tag = queue["consumer_details"][0]["consumer_tag"].as_str().unwrap();
-    assert_eq!(tag, "payment-notifier.till-7");
-    assert_eq!(queue["consumer_details"][0]["prefetch_count"], 300);
 }

@@ -23,6 +23,18 @@ pub struct Reject {
 const EXCERPT_CHARS_MAX: usize = 40;
 
 impl Reject {
+    /// Each code, for counters that begin at 0.
+    pub const CODES: [&str; 8] = [
+        "too_large",
+        "invalid_json",
+        "too_deep",
+        "missing_field",
+        "malformed_field",
+        "unknown_status",
+        "duplicate_field",
+        "id_reused",
+    ];
+
     pub(super) fn too_large(bytes: usize, bytes_max: usize) -> Self {
         Self::of("too_large", format!("the body has {bytes} bytes, more than {bytes_max}"))
     }

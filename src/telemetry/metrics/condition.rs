@@ -1,0 +1,53 @@
+//! What is looked at when the metrics are read: the parts' health and the process.
+
+use metrics::Label;
+
+use super::{Metrics, gauge, names};
+use crate::runtime::{Health, Part};
+
+impl Metrics {
+    /// Whose health is told. Once: another is not looked at.
+    pub fn tell_of(&self, health: &Health) {
+        self.inner.health.get_or_init(|| health.clone());
+    }
+
+    /// Before the text is made.
+    pub(super) fn look(&self) {
+        if let Some(health) = self.inner.health.get() {
+            let faults = health.faults();
+            for part in Part::ALL {
+                let labels = vec![Label::new("part", part.as_str())];
+                let ready = f64::from(u8::from(!faults.contains_key(&part)));
+                gauge(&self.inner.recorder, names::READY, labels).set(ready);
+            }
+        }
+        if let Some(bytes) = resident_memory_bytes() {
+            gauge(&self.inner.recorder, names::RESIDENT_MEMORY, vec![]).set(bytes);
+        }
+    }
+}
+
+/// Nothing where the system does not tell it as Linux does.
+fn resident_memory_bytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u32 = line.split_whitespace().next()?.parse().ok()?;
+    Some(f64::from(kib) * 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_and_the_memory_are_told() {
+        let (metrics, health) = (Metrics::new().unwrap(), Health::starting());
+        health.ok(Part::Store);
+        metrics.tell_of(&health);
+        let text = metrics.render();
+        assert!(text.contains(r#"payment_notifier_ready{part="store"} 1"#), "{text}");
+        assert!(text.contains(r#"payment_notifier_ready{part="consumer"} 0"#), "{text}");
+        let memory = text.lines().find_map(|line| line.strip_prefix("payment_notifier_resident_memory_bytes "));
+        assert!(memory.is_none_or(|bytes| bytes.parse::<f64>().unwrap() > 1e6), "{text}");
+    }
+}

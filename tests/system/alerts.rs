@@ -1,0 +1,151 @@
+//! The alerts and the dashboard that are shipped: what promtool says of them, and whether all that they name exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Service, repository, tools};
+
+pub(crate) const RULES: &str = "config/prometheus/payment-notifier.rules.yml";
+const DASHBOARD: &str = "config/grafana/payment-notifier.json";
+/// What Prometheus itself adds.
+const LABELS_OF_PROMETHEUS: [&str; 3] = ["instance", "job", "le"];
+
+pub(crate) fn read(path: &str) -> String {
+    std::fs::read_to_string(repository().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+async fn promtool(arguments: &[&str], input: String) -> String {
+    let mut command = Command::new("promtool");
+    command.args(arguments).current_dir(repository());
+    tools::run(command, input).await
+}
+
+/// One documented metric: its labels, each with its values where they are listed.
+type Labels = BTreeMap<String, BTreeSet<String>>;
+
+/// Name to labels, from the table in `docs/OPERATIONS.md`: `` | `name` | kind | `label`: `value` `value`; `label` | ``
+fn documented() -> BTreeMap<String, Labels> {
+    let text = read("docs/OPERATIONS.md");
+    let rows = text.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `payment_notifier_")?.split(" | ");
+        let name = cells.next()?.trim_end_matches('`');
+        let labels = cells.nth(1)?.split(';').filter_map(|part| {
+            let mut quoted = part.split('`').skip(1).step_by(2).map(str::to_owned);
+            Some((quoted.next()?, quoted.collect()))
+        });
+        Some((format!("payment_notifier_{name}"), labels.collect()))
+    });
+    rows.collect()
+}
+
+/// Each use of a metric in a text: its name, without a histogram's ending, and its matchers as they stand.
+fn uses(text: &str) -> Vec<(String, String)> {
+    let starts = text.match_indices("payment_notifier_").map(|(at, _)| &text[at..]);
+    let all = starts.map(|rest| {
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let (name, rest) = rest.split_at(end);
+        let matchers = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("", |(inside, _)| inside);
+        let endings = ["_bucket", "_sum", "_count"];
+        let name = endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+        (name.to_owned(), matchers.replace('\\', ""))
+    });
+    all.collect()
+}
+
+/// What the file asks of the metrics, and does not exist.
+fn unknown(path: &str) -> Vec<String> {
+    let (text, known) = (read(path), documented());
+    let uses = uses(&text);
+    assert!(uses.len() > 20 && known.len() > 20, "{path}: {uses:?}");
+    let mut unknown = Vec::new();
+    for (name, matchers) in uses {
+        let Some(labels) = known.get(&name) else {
+            unknown.push(name);
+            continue;
+        };
+        for matcher in matchers.split(',').filter(|matcher| !matcher.is_empty()) {
+            let end = matcher.find(['=', '!', '~']).unwrap_or(matcher.len());
+            let (label, value) = (matcher[..end].trim(), matcher[end..].trim_start_matches(['=', '!', '~']));
+            let Some(values) = labels.get(label) else {
+                if !LABELS_OF_PROMETHEUS.contains(&label) {
+                    unknown.push(format!("{name}{{{label}}}"));
+                }
+                continue;
+            };
+            let named = value.trim_matches('"').split('|').filter(|value| !value.contains(['.', '*', '$']));
+            let absent = named.filter(|value| !values.is_empty() && !values.contains(*value));
+            unknown.extend(absent.map(|value| format!("{name}{{{label}={value}}}")));
+        }
+    }
+    unknown
+}
+
+/// `key: value` of each alert, from `- alert: Name` to the next.
+fn alerts() -> Vec<(String, String)> {
+    let text = read(RULES);
+    let blocks = text.split("- alert: ").skip(1).map(|block| {
+        let (name, rest) = block.split_once('\n').unwrap_or((block, ""));
+        (name.to_owned(), rest.to_owned())
+    });
+    blocks.collect()
+}
+
+#[tokio::test]
+async fn promtool_takes_the_rules_and_each_alert_fires_when_it_shall() {
+    promtool(&["check", "rules", RULES], String::new()).await;
+    promtool(&["check", "config", "--syntax-only", "config/prometheus/prometheus.yml"], String::new()).await;
+    promtool(&["test", "rules", "tests/prometheus/rules.test.yml"], String::new()).await;
+    let tests = read("tests/prometheus/rules.test.yml");
+    for (name, _) in alerts() {
+        assert!(tests.contains(&format!("ALERTS{{alertname=\"{name}\"")), "{name} has no test in which it fires");
+    }
+}
+
+#[tokio::test]
+async fn promtool_takes_the_metrics_of_the_program() {
+    let service = Service::start().await;
+    let text = service.admin_get("/metrics").await.text;
+    let complaints = promtool(&["check", "metrics"], text).await;
+    assert_eq!(complaints.trim(), "");
+}
+
+#[test]
+fn each_metric_and_label_of_rules_and_dashboard_exists() {
+    for path in [RULES, DASHBOARD] {
+        assert_eq!(unknown(path), Vec::<String>::new(), "{path}");
+    }
+}
+
+#[test]
+fn each_alert_says_how_bad_it_is_what_to_do_and_where_more_of_it_stands() {
+    let operations = read("docs/OPERATIONS.md");
+    let anchor = |heading: &str| {
+        let kept = heading.trim_start_matches('#').trim().to_lowercase();
+        kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-')).collect::<String>().replace(' ', "-")
+    };
+    let anchors: BTreeSet<_> = operations.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
+    let alerts = alerts();
+    assert!(alerts.len() > 20, "{alerts:?}");
+    for (name, block) in alerts {
+        for key in ["severity: ", "summary: ", "description: "] {
+            assert!(block.contains(key), "{name} has no {key}");
+        }
+        let place = block.lines().find_map(|line| line.trim().strip_prefix("runbook: docs/OPERATIONS.md#"));
+        let place = place.unwrap_or_else(|| panic!("{name} has no runbook"));
+        assert!(anchors.contains(place), "{name}: there is no heading for {place}");
+    }
+}
+
+/// The expressions of the dashboard's panels.
+pub(crate) fn panel_expressions() -> Vec<String> {
+    let dashboard: serde_json::Value = serde_json::from_str(&read(DASHBOARD)).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    targets.map(|target| target["expr"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A file of the repository, for a Prometheus of the test's own.
+pub(crate) fn absolute(path: &str) -> PathBuf {
+    Path::new(repository()).join(path)
+}
