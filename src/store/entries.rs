@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Error, Inquiry, PageRef};
-use crate::payment::{Change, Conflicts, Event, Payment, Status, Timestamp};
+use crate::payment::{Change, Conflicts, Event, Payment};
 
 /// One entry. [`super::Story`] says what each means.
 #[derive(Debug, Serialize)]
@@ -11,8 +11,8 @@ use crate::payment::{Change, Conflicts, Event, Payment, Status, Timestamp};
 pub(super) enum Told<'a> {
     Arrived {
         event_id: &'a str,
-        status: Status,
-        occurred_at: &'a Timestamp,
+        status: &'static str,
+        occurred_at: &'a str,
         redelivered: bool,
         outcome: &'static str,
         version: u64,
@@ -65,8 +65,8 @@ impl<'a> Told<'a> {
         };
         Self::Arrived {
             event_id: event.event_id.as_str(),
-            status: event.status,
-            occurred_at: &event.occurred_at,
+            status: event.status.as_str(),
+            occurred_at: event.occurred_at.as_str(),
             redelivered,
             outcome,
             version: payment.version,
@@ -105,6 +105,14 @@ impl<'a> Told<'a> {
     pub(super) fn json(&self) -> Result<String, Error> {
         serde_json::to_string(self).map_err(|e| Error::Unavailable(e.to_string()))
     }
+
+    /// [`Told::json`], written behind what is in `text`.
+    ///
+    /// # Errors
+    /// As for that.
+    pub(super) fn write(&self, text: &mut Vec<u8>) -> Result<(), Error> {
+        serde_json::to_writer(text, self).map_err(|e| Error::Unavailable(e.to_string()))
+    }
 }
 
 /// The codes of `conflicts`.
@@ -115,7 +123,7 @@ pub(super) fn kinds(conflicts: Conflicts) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payment::{Conflict, EventId, Key, MerchantId, OrderId, State};
+    use crate::payment::{Conflict, EventId, Key, MerchantId, OrderId, State, Status, Timestamp};
     use crate::telemetry::Transport;
 
     const PAGE: PageRef = PageRef { transport: Transport::LongPoll, connection: 7 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::rows::Rows;
-use super::timeline::Line;
+use super::timeline::Of;
 use super::{limit, payments, watches};
 use crate::payment::{Key, MerchantId, OrderId};
 use crate::store::entries::Told;
@@ -33,22 +33,17 @@ impl Rows<'_> {
                 self.watched(key, *at_ms)
             }
             _ if !self.telling.timeline => Ok(()),
-            Noted::Pushed { page, version, after_ms } => {
-                let entry = Told::pushed(*page, *version, *after_ms).json()?;
-                // Where there is none, it was removed since.
-                if let Some(order_id) = self.order_id(key)? {
-                    self.tell(key, order_id, *at_ms, entry);
-                }
-                Ok(())
-            }
+            Noted::Pushed { page, version, after_ms } => match self.of(key)? {
+                Some(of) => self.tell(of, *at_ms, || Told::pushed(*page, *version, *after_ms)),
+                // Removed since.
+                None => Ok(()),
+            },
             Noted::DeadLettered { event_id, reason } => {
-                let entry = Told::DeadLettered { event_id, reason }.json()?;
-                let order_id = match self.order_id(key)? {
-                    Some(order_id) => order_id,
-                    None => -watches::row(self.connection, key, *at_ms)?,
+                let of = match self.of(key)? {
+                    Some(of) => of,
+                    None => Of::Order(-watches::row(self.connection, key, *at_ms)?),
                 };
-                self.tell(key, order_id, *at_ms, entry);
-                Ok(())
+                self.tell(of, *at_ms, || Told::DeadLettered { event_id, reason })
             }
         }
     }
@@ -62,10 +57,9 @@ impl Rows<'_> {
         if self.touched(key).is_none() && !is_unescalated(self.connection, key)? {
             return Ok(());
         }
-        if let Some(row) = self.find(key)?
-            && row.settled.watched(row.acked_version, at_ms, escalation)
-        {
-            row.changed = true;
+        if let Some(place) = self.place(key)? {
+            let row = self.row(place);
+            row.changed |= row.settled.watched(row.acked_version, at_ms, escalation);
         }
         Ok(())
     }
@@ -73,14 +67,14 @@ impl Rows<'_> {
     /// Publishes an inquiry, unless there is nothing to ask or it was asked before. True if it did.
     pub(super) fn inquire(&mut self, inquiry: &Inquiry) -> Result<bool, Error> {
         let (key, now_ms) = (&inquiry.key, self.now_ms);
-        let row = self.find(key)?;
-        if row.as_ref().is_some_and(|row| row.payment.is_final()) {
-            return Ok(false);
-        }
-        let known = row.map(|row| {
+        let known = self.place(key)?.map(|place| {
+            let row = self.row(place);
             let provider_transaction_id = row.state.provider_transaction_id().map(str::to_owned);
             (Arc::clone(&row.payment), provider_transaction_id)
         });
+        if known.as_ref().is_some_and(|(payment, _)| payment.is_final()) {
+            return Ok(false);
+        }
         let Some(watch_id) = watches::inquired(self.connection, key, inquiry.step, now_ms)? else {
             return Ok(false);
         };
@@ -88,9 +82,8 @@ impl Rows<'_> {
         let provider_transaction_id = provider_transaction_id.flatten();
         let message = self.envelope(now_ms).inquiry(inquiry, payment.as_deref(), provider_transaction_id.as_deref())?;
         self.messages.push(message);
-        if self.telling.timeline {
-            self.tell(key, -watch_id, now_ms, Told::inquired(inquiry).json()?);
-        }
+        let of = self.touched(key).map_or(Of::Order(-watch_id), Of::Touched);
+        self.tell(of, now_ms, || Told::inquired(inquiry))?;
         Ok(true)
     }
 
@@ -98,8 +91,8 @@ impl Rows<'_> {
     pub(super) fn escalate(&mut self, now_ms: i64, messages_max: usize) -> Result<usize, Error> {
         let mut escalated = 0;
         for (id, key) in due(self.connection, now_ms, messages_max)? {
-            let row = match self.find(&key) {
-                Ok(Some(row)) => row,
+            let place = match self.place(&key) {
+                Ok(Some(place)) => place,
                 Ok(None) => continue,
                 Err(Error::Corrupt(why)) => {
                     // It must not stand in the way of others, again and again.
@@ -109,6 +102,7 @@ impl Rows<'_> {
                 }
                 Err(error) => return Err(error),
             };
+            let row = self.row(place);
             // Acknowledged in this very transaction, or there with a later time.
             if !row.settled.escalate(now_ms) {
                 continue;
@@ -116,26 +110,18 @@ impl Rows<'_> {
             row.changed = true;
             let (payment, arrived_ms) = (Arc::clone(&row.payment), row.settled.at_ms);
             self.messages.push(self.envelope(now_ms).undelivered(&payment, arrived_ms)?);
-            if self.telling.timeline {
-                let entry = Told::Undelivered { version: payment.version }.json()?;
-                self.tell(&key, id, now_ms, entry);
-            }
+            self.tell(Of::Touched(place), now_ms, || Told::Undelivered { version: payment.version })?;
             escalated += 1;
         }
         Ok(escalated)
     }
 
-    /// Adds an entry, to the payment's own if this transaction has the payment.
-    fn tell(&mut self, key: &Key, order_id: i64, at_ms: i64, entry: String) {
+    /// To what entries of the payment of `key` belong, if there is such a payment.
+    fn of(&self, key: &Key) -> Result<Option<Of>, Error> {
         match self.touched(key) {
-            Some(row) => row.told.push((at_ms, entry)),
-            None => self.told.push(Line { order_id, at_ms, entry }),
+            Some(place) => Ok(Some(Of::Touched(place))),
+            None => Ok(payments::id(self.connection, key)?.map(Of::Order)),
         }
-    }
-
-    /// By which entries of the payment of `key` are kept. Without meaning where this transaction has the payment.
-    fn order_id(&mut self, key: &Key) -> Result<Option<i64>, Error> {
-        if self.touched(key).is_some() { Ok(Some(0)) } else { payments::id(self.connection, key) }
     }
 }
 

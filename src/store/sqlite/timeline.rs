@@ -3,10 +3,11 @@
 //! An entry belongs to a payment by the id of its row, or, where nothing but waiting is known of an order, to its row
 //! in `watches` by that row's id, negative.
 
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::Connection;
 
 use super::{limit, payments, watches};
 use crate::payment::Key;
+use crate::store::entries::Told;
 use crate::store::{ENTRIES_MAX, Entry, Error, Story};
 
 const INSERT: &str = "INSERT INTO timeline (order_id, at_ms, node, entry) VALUES (?1, ?2, ?3, ?4)";
@@ -28,33 +29,59 @@ const DELETE_OLDEST: &str = "
 /// One of so many entries looks how many its order has.
 const ENTRIES_BETWEEN_TRIMS_LOG2: u32 = 6;
 
-/// An entry that waits to be written.
-pub(super) struct Line {
-    pub(super) order_id: i64,
-    pub(super) at_ms: i64,
-    pub(super) entry: String,
+/// Whose story an entry belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of {
+    /// A payment of this transaction, by its place there: its id is known once it is written.
+    Touched(usize),
+    /// An order by its id in the table.
+    Order(i64),
 }
 
-/// Writes entries.
-pub(super) struct Writer<'c> {
-    connection: &'c Connection,
-    node: &'c str,
-    insert: CachedStatement<'c>,
+/// Entries that wait to be written, their JSON one behind the other.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    text: Vec<u8>,
+    lines: Vec<Line>,
 }
 
-impl<'c> Writer<'c> {
-    pub(super) fn new(connection: &'c Connection, node: &'c str) -> Result<Self, Error> {
-        Ok(Self { connection, node, insert: connection.prepare_cached(INSERT)? })
+#[derive(Debug)]
+struct Line {
+    of: Of,
+    at_ms: i64,
+    /// Where its JSON ends. It begins where that of the line before ends.
+    end: usize,
+}
+
+impl Lines {
+    pub(super) fn add(&mut self, of: Of, at_ms: i64, told: &Told<'_>) -> Result<(), Error> {
+        told.write(&mut self.text)?;
+        self.lines.push(Line { of, at_ms, end: self.text.len() });
+        Ok(())
     }
 
-    pub(super) fn write(&mut self, order_id: i64, at_ms: i64, entry: &str) -> Result<(), Error> {
-        let id = self.insert.insert((order_id, at_ms, self.node, entry))?;
-        // Scattered, so that no rhythm of events can miss it.
-        let scattered = id.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        if scattered.leading_zeros() >= ENTRIES_BETWEEN_TRIMS_LOG2 {
-            self.connection.prepare_cached(TRIM)?.execute((order_id, limit(ENTRIES_MAX)))?;
+    /// Writes all, and answers how many. `ids` are those of the transaction's payments.
+    pub(super) fn write(&mut self, connection: &Connection, node: &str, ids: &[i64]) -> Result<usize, Error> {
+        let mut insert = connection.prepare_cached(INSERT)?;
+        let mut begin = 0;
+        for Line { of, at_ms, end } in &self.lines {
+            let order_id = match of {
+                Of::Touched(place) => ids[*place],
+                Of::Order(order_id) => *order_id,
+            };
+            let entry = str::from_utf8(&self.text[begin..*end]).map_err(|e| Error::Unavailable(e.to_string()))?;
+            begin = *end;
+            let id = insert.insert((order_id, at_ms, node, entry))?;
+            // Scattered, so that no rhythm of events can miss it.
+            let scattered = id.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            if scattered.leading_zeros() >= ENTRIES_BETWEEN_TRIMS_LOG2 {
+                connection.prepare_cached(TRIM)?.execute((order_id, limit(ENTRIES_MAX)))?;
+            }
         }
-        Ok(())
+        let written = self.lines.len();
+        self.lines.clear();
+        self.text.clear();
+        Ok(written)
     }
 }
 
