@@ -204,3 +204,15 @@ own_broker_down() { # own_broker_down DIR
   [[ -e $1/broker-is-ours ]] || return 0
   "$root/scripts/broker" down "$1" && rm -f "$1/broker-is-ours"
 }
+
+# The same for PostgreSQL.
+own_postgres_up() { # own_postgres_up DIR
+  mkdir -p "$1"
+  "$root/scripts/postgres" status "$1" >/dev/null || : >"$1/postgres-is-ours"
+  child "$root/scripts/postgres" up "$1"
+}
+
+own_postgres_down() { # own_postgres_down DIR
+  [[ -e $1/postgres-is-ours ]] || return 0
+  "$root/scripts/postgres" down "$1" && rm -f "$1/postgres-is-ours"
+}

@@ -5,6 +5,7 @@ mod escalation;
 mod groups;
 mod health;
 mod inquiry;
+mod opening;
 mod operators;
 mod results;
 mod retention;
@@ -13,6 +14,7 @@ mod telling;
 mod warnings;
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +22,10 @@ use crate::bridge::ticket::{Minter, Revocations, Verifier};
 use crate::bridge::{self, Context, Parts, Server, ServerOptions, Tls};
 use crate::broker;
 use crate::callbacks::Accounts;
-use crate::config::{EscalatedOrders, Settings};
+use crate::config::Settings;
 use crate::hub::Hub;
 use crate::payment::{Event, MerchantId};
-use crate::runtime::{Health, Part, Tasks, unix_s};
-use crate::store::{self, PaymentStore, Sqlite};
+use crate::runtime::{Health, Part, Tasks};
 use crate::telemetry::{self, Metrics};
 
 pub use error::Error;
@@ -46,6 +47,7 @@ pub fn check(settings: &Settings) -> Result<(), Error> {
     Tls::check(&settings.http)?;
     Accounts::load(&settings.callbacks)?;
     telemetry::logs::check(&settings.telemetry)?;
+    opening::check(settings, &instance(settings))?;
     broker::Publisher::check(&settings.amqp)?;
     Ok(())
 }
@@ -89,8 +91,13 @@ async fn serve(
     let tls = Tls::load(&settings.http, metrics)?.map(Arc::new);
     warnings::of_settings(&settings, &verifier);
     warnings::of_open_files(settings.http.connections_max);
-    let store = open_store(&settings, instance)?;
-    let revocations = Revocations::new(settings.tickets.revocations_max, store.revocations(unix_s()).await?);
+    let store = opening::open(&settings, instance)?;
+    let mut stop = pin!(stop);
+    let Some(revoked) = opening::revocations(&store, &settings, metrics, health, stop.as_mut()).await? else {
+        store.close().await;
+        return Ok(());
+    };
+    let revocations = Revocations::new(settings.tickets.revocations_max, revoked);
     health.ok(Part::Store);
     metrics.set_store_available(true);
     let hub = Hub::remembering(if settings.inquiry.after.is_empty() { 0 } else { ORDERS_LEFT_MAX });
@@ -160,27 +167,6 @@ async fn serve(
     store.close().await;
     tracing::info!("stopped");
     Ok(())
-}
-
-fn open_store(settings: &Settings, instance: &str) -> Result<Arc<dyn PaymentStore>, Error> {
-    let Settings { store, timeline, escalation, .. } = settings;
-    let options = store::Options {
-        batch_events_max: store.batch_events_max,
-        readers: store.readers,
-        reads_waiting_max: store.reads_waiting_max,
-        cache_kib: store.cache_kib,
-        instance: instance.to_owned(),
-        timeline: timeline.enabled,
-        escalation: store::Escalation {
-            after_ms: escalation.after.millis(),
-            orders: match escalation.orders {
-                EscalatedOrders::Watched => store::EscalatedOrders::Watched,
-                EscalatedOrders::All => store::EscalatedOrders::All,
-                EscalatedOrders::Off => store::EscalatedOrders::Off,
-            },
-        },
-    };
-    Ok(Arc::new(Sqlite::open(store.url.expose(), options)?))
 }
 
 async fn bind(

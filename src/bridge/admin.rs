@@ -96,8 +96,20 @@ pub fn router(parts: AdminParts, context: Context) -> Router {
         .layer(middleware::from_fn(gate::harden))
 }
 
+/// `/healthz` and `/readyz`: what can be said while the store has not answered yet.
+pub fn starting_router(health: Health) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(move || std::future::ready(readiness(&health))))
+        .layer(middleware::from_fn(gate::harden))
+}
+
 async fn readyz(State(admin): State<Admin>) -> Response {
-    let readiness = status::Readiness::of(&admin.health);
+    readiness(&admin.health)
+}
+
+fn readiness(health: &Health) -> Response {
+    let readiness = status::Readiness::of(health);
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness)).into_response()
 }

@@ -31,7 +31,9 @@ mod watch;
 pub mod wire;
 mod ws;
 
-pub use admin::{AdminParts, DeadLetters, LettersError, Listed, Replayed, Selection, router as admin_router};
+pub use admin::{
+    AdminParts, DeadLetters, LettersError, Listed, Replayed, Selection, router as admin_router, starting_router,
+};
 pub use context::{Context, Parts};
 pub use publish::{PublishError, ResultPublisher};
 pub use router::router;

@@ -1,0 +1,98 @@
+//! What PostgreSQL's errors mean to those who asked.
+
+use std::error::Error as _;
+
+use deadpool_postgres::{HookError, PoolError};
+use tokio_postgres::error::SqlState;
+
+use crate::store::Error;
+
+/// Why one attempt came to nothing.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The database, or the way to it.
+    Database(tokio_postgres::Error),
+    /// No connection was to be had.
+    Pool(PoolError),
+    /// Another has changed in between what this attempt had seen.
+    Overtaken,
+    /// Anything else.
+    Store(Error),
+}
+
+impl Fault {
+    /// Whether the same attempt may do better at once: another transaction was in the way, or the connection was one that
+    /// had ended while it lay idle.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Overtaken => true,
+            Self::Database(error) => match error.code() {
+                Some(code) => is_collision(code) || is_ending(code),
+                None => error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>()),
+            },
+            // Ended while it was being made.
+            Self::Pool(PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error))) => {
+                error.is_closed() || error.code().is_some_and(is_ending)
+            }
+            Self::Pool(_) | Self::Store(_) => false,
+        }
+    }
+}
+
+fn is_collision(code: &SqlState) -> bool {
+    *code == SqlState::T_R_DEADLOCK_DETECTED || *code == SqlState::T_R_SERIALIZATION_FAILURE
+}
+
+/// The server ends this connection, or has become one that takes no writes.
+fn is_ending(code: &SqlState) -> bool {
+    *code == SqlState::ADMIN_SHUTDOWN
+        || *code == SqlState::CRASH_SHUTDOWN
+        || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+}
+
+impl From<tokio_postgres::Error> for Fault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<PoolError> for Fault {
+    fn from(error: PoolError) -> Self {
+        Self::Pool(error)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Store(error) => error,
+            Fault::Overtaken => Self::Unavailable("another node changes the same rows".to_owned()),
+            Fault::Database(error)
+            | Fault::Pool(PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error))) => {
+                of_database(&error)
+            }
+            Fault::Pool(PoolError::Closed) => Self::Closed,
+            Fault::Pool(error) => Self::Unavailable(format!("PostgreSQL: {error}")),
+        }
+    }
+}
+
+/// The server's message without its details, which repeat what is stored.
+fn of_database(error: &tokio_postgres::Error) -> Error {
+    let Some(told) = error.as_db_error() else {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        return Error::Unavailable(format!("PostgreSQL: {error}{cause}"));
+    };
+    let text = format!("PostgreSQL: {} ({})", told.message(), told.code().code());
+    if *told.code() == SqlState::DATA_CORRUPTED || *told.code() == SqlState::INDEX_CORRUPTED {
+        Error::Corrupt(text)
+    } else {
+        Error::Unavailable(text)
+    }
+}

@@ -1,0 +1,44 @@
+//! Between rows of the database and the program's own types.
+
+use std::collections::BTreeSet;
+
+use crate::payment::{Key, MerchantId, OrderId, State};
+use crate::store::Error;
+
+/// Keys as two columns, in their order, each once.
+pub(super) struct Keys<'a> {
+    pub(super) merchant_ids: Vec<&'a str>,
+    pub(super) order_ids: Vec<&'a str>,
+}
+
+impl<'a> Keys<'a> {
+    pub(super) fn new(keys: impl IntoIterator<Item = &'a Key>) -> Self {
+        let sorted: BTreeSet<&Key> = keys.into_iter().collect();
+        let merchant_ids = sorted.iter().map(|key| key.merchant_id.as_str()).collect();
+        Self { merchant_ids, order_ids: sorted.iter().map(|key| key.order_id.as_str()).collect() }
+    }
+}
+
+/// A payment's key as its row names it.
+pub(super) fn key(merchant_id: &str, order_id: &str) -> Result<Key, Error> {
+    let damaged = |_rule| Error::Corrupt(format!("row of merchant {merchant_id:?} order {order_id:?}: no such key"));
+    Ok(Key::new(MerchantId::new(merchant_id).map_err(damaged)?, OrderId::new(order_id).map_err(damaged)?))
+}
+
+/// What the row of `key` holds.
+pub(super) fn state(key: &Key, text: &str) -> Result<State, Error> {
+    let damaged = |what: &str| {
+        let Key { merchant_id, order_id } = key;
+        Error::Corrupt(format!("payment of merchant {merchant_id} order {order_id}: {what}"))
+    };
+    let state: State = serde_json::from_str(text).map_err(|e| damaged(&e.to_string()))?;
+    if state.key() == key { Ok(state) } else { Err(damaged("the row holds another payment")) }
+}
+
+pub(super) fn signed(number: u64) -> Result<i64, Error> {
+    i64::try_from(number).map_err(|_out_of_range| Error::Corrupt(format!("number {number}")))
+}
+
+pub(super) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}

@@ -1,0 +1,225 @@
+//! Payments in PostgreSQL, for any number of nodes at once.
+//!
+//! The merge is the program's own: each batch locks its rows, merges in memory and writes them back, in two round trips.
+//! Nothing is kept here that another node could change behind our back.
+
+mod address;
+mod changed;
+mod fault;
+mod gatherer;
+mod inquire;
+mod keys;
+mod notes;
+mod outbox;
+mod pool;
+mod reads;
+mod retire;
+mod revocations;
+mod rows;
+mod schema;
+mod story;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod told;
+mod writes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use super::{
+    Acknowledgement, Arrival, Error, Escalation, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore, Retired,
+    Revocation, Story,
+};
+use crate::payment::{Key, Payment};
+use crate::runtime::unix_ms;
+use address::Address;
+use fault::Fault;
+use gatherer::Gatherer;
+use pool::{Pool, Session, Work};
+use reads::Read;
+use writes::{Apply, Escalate, Shown};
+
+/// Acknowledgements that may wait to be written.
+const ACKNOWLEDGEMENTS_WAITING_MAX: usize = 8192;
+/// Acknowledgements of one transaction.
+const ACKNOWLEDGEMENTS_AT_ONCE_MAX: usize = 512;
+/// Reads of one query.
+const READS_AT_ONCE_MAX: usize = 512;
+
+/// What is set about a store.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// This node, for who looks at the database's connections, and for the stories.
+    pub instance: String,
+    /// Connections of this node.
+    pub connections_max: usize,
+    /// Seconds for a connection, and for one answer.
+    pub timeout_s: u64,
+    /// Reads that may wait; more are refused as [`Error::Overloaded`].
+    pub reads_waiting_max: usize,
+    /// Whether stories are written.
+    pub timeline: bool,
+    /// Which final results count as undelivered, and when.
+    pub escalation: Escalation,
+}
+
+/// What is told, and by whom.
+struct Settings {
+    instance: String,
+    timeline: bool,
+    escalation: Escalation,
+}
+
+/// Proves, without asking the database, that its address can be used.
+///
+/// # Errors
+/// [`Error::Unavailable`] with what is wrong with it.
+pub fn check_address(url: &str, options: &Options) -> Result<(), Error> {
+    Address::new(url, options).map(drop)
+}
+
+/// A store in a database that other nodes share.
+pub struct Postgres {
+    pool: Arc<Pool>,
+    reads: Gatherer<Read>,
+    acknowledgements: Gatherer<Shown>,
+    settings: Arc<Settings>,
+    retiring: retire::Progress,
+    limit: Duration,
+}
+
+impl Postgres {
+    /// A store at `postgres://USER:PASSWORD@HOST[:PORT]/DATABASE`. The database is asked when it is first needed, so that it
+    /// may be away; the tables are made then if they are missing. To be called within a runtime.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] for an address that cannot be used.
+    pub fn open(url: &str, options: &Options) -> Result<Self, Error> {
+        let pool = Arc::new(Pool::new(Address::new(url, options)?, options)?);
+        let Options { timeline, escalation, .. } = *options;
+        let settings = Arc::new(Settings { instance: options.instance.clone(), timeline, escalation });
+        let (reading, writing, telling) = (Arc::clone(&pool), Arc::clone(&pool), Arc::clone(&settings));
+        // The other half of the connections is for what writes.
+        let readers = (options.connections_max / 2).max(1);
+        let reads = Gatherer::start(options.reads_waiting_max, readers, READS_AT_ONCE_MAX, move |waiting| {
+            let pool = Arc::clone(&reading);
+            async move { reads::read(&pool, waiting).await }
+        });
+        let at_once_max = ACKNOWLEDGEMENTS_AT_ONCE_MAX;
+        let acknowledgements = Gatherer::start(ACKNOWLEDGEMENTS_WAITING_MAX, 1, at_once_max, move |waiting| {
+            let (pool, settings) = (Arc::clone(&writing), Arc::clone(&telling));
+            async move { writes::acknowledge(&pool, &settings, waiting).await }
+        });
+        let limit = Duration::from_secs(options.timeout_s);
+        Ok(Self { pool, reads, acknowledgements, settings, retiring: retire::Progress::default(), limit })
+    }
+
+    async fn run<W: Work>(&self, work: &W) -> Result<W::Answer, Error> {
+        self.pool.open()?;
+        self.pool.run(work).await
+    }
+}
+
+#[async_trait]
+impl PaymentStore for Postgres {
+    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Outcome>, Error> {
+        self.pool.open()?;
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.run(&Apply { settings: &self.settings, batch }).await
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.reads.push(Read { key: key.clone(), answer })?;
+        answered.await.map_err(no_answer)?
+    }
+
+    async fn acknowledge(&self, key: &Key, version: u64, by: PageRef) -> Result<Acknowledgement, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.acknowledgements.push(Shown { key: key.clone(), version, by, answer })?;
+        answered.await.map_err(no_answer)?
+    }
+
+    async fn note(&self, notes: Vec<Note>) -> Result<(), Error> {
+        self.run(&notes::Notes { settings: &self.settings, notes }).await
+    }
+
+    async fn story(&self, key: &Key) -> Result<Story, Error> {
+        self.run(&story::Tell { key }).await
+    }
+
+    async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<usize, Error> {
+        self.run(&Escalate { settings: &self.settings, now_ms, messages_max: most(messages_max) }).await
+    }
+
+    async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<usize, Error> {
+        self.run(&inquire::Inquire { settings: &self.settings, inquiries }).await
+    }
+
+    async fn outbox(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
+        self.run(&outbox::Take { messages_max: most(messages_max), lease_ms }).await
+    }
+
+    async fn sent(&self, ids: Vec<i64>) -> Result<(), Error> {
+        self.run(&outbox::Sent { ids }).await
+    }
+
+    async fn outbox_len(&self) -> Result<u64, Error> {
+        self.run(&outbox::Count).await
+    }
+
+    async fn retire(&self, payments_before_ms: i64, entries_before_ms: i64, rows_max: usize) -> Result<Retired, Error> {
+        let (progress, rows_max) = (&self.retiring, most(rows_max));
+        self.run(&retire::Retire { progress, payments_before_ms, entries_before_ms, rows_max }).await
+    }
+
+    async fn revoke(&self, revocation: &Revocation, now_s: i64) -> Result<(), Error> {
+        self.run(&revocations::Save { revocation, now_s }).await
+    }
+
+    async fn revocations(&self, now_s: i64) -> Result<Vec<Revocation>, Error> {
+        self.run(&revocations::Load { now_s }).await
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.run(&Check).await
+    }
+
+    async fn close(&self) {
+        self.pool.refuse();
+        tokio::join!(self.reads.close(self.limit), self.acknowledgements.close(self.limit));
+        self.pool.close();
+    }
+}
+
+const TOUCH: &str = "
+    INSERT INTO meta (name, value) VALUES ('checked_ms', $1)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+
+/// Writes something that means nothing, to see whether it can be written.
+struct Check;
+
+impl Work for Check {
+    type Answer = ();
+
+    async fn attempt(&self, session: &Session) -> Result<(), Fault> {
+        let touch = session.prepare(TOUCH).await?;
+        session.client()?.execute(&touch, &[&unix_ms()]).await?;
+        Ok(())
+    }
+}
+
+fn no_answer(_dropped: oneshot::error::RecvError) -> Error {
+    Error::Unavailable("the store's task failed".to_owned())
+}
+
+/// For LIMIT.
+fn most(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}

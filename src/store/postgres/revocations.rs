@@ -1,0 +1,89 @@
+//! The tables of what is revoked.
+
+use futures_util::future::join3;
+
+use super::fault::Fault;
+use super::keys::key;
+use super::pool::{Session, Work};
+use super::rows::{BEGIN, COMMIT};
+use crate::store::{Error, Revocation, Revoked};
+
+const SAVE_TICKET: &str = "
+    INSERT INTO revoked_tickets (fingerprint, until_s) VALUES ($1, $2)
+    ON CONFLICT (fingerprint) DO UPDATE SET until_s = excluded.until_s";
+
+const SAVE_ORDER: &str = "
+    INSERT INTO revoked_orders (merchant_id, order_id, until_s) VALUES ($1, $2, $3)
+    ON CONFLICT (merchant_id, order_id) DO UPDATE SET until_s = excluded.until_s";
+
+/// Those that are over are forgotten, but for rows that another node holds just then.
+const FORGET_TICKETS: &str = "
+    DELETE FROM revoked_tickets WHERE fingerprint = ANY (ARRAY(
+        SELECT fingerprint FROM revoked_tickets WHERE until_s <= $1 FOR UPDATE SKIP LOCKED))";
+
+const FORGET_ORDERS: &str = "
+    DELETE FROM revoked_orders WHERE (merchant_id, order_id) IN (
+        SELECT merchant_id, order_id FROM revoked_orders WHERE until_s <= $1 FOR UPDATE SKIP LOCKED)";
+
+/// Takes the last word on one thing, and forgets what is over.
+pub(super) struct Save<'a> {
+    pub(super) revocation: &'a Revocation,
+    pub(super) now_s: i64,
+}
+
+impl Work for Save<'_> {
+    type Answer = ();
+
+    async fn attempt(&self, session: &Session) -> Result<(), Fault> {
+        let client = session.client()?;
+        let (tickets, orders) = (session.prepare(FORGET_TICKETS).await?, session.prepare(FORGET_ORDERS).await?);
+        client.batch_execute(BEGIN).await?;
+        let until_s = &self.revocation.until_s;
+        match &self.revocation.revoked {
+            Revoked::Ticket(fingerprint) => client.execute(SAVE_TICKET, &[&fingerprint.as_slice(), until_s]).await?,
+            Revoked::Order(key) => {
+                client.execute(SAVE_ORDER, &[&key.merchant_id.as_str(), &key.order_id.as_str(), until_s]).await?
+            }
+        };
+        let (tickets, orders, committed) = join3(
+            client.execute(&tickets, &[&self.now_s]),
+            client.execute(&orders, &[&self.now_s]),
+            client.batch_execute(COMMIT),
+        )
+        .await;
+        tickets?;
+        orders?;
+        committed?;
+        Ok(())
+    }
+}
+
+/// All that is in force.
+pub(super) struct Load {
+    pub(super) now_s: i64,
+}
+
+impl Work for Load {
+    type Answer = Vec<Revocation>;
+
+    async fn attempt(&self, session: &Session) -> Result<Vec<Revocation>, Fault> {
+        let client = session.client()?;
+        let mut revocations = Vec::new();
+        let tickets = "SELECT fingerprint, until_s FROM revoked_tickets WHERE until_s > $1";
+        for row in client.query(tickets, &[&self.now_s]).await? {
+            let fingerprint: &[u8] = row.try_get(0)?;
+            let fingerprint = fingerprint.try_into().map_err(|_other| damaged("a fingerprint"))?;
+            revocations.push(Revocation { revoked: Revoked::Ticket(fingerprint), until_s: row.try_get(1)? });
+        }
+        let orders = "SELECT merchant_id, order_id, until_s FROM revoked_orders WHERE until_s > $1";
+        for row in client.query(orders, &[&self.now_s]).await? {
+            let key = key(row.try_get(0)?, row.try_get(1)?)?;
+            revocations.push(Revocation { revoked: Revoked::Order(key), until_s: row.try_get(2)? });
+        }
+        Ok(revocations)
+    }
+}
+
+fn damaged(what: &str) -> Error {
+    Error::Corrupt(format!("{what} of the revocations"))
+}

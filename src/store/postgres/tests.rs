@@ -1,0 +1,55 @@
+//! The contract, and what only a server can suffer.
+
+mod faults;
+mod nodes;
+#[path = "../../../tests/support/postgres.rs"]
+mod server;
+
+use std::sync::{Arc, LazyLock};
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::payment::{Event, EventId, MerchantId, OrderId, Status, Timestamp};
+use crate::store::EscalatedOrders;
+use crate::store::contract::{self, Place, READS_WAITING_MAX, contract_tests};
+use server::{Database, OwnServer};
+
+pub(super) static OPTIONS: LazyLock<Options> = LazyLock::new(|| Options {
+    instance: "node-1".to_owned(),
+    connections_max: 4,
+    timeout_s: 30,
+    reads_waiting_max: READS_WAITING_MAX,
+    timeline: true,
+    escalation: Escalation { after_ms: 60_000, orders: EscalatedOrders::Watched },
+});
+
+#[async_trait]
+impl Place for Database {
+    async fn open(&self, settings: contract::Settings) -> Arc<dyn PaymentStore> {
+        let contract::Settings { reads_waiting_max, instance, timeline, escalation } = settings;
+        let options = Options { reads_waiting_max, instance, timeline, escalation, ..OPTIONS.clone() };
+        Arc::new(Postgres::open(&self.url(), &options).unwrap())
+    }
+}
+
+mod rules {
+    use super::*;
+    contract_tests!(Database::create().await);
+}
+
+/// One of several nodes on one database.
+fn node(database: &Database, n: usize) -> Arc<Postgres> {
+    let options = Options { instance: format!("node-{n}"), ..OPTIONS.clone() };
+    Arc::new(Postgres::open(&database.url(), &options).unwrap())
+}
+
+fn key(order: &str) -> Key {
+    Key::new(MerchantId::new("shop").unwrap(), OrderId::new(order).unwrap())
+}
+
+/// An event of order `order`, `second` seconds into an hour.
+fn event(order: &str, id: &str, status: Status, second: u32) -> Event {
+    let at = format!("2026-01-31T08:{:02}:{:02}Z", second / 60, second % 60);
+    Event::new(key(order), EventId::new(id).unwrap(), status, Timestamp::parse(&at).unwrap())
+}

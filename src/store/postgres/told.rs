@@ -1,0 +1,111 @@
+//! What one transaction tells: entries of stories, and messages for the outbox.
+
+use tokio_postgres::Statement;
+
+use super::Settings;
+use super::fault::Fault;
+use super::pool::Session;
+use crate::payment::Key;
+use crate::store::Error;
+use crate::store::entries;
+use crate::store::outgoing::{Envelope, Message};
+
+const ADD_ENTRIES: &str = "
+    INSERT INTO entries (merchant_id, order_id, at_ms, node, what)
+    SELECT merchant_id, order_id, at_ms, $5, what
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) AS told (merchant_id, order_id, at_ms, what)";
+
+const ADD_MESSAGES: &str = "
+    INSERT INTO outbox (routing_key, message_id, body)
+    SELECT routing_key, message_id, body
+    FROM unnest($1::text[], $2::text[], $3::text[]) AS told (routing_key, message_id, body)";
+
+/// Both, by column.
+pub(super) struct Told<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) now_ms: i64,
+    merchant_ids: Vec<String>,
+    order_ids: Vec<String>,
+    times_ms: Vec<i64>,
+    whats: Vec<String>,
+    routing_keys: Vec<&'static str>,
+    message_ids: Vec<String>,
+    bodies: Vec<String>,
+}
+
+/// The statements for it.
+pub(super) struct Statements {
+    entries: Statement,
+    messages: Statement,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn new(settings: &'a Settings, now_ms: i64) -> Self {
+        Self {
+            settings,
+            now_ms,
+            merchant_ids: Vec::new(),
+            order_ids: Vec::new(),
+            times_ms: Vec::new(),
+            whats: Vec::new(),
+            routing_keys: Vec::new(),
+            message_ids: Vec::new(),
+            bodies: Vec::new(),
+        }
+    }
+
+    /// One entry, unless stories are not written.
+    pub(super) fn entry(&mut self, key: &Key, at_ms: i64, told: &entries::Told<'_>) -> Result<(), Error> {
+        if self.settings.timeline {
+            self.whats.push(told.json()?);
+            self.merchant_ids.push(key.merchant_id.as_str().to_owned());
+            self.order_ids.push(key.order_id.as_str().to_owned());
+            self.times_ms.push(at_ms);
+        }
+        Ok(())
+    }
+
+    /// What all messages of this transaction say.
+    pub(super) fn envelope(&self) -> Envelope<'a> {
+        Envelope { instance: &self.settings.instance, now_ms: self.now_ms }
+    }
+
+    /// One message.
+    pub(super) fn message(&mut self, message: Message) {
+        self.routing_keys.push(message.routing_key);
+        self.message_ids.push(message.message_id);
+        self.bodies.push(message.body);
+    }
+
+    pub(super) fn messages(&self) -> usize {
+        self.bodies.len()
+    }
+
+    pub(super) async fn prepare(session: &Session) -> Result<Statements, Fault> {
+        Ok(Statements { entries: session.prepare(ADD_ENTRIES).await?, messages: session.prepare(ADD_MESSAGES).await? })
+    }
+
+    /// Writes both, within the transaction that is open.
+    pub(super) async fn save(&self, session: &Session, statements: &Statements) -> Result<(), Fault> {
+        let client = session.client()?;
+        let entries = async {
+            if self.whats.is_empty() {
+                return Ok(0);
+            }
+            let Self { merchant_ids, order_ids, times_ms, whats, .. } = self;
+            client
+                .execute(&statements.entries, &[merchant_ids, order_ids, times_ms, whats, &self.settings.instance])
+                .await
+        };
+        let messages = async {
+            if self.bodies.is_empty() {
+                return Ok(0);
+            }
+            client.execute(&statements.messages, &[&self.routing_keys, &self.message_ids, &self.bodies]).await
+        };
+        let (entries, messages) = futures_util::future::join(entries, messages).await;
+        entries?;
+        messages?;
+        Ok(())
+    }
+}

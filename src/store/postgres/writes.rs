@@ -1,0 +1,102 @@
+//! What changes payments: batches of events, what pages have shown, and results that nobody has shown.
+
+use tokio::sync::oneshot;
+
+use super::Settings;
+use super::fault::Fault;
+use super::keys::Keys;
+use super::pool::{Pool, Session, Work};
+use super::rows::Rows;
+use super::told::Told;
+use crate::payment::Key;
+use crate::runtime::unix_ms;
+use crate::store::{Acknowledgement, Arrival, Error, Outcome, PageRef};
+
+/// Where an answer goes.
+pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
+
+/// One batch of events.
+pub(super) struct Apply<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) batch: Vec<Arrival>,
+}
+
+impl Work for Apply<'_> {
+    type Answer = Vec<Outcome>;
+
+    async fn attempt(&self, session: &Session) -> Result<Vec<Outcome>, Fault> {
+        let mut told = Told::new(self.settings, unix_ms());
+        let keys = Keys::new(self.batch.iter().map(|arrival| &arrival.event.key));
+        let mut rows = Rows::make(session, &keys, &told).await?;
+        let mut outcomes = Vec::with_capacity(self.batch.len());
+        for arrival in &self.batch {
+            outcomes.push(rows.apply(arrival, &mut told)?);
+        }
+        rows.commit(session, &told).await?;
+        Ok(outcomes)
+    }
+}
+
+/// What a page has shown.
+pub(super) struct Shown {
+    pub(super) key: Key,
+    pub(super) version: u64,
+    pub(super) by: PageRef,
+    pub(super) answer: Answer<Acknowledgement>,
+}
+
+/// What many pages have shown.
+struct Acknowledge<'a> {
+    settings: &'a Settings,
+    shown: &'a [Shown],
+}
+
+impl Work for Acknowledge<'_> {
+    type Answer = Vec<Acknowledgement>;
+
+    async fn attempt(&self, session: &Session) -> Result<Vec<Acknowledgement>, Fault> {
+        let mut told = Told::new(self.settings, unix_ms());
+        let mut rows = Rows::lock(session, &Keys::new(self.shown.iter().map(|shown| &shown.key))).await?;
+        let mut answers = Vec::with_capacity(self.shown.len());
+        for Shown { key, version, by, .. } in self.shown {
+            answers.push(rows.acknowledge(key, *version, *by, &mut told)?);
+        }
+        rows.commit(session, &told).await?;
+        Ok(answers)
+    }
+}
+
+/// Writes what waits as one transaction, and tells who waits for it.
+pub(super) async fn acknowledge(pool: &Pool, settings: &Settings, shown: Vec<Shown>) {
+    match pool.run(&Acknowledge { settings, shown: &shown }).await {
+        Ok(answers) => shown.into_iter().zip(answers).for_each(|(shown, known)| drop(shown.answer.send(Ok(known)))),
+        // One payment that cannot be understood must not hold up the others.
+        Err(Error::Corrupt(_)) if shown.len() > 1 => {
+            for one in shown {
+                let known = pool.run(&Acknowledge { settings, shown: std::slice::from_ref(&one) }).await;
+                let known = known.and_then(|known| known.first().copied().ok_or(Error::Closed));
+                drop(one.answer.send(known));
+            }
+        }
+        Err(error) => shown.into_iter().for_each(|shown| drop(shown.answer.send(Err(error.clone())))),
+    }
+}
+
+/// Final results that no page has shown in time.
+pub(super) struct Escalate<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) now_ms: i64,
+    pub(super) messages_max: i64,
+}
+
+impl Work for Escalate<'_> {
+    type Answer = usize;
+
+    async fn attempt(&self, session: &Session) -> Result<usize, Fault> {
+        let mut told = Told::new(self.settings, self.now_ms);
+        let mut rows = Rows::lock_due(session, self.now_ms, self.messages_max).await?;
+        rows.escalate(self.now_ms, &mut told)?;
+        rows.commit(session, &told).await?;
+        Ok(told.messages())
+    }
+}
