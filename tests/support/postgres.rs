@@ -20,6 +20,7 @@ pub(crate) struct Database {
     name: String,
 }
 
+#[allow(dead_code, reason = "who includes this file needs a part of it")]
 impl Database {
     /// On the server of all tests.
     pub(crate) async fn create() -> Self {
@@ -73,6 +74,7 @@ pub(crate) struct OwnServer {
     port_from: u32,
 }
 
+#[allow(dead_code, reason = "who includes this file needs a part of it")]
 impl OwnServer {
     /// Makes and starts one.
     pub(crate) async fn start() -> Self {
@@ -99,7 +101,6 @@ impl OwnServer {
     }
 
     /// All its processes stop where they are (`STOP`), or go on (`CONT`).
-    #[allow(dead_code, reason = "only some of those who include this file need it")]
     pub(crate) fn signal(&self, signal: &str) {
         let pid = setting(&self.folder.join("env"), "POSTGRES_PID").expect("the server is up");
         // The first makes the others: once it stands still there are no more. One of them may just be ending.

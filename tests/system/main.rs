@@ -13,6 +13,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/postgres.rs"]
+mod postgres_server;
+
 mod address_limits;
 mod admin_auth;
 mod admin_pages;
@@ -35,6 +38,7 @@ mod openapi;
 mod order_show;
 mod outbox;
 mod overload;
+mod postgres;
 mod prometheus;
 mod publish_forms;
 mod race;
