@@ -5,6 +5,7 @@ mod escalation;
 mod groups;
 mod health;
 mod inquiry;
+mod live;
 mod opening;
 mod operators;
 mod results;
@@ -105,9 +106,11 @@ async fn serve(
     let results = Arc::new(ResultsOverAmqp::new(&options)?);
     let publisher = results.publisher.clone();
     let telling = Telling::new(&settings, &options, &store, &publisher, metrics);
+    let teller = settings.is_live().then(|| broker::live::Teller::new(&settings.live, metrics.clone()));
     let consumer = broker::Consumer::new(
-        options,
+        options.clone(),
         broker::Parts {
+            live: teller.clone(),
             store: Arc::clone(&store),
             hub: Arc::clone(&hub),
             publisher: publisher.clone(),
@@ -127,6 +130,7 @@ async fn serve(
         demo_merchant_id: merchant(&settings.payments.default_merchant).or_else(|| merchant(DEMO_MERCHANT)),
         verifier: Arc::clone(&verifier),
         revocations,
+        neighbours: teller.clone().map(live::neighbours),
         minter: Minter::new(&settings.tickets),
         accounts,
         store: Arc::clone(&store),
@@ -137,6 +141,7 @@ async fn serve(
         metrics: metrics.clone(),
         tasks: serving.clone(),
     });
+    let links = teller.map(|teller| live::links(&options, &settings.live, teller, &context)).transpose()?;
     let operators = operators::parts(&settings, instance, health, metrics, &publisher, watching);
     let options = ServerOptions::new(&settings.http);
     let pages = bridge::router(context.clone(), settings.demo.enabled);
@@ -144,29 +149,43 @@ async fn serve(
     let pages = pages.for_pages(&context, tls.clone());
     let admin = bridge::admin_router(operators, context);
     let admin = bind("admin.listen", settings.admin.listen, admin, &options, None, watching).await?;
-    if let (Ok(http), Ok(admin)) = (pages.local_addr(), admin.local_addr()) {
-        tracing::info!(%http, %admin, instance, "listening");
-    }
+    say_where(&pages, &admin, instance);
 
     consuming.spawn(consumer.run(consuming.clone()));
+    live::begin(links, watching);
     watching.spawn(pages.run(watching.clone()));
     watching.spawn(admin.run(watching.clone()));
-    watching.spawn(verifier.keep(watching.clone(), metrics.clone()));
-    if let Some(tls) = tls {
-        watching.spawn(tls.watch(watching.clone()));
-    }
+    keep_keys(verifier, tls, metrics, watching);
     telling.begin(&settings, hub, &groups.telling);
     watching.spawn(health::fold_metrics(metrics.clone(), watching.clone()));
     watching.spawn(health::watch_store(Arc::clone(&store), metrics.clone(), health.clone(), watching.clone()));
     health.ok(Part::Node);
 
     stop.await;
-    tracing::info!("draining");
     health.fault(Part::Node, "draining");
-    groups.end(Duration::from_secs(settings.http.drain_s), &publisher).await;
+    drain(Duration::from_secs(settings.http.drain_s), &groups, &publisher, &store).await;
+    Ok(())
+}
+
+async fn drain(limit: Duration, groups: &Groups, publisher: &broker::Publisher, store: &Arc<dyn PaymentStore>) {
+    tracing::info!("draining");
+    groups.end(limit, publisher).await;
     store.close().await;
     tracing::info!("stopped");
-    Ok(())
+}
+
+fn say_where(pages: &Server, admin: &Server, instance: &str) {
+    if let (Ok(http), Ok(admin)) = (pages.local_addr(), admin.local_addr()) {
+        tracing::info!(%http, %admin, instance, "listening");
+    }
+}
+
+/// Looks at the keys for tickets and at the certificate while the service runs.
+fn keep_keys(verifier: Arc<Verifier>, tls: Option<Arc<Tls>>, metrics: &Metrics, watching: &Tasks) {
+    watching.spawn(verifier.keep(watching.clone(), metrics.clone()));
+    if let Some(tls) = tls {
+        watching.spawn(tls.watch(watching.clone()));
+    }
 }
 
 async fn bind(

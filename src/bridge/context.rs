@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::clients::Clients;
 use super::comeback::{self, Comeback};
 use super::limits::TicketLimiter;
+use super::neighbours::Neighbours;
 use super::publish::ResultPublisher;
 use super::recent::Recent;
 use super::ticket::{Fingerprint, Minter, Refusal, Revocations, Ticket, Verifier};
@@ -27,6 +28,7 @@ pub struct Parts {
     pub demo_merchant_id: Option<MerchantId>,
     pub verifier: Arc<Verifier>,
     pub revocations: Revocations,
+    pub neighbours: Option<Arc<dyn Neighbours>>,
     pub minter: Option<Minter>,
     pub accounts: Accounts,
     pub store: Arc<dyn PaymentStore>,

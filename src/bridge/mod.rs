@@ -14,6 +14,7 @@ mod error;
 mod forwarded;
 mod limits;
 mod mint;
+mod neighbours;
 mod openapi;
 mod poll;
 mod publish;
@@ -35,6 +36,7 @@ pub use admin::{
     AdminParts, DeadLetters, LettersError, Listed, Replayed, Selection, router as admin_router, starting_router,
 };
 pub use context::{Context, Parts};
+pub use neighbours::{HeldByNode, Neighbours};
 pub use publish::{PublishError, ResultPublisher};
 pub use router::router;
 pub use server::{Server, ServerOptions};

@@ -54,9 +54,12 @@ pub(super) async fn post(
     context.store.revoke(&revocation, now_s).await?;
     let until = rfc3339(revocation.until_s);
     tracing::info!(what = named(&revocation.revoked), until, "revoked");
-    context.revocations.put(revocation, now_s);
+    context.revocations.put(revocation.clone(), now_s);
     for key in &watched {
         context.hub.interrupt(key);
+    }
+    if let Some(neighbours) = &context.neighbours {
+        neighbours.revoked(revocation, watched);
     }
     Ok(Json(Answer { until }))
 }

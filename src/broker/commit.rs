@@ -32,6 +32,8 @@ pub(super) struct Arrived {
 pub(super) struct Committed {
     pub(super) batch: Vec<Arrived>,
     pub(super) outcomes: Vec<Outcome>,
+    /// An earlier answer of the store was lost or bad: what is a duplicate may have been stored by that.
+    pub(super) tried_before: bool,
 }
 
 impl Consumer {
@@ -59,7 +61,7 @@ impl Consumer {
                     if has_failed {
                         self.parts.health.ok(Part::Consumer);
                     }
-                    return Committed { batch, outcomes };
+                    return Committed { batch, outcomes, tried_before: has_failed };
                 }
                 Ok(outcomes) => self.waits(&format!("{} outcomes for {} events", outcomes.len(), batch.len())),
                 Err(error) => self.waits(&error.to_string()),

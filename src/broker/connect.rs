@@ -16,6 +16,10 @@ pub(super) enum Purpose {
     Publisher,
     /// A command that looks after the dead letters.
     DeadLetters,
+    /// What this node stores, on its way to the other nodes.
+    LiveOut,
+    /// What the other nodes store, on its way to this one.
+    LiveIn,
 }
 
 impl Purpose {
@@ -24,6 +28,8 @@ impl Purpose {
             Self::Consumer => "consumer",
             Self::Publisher => "publisher",
             Self::DeadLetters => "dead-letters",
+            Self::LiveOut => "live-out",
+            Self::LiveIn => "live-in",
         }
     }
 }

@@ -15,7 +15,7 @@ use super::address::Address;
 use super::connect::{self, Purpose, reason};
 use super::decode::{Decoder, Reject};
 use super::session::{CHANGES, End, Session};
-use super::{Error, Options, Publisher, lag, topology};
+use super::{Error, Options, Publisher, lag, live, topology};
 use crate::hub::Hub;
 use crate::payment::Conflict;
 use crate::runtime::{Backoff, Health, Part, Tasks};
@@ -38,6 +38,8 @@ pub struct Parts {
     pub store: Arc<dyn PaymentStore>,
     /// Who is told of them.
     pub hub: Arc<Hub>,
+    /// Who tells the other nodes. Not set where there are none.
+    pub live: Option<live::Teller>,
     /// Where dead letters go.
     pub publisher: Publisher,
     /// Where it is told what became of messages of an order.
@@ -95,7 +97,7 @@ impl Consumer {
             let end = match self.set_up_unless_stopping(&tasks, narrow).await {
                 Some(Ok(link)) => {
                     last_why.clear();
-                    self.live(link, &tasks, narrow).await
+                    self.established(link, &tasks, narrow).await
                 }
                 Some(Err(error)) => self.failed_to_set_up(&error),
                 None => End::Stopped,
@@ -178,7 +180,7 @@ impl Consumer {
         End::Failed { why, unreadable: false }
     }
 
-    async fn live(&self, link: Link, tasks: &Tasks, narrow: bool) -> End {
+    async fn established(&self, link: Link, tasks: &Tasks, narrow: bool) -> End {
         let Parts { metrics, health, .. } = &self.parts;
         metrics.broker_connect("ok");
         metrics.set_broker_connected(true);

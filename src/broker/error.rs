@@ -23,6 +23,15 @@ pub enum Error {
         /// In the broker's words.
         reason: String,
     },
+    /// The queue of this node's own is another's.
+    #[error(
+        "queue {queue:?} is in use by another connection: another node has the same `instance`, or RabbitMQ has not noticed \
+         yet that this node's last connection is gone"
+    )]
+    InstanceTaken {
+        /// Named by the instance.
+        queue: String,
+    },
     /// One command at a time takes messages of the dead-letter queue: others would not see those that it holds.
     #[error("another dead-letters command works on queue {queue:?}: try again when it has ended")]
     Busy {

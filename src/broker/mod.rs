@@ -14,6 +14,7 @@ mod error;
 mod headers;
 mod lag;
 pub mod letters;
+pub mod live;
 mod message;
 mod outbox;
 mod pools;

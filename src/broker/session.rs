@@ -216,15 +216,22 @@ impl<'a> Session<'a> {
     }
 
     async fn committed(&mut self, committed: Committed) {
-        let Parts { hub, metrics, outbox, .. } = &self.consumer.parts;
+        let Parts { hub, live, metrics, outbox, .. } = &self.consumer.parts;
         let mut counts = [0_u64; CHANGES.len()];
         // Spans end with the acknowledgement.
         let mut spans = Vec::with_capacity(committed.batch.len());
+        let mut told = Vec::new();
         for (arrived, outcome) in committed.batch.into_iter().zip(committed.outcomes) {
             let Arrived { unsettled, event, delivery, published_at_ms, received_at, span, .. } = arrived;
             // Whatever became of it: after a commit whose answer was lost, the page has not seen the payment yet. A page
             // that has takes nothing that is not newer.
-            hub.publish(&Update::arrived(outcome.payment, published_at_ms, received_at));
+            let update = Update::arrived(outcome.payment, published_at_ms, received_at);
+            hub.publish(&update);
+            // A node that stored it may have ended before it told the others.
+            let may_be_untold = committed.tried_before || delivery.redelivered;
+            if live.is_some() && (outcome.change == Change::Applied || may_be_untold) {
+                told.push(update);
+            }
             let place = CHANGES.iter().position(|(change, _)| *change == outcome.change).unwrap_or(0);
             counts[place] += 1;
             trace::outcome(&span, CHANGES[place].1);
@@ -247,6 +254,9 @@ impl<'a> Session<'a> {
                 }
                 Change::Applied | Change::Duplicate | Change::Stale => self.settler.settle(unsettled),
             }
+        }
+        if let Some(live) = live {
+            live.stored(told);
         }
         for ((_, label), count) in CHANGES.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
             metrics.events(label, count);

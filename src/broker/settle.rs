@@ -25,7 +25,17 @@ impl Unsettled {
 /// once its channel has closed in order.
 #[allow(clippy::disallowed_methods, reason = "this is the one place that acknowledges")]
 pub(super) async fn acknowledge(acker: &Acker) -> Result<(), String> {
-    match acker.ack(BasicAckOptions::default()).await {
+    sent(acker.ack(BasicAckOptions::default()).await)
+}
+
+/// The same, for a delivery and all before it on its channel.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that acknowledges")]
+pub(super) async fn acknowledge_up_to(acker: &Acker) -> Result<(), String> {
+    sent(acker.ack(BasicAckOptions { multiple: true }).await)
+}
+
+fn sent(answer: lapin::Result<bool>) -> Result<(), String> {
+    match answer {
         Ok(true) => Ok(()),
         Ok(false) => Err("the channel is gone".to_owned()),
         Err(error) => Err(super::connect::reason(&error)),

@@ -47,6 +47,14 @@ pub async fn establish(connection: &Connection, amqp: &config::Amqp) -> Result<(
     Ok(())
 }
 
+/// Makes the exchange between nodes where it is missing, or names it.
+///
+/// # Errors
+/// As for [`establish`].
+pub(super) async fn establish_live(connection: &Connection, amqp: &config::Amqp) -> Result<(), Error> {
+    Desk { connection, declare: amqp.declare }.exchange(&amqp.live_exchange, ExchangeKind::Fanout).await
+}
+
 fn quorum() -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));

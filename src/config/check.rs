@@ -1,7 +1,7 @@
 //! What types alone cannot say: ranges, and keys that need each other.
 
 use super::load::Error;
-use super::{Http, Settings, Tickets};
+use super::{Http, Live, Settings, Tickets};
 use crate::config::settings::Amqp;
 
 /// The longest of any wait: a year, where it is in seconds.
@@ -10,6 +10,7 @@ const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
 
 pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     amqp(&settings.amqp)?;
+    live(&settings.live)?;
     http(&settings.http)?;
     tickets(&settings.tickets)?;
     let merchant = &settings.payments.default_merchant;
@@ -103,6 +104,17 @@ fn amqp(amqp: &Amqp) -> Result<(), Error> {
     at_least("amqp.publish_connections_max", amqp.publish_connections_max, 1)?;
     at_least_s("amqp.confirm_timeout_s", amqp.confirm_timeout_s)?;
     at_least_s("amqp.lag_interval_s", amqp.lag_interval_s)
+}
+
+fn live(live: &Live) -> Result<(), Error> {
+    at_least("live.changes_waiting_max", live.changes_waiting_max, 1)?;
+    at_least("live.message_bytes_max", live.message_bytes_max, 1024)?;
+    require(live.message_bytes_max <= 1024 * 1024, "live.message_bytes_max must be at most 1048576")?;
+    at_least_s("live.queue_messages_max", live.queue_messages_max.into())?;
+    at_least_s("live.heartbeat_ms", live.heartbeat_ms)?;
+    require(live.heartbeat_ms <= 60_000, "live.heartbeat_ms must be at most 60000")?;
+    at_least_s("live.reread_s", live.reread_s)?;
+    at_least_s("live.reads_per_s_max", live.reads_per_s_max.into())
 }
 
 fn http(http: &Http) -> Result<(), Error> {

@@ -12,8 +12,8 @@ mod span;
 pub use load::{Error, env_variables, load, load_from};
 pub use secret::Secret;
 pub use settings::{
-    Admin, AlipayAccount, Amqp, Callbacks, Demo, EscalatedOrders, Escalation, ForwardedHeader, Http, Inquiry,
-    LogFormat, Outbox, Payments, SerialKey, Settings, Store, StripeAccount, Telemetry, TicketKey, Tickets, Timeline,
-    WechatPayAccount,
+    Admin, AlipayAccount, Amqp, Callbacks, Demo, EscalatedOrders, Escalation, ForwardedHeader, Http, Inquiry, Live,
+    LiveMode, LogFormat, Outbox, Payments, SerialKey, Settings, Store, StripeAccount, Telemetry, TicketKey, Tickets,
+    Timeline, WechatPayAccount,
 };
 pub use span::Span;

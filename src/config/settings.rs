@@ -16,6 +16,7 @@ use super::{Secret, Span};
 pub struct Settings {
     pub instance: String,
     pub amqp: Amqp,
+    pub live: Live,
     pub payments: Payments,
     pub store: Store,
     pub timeline: Timeline,
@@ -53,6 +54,44 @@ pub struct Amqp {
     pub publish_connections_max: usize,
     pub confirm_timeout_s: u64,
     pub lag_interval_s: u64,
+}
+
+/// `[live]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Live {
+    pub mode: LiveMode,
+    pub changes_waiting_max: usize,
+    pub message_bytes_max: usize,
+    pub queue_messages_max: u32,
+    pub heartbeat_ms: u64,
+    pub reread_s: u64,
+    pub reads_per_s_max: u32,
+}
+
+/// Whether nodes tell each other what they store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LiveMode {
+    /// Where the store is one that nodes can share.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+impl Settings {
+    /// Whether this node tells others what it stores.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        match self.live.mode {
+            LiveMode::Auto => !self.store.url.expose().starts_with("sqlite://"),
+            LiveMode::On => true,
+            LiveMode::Off => false,
+        }
+    }
 }
 
 /// `[payments]`

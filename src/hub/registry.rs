@@ -103,6 +103,14 @@ impl Hub {
         inboxes.len()
     }
 
+    /// Makes every page look whether it may stay.
+    pub fn interrupt_all(&self) {
+        for shard in &self.shards {
+            let inboxes: Vec<_> = lock(shard).values().flat_map(Waiting::pages).cloned().collect();
+            inboxes.iter().for_each(|inbox| inbox.interrupt());
+        }
+    }
+
     /// Makes every page that waits for an order look whether it may stay.
     pub fn interrupt(&self, key: &Key) {
         let inboxes = self.shard(key).get(key).map(|waiting| waiting.pages().to_vec());
@@ -254,6 +262,9 @@ mod tests {
         hub.interrupt(&key("a"));
         assert_eq!((next(&inbox), next(&inbox), next(&inbox)), (Some(0), Some(1), None));
         assert_eq!(next(&other), None);
+        hub.interrupt_all();
+        assert_eq!((next(&inbox), next(&other)), (Some(0), Some(0)));
+        assert!(hub.is_watched(&key("a")) && !hub.is_watched(&key("c")));
     }
 
     #[test]

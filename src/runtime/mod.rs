@@ -8,7 +8,7 @@ mod tasks;
 mod watched;
 
 pub use backoff::Backoff;
-pub use clock::{unix_ms, unix_s};
+pub use clock::{unix_ms, unix_s, unix_us};
 pub use files::raise_open_files;
 pub use health::{Health, Part};
 pub use tasks::{Stopping, Tasks};

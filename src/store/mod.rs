@@ -22,6 +22,7 @@ mod story;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::try_join_all;
 
 use crate::payment::{Event, Key, Payment};
 
@@ -63,6 +64,15 @@ pub trait PaymentStore: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Overloaded`] where too many reads wait, [`Error::Unavailable`] where the store cannot be read.
     async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error>;
+
+    /// Those of some payments that are stored, asked for at once.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::read`].
+    async fn read_many(&self, keys: &[Key]) -> Result<Vec<Arc<Payment>>, Error> {
+        let payments = try_join_all(keys.iter().map(|key| self.read(key))).await?;
+        Ok(payments.into_iter().flatten().collect())
+    }
 
     /// Notes durably that a page has shown `version` of a payment. The first acknowledgement of a final version puts
     /// `payment.delivered` into the outbox and ends its escalation, with the same commit.

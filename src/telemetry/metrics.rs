@@ -2,6 +2,7 @@
 
 mod condition;
 mod edge;
+mod live;
 mod outgoing;
 
 use std::sync::{Arc, OnceLock};

@@ -33,6 +33,13 @@ names! {
     QUEUE_CONSUMERS = "queue_consumers", Kind::Gauge, "Consumers of the results queue, over all nodes.";
     BROKER_CONNECTED = "broker_connected", Kind::Gauge, "1 while the consumer is established.";
     BROKER_CONNECTS = "broker_connects_total", Kind::Counter, "Attempts to establish the consumer, by result: ok, error.";
+    LIVE_CONNECTED = "live_connected", Kind::Gauge, "1 while this node hears the others, known by hearing itself.";
+    LIVE_CHANGES = "live_changes_total", Kind::Counter, "Payments and revocations told to the other nodes or heard from them, by direction: out, in.";
+    LIVE_DROPPED = "live_dropped_total", Kind::Counter, "Changes that the other nodes were not told of.";
+    LIVE_HITS = "live_hits_total", Kind::Counter, "Payments heard from other nodes for which a page of this one waits.";
+    LIVE_GAPS = "live_gaps_total", Kind::Counter, "Times that changes of other nodes may have been lost, by reason: connected, unheard, sequence, restarted, silent, unreadable.";
+    LIVE_REREADS = "live_rereads_total", Kind::Counter, "Watched orders that were read again, by cause: gap, steady.";
+    LIVE_LAG_SECONDS = "live_lag_seconds", Kind::Histogram(SECONDS), "From the sending of a message by another node to its arrival, by the clocks of both.";
     STORE_AVAILABLE = "store_available", Kind::Gauge, "1 while commits succeed.";
     READY = "ready", Kind::Gauge, "1 while a part works, by part: broker, consumer, store, node. The process is ready while all are 1.";
     BATCH_EVENTS = "batch_events", Kind::Histogram(EVENTS), "Events in one commit.";

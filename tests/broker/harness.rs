@@ -6,6 +6,7 @@ use std::time::Duration;
 use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use payment_notifier::broker::live;
 use payment_notifier::broker::{Consumer, Options, Parts, Publisher};
 use payment_notifier::config::{self, Secret};
 use payment_notifier::hub::Hub;
@@ -207,6 +208,11 @@ impl Node {
     }
 
     pub(crate) fn begin_with(world: &World, store: Arc<Memory>) -> Self {
+        Self::begin_telling(world, store, None)
+    }
+
+    /// A node that tells others what it stores.
+    pub(crate) fn begin_telling(world: &World, store: Arc<Memory>, live: Option<live::Teller>) -> Self {
         let options = world.options();
         let publisher = Publisher::new(&options).unwrap();
         let node = Self {
@@ -221,6 +227,7 @@ impl Node {
         node.health.ok(Part::Node);
         let parts = Parts {
             store: node.store.clone(),
+            live,
             hub: node.hub.clone(),
             publisher: node.publisher.clone(),
             notes: Notes::off(),
@@ -246,11 +253,15 @@ impl Node {
 
     /// The value of a metric's line.
     pub(crate) fn metric(&self, line: &str) -> f64 {
-        let text = self.metrics.render();
-        let value =
-            text.lines().find_map(|l| l.strip_prefix("payment_notifier_")?.strip_prefix(line)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().unwrap())
+        metric_of(&self.metrics, line)
     }
+}
+
+/// The value of a metric's line, 0 where it is not there.
+pub(crate) fn metric_of(metrics: &Metrics, line: &str) -> f64 {
+    let text = metrics.render();
+    let value = text.lines().find_map(|l| l.strip_prefix("payment_notifier_")?.strip_prefix(line)?.strip_prefix(' '));
+    value.map_or(0.0, |value| value.parse().unwrap())
 }
 
 pub(crate) fn key(order: &str) -> Key {

@@ -12,6 +12,7 @@
 mod consume;
 mod dead_letters;
 mod harness;
+mod live;
 mod memory;
 mod notes;
 mod outbox;

@@ -19,6 +19,8 @@ pub(crate) struct Memory {
     pub(crate) refusing: AtomicUsize,
     /// Attempts still to be taken and answered with an error all the same.
     pub(crate) ambiguous: AtomicUsize,
+    /// Readings still to be refused.
+    pub(crate) unreadable: AtomicUsize,
     /// While set, `check` says that nothing works.
     pub(crate) down: AtomicBool,
     pub(crate) attempts: AtomicUsize,
@@ -36,6 +38,7 @@ impl Memory {
             states: Mutex::default(),
             refusing: AtomicUsize::new(0),
             ambiguous: AtomicUsize::new(0),
+            unreadable: AtomicUsize::new(0),
             down: AtomicBool::new(false),
             attempts: AtomicUsize::new(0),
             largest_batch: AtomicUsize::new(0),
@@ -99,6 +102,9 @@ impl PaymentStore for Memory {
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {
+        if counts_down(&self.unreadable) {
+            return Err(Error::Overloaded);
+        }
         Ok(self.states.lock().unwrap().get(key).map(|state| Arc::new(state.payment())))
     }
 

@@ -1,7 +1,7 @@
 //! What is revoked, in memory: each ticket is looked up here, and none in the database.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{Fingerprint, Refusal, Ticket};
@@ -23,6 +23,8 @@ struct Inner {
     most: usize,
     /// Of both maps together, so that nothing is locked while there is nothing to find.
     count: AtomicUsize,
+    /// How often something was put in force.
+    puts: AtomicU64,
     sets: RwLock<Sets>,
 }
 
@@ -37,7 +39,8 @@ impl Revocations {
     /// Those that the store holds, however many, and up to `most` with those to come.
     #[must_use]
     pub fn new(most: usize, stored: Vec<Revocation>) -> Self {
-        let revocations = Self { inner: Arc::new(Inner { most, count: AtomicUsize::new(0), sets: RwLock::default() }) };
+        let (count, puts) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let revocations = Self { inner: Arc::new(Inner { most, count, puts, sets: RwLock::default() }) };
         revocations.change(|sets| stored.into_iter().for_each(|revocation| sets.put(revocation)));
         revocations
     }
@@ -70,9 +73,33 @@ impl Revocations {
     /// Puts one in force, in place of an earlier one of the same thing.
     pub fn put(&self, revocation: Revocation, now_s: i64) {
         self.change(|sets| {
+            self.inner.puts.fetch_add(1, Ordering::AcqRel);
             sets.put(revocation);
             sets.expire(now_s);
         });
+    }
+
+    /// How often something was put in force, to be asked before the store is read for [`Revocations::replace`].
+    #[must_use]
+    pub fn puts(&self) -> u64 {
+        self.inner.puts.load(Ordering::Acquire)
+    }
+
+    /// Takes what the store holds in place of what is in force, and answers whether any of it was not. Not set, and
+    /// nothing done, where something was put in force after `puts`: the store may have been read before that.
+    #[must_use]
+    pub fn replace(&self, stored: Vec<Revocation>, puts: u64, now_s: i64) -> Option<bool> {
+        let mut sets = Sets::default();
+        stored.into_iter().for_each(|revocation| sets.put(revocation));
+        sets.expire(now_s);
+        let mut answer = None;
+        self.change(|in_force| {
+            if self.puts() == puts {
+                answer = Some(in_force.lacks_any_of(&sets));
+                *in_force = sets;
+            }
+        });
+        answer
     }
 
     /// Why a page that came by this ticket for this order may not stay.
@@ -135,6 +162,11 @@ impl Sets {
         }
     }
 
+    fn lacks_any_of(&self, others: &Self) -> bool {
+        others.tickets.iter().any(|(ticket, until_s)| self.tickets.get(ticket) != Some(until_s))
+            || others.orders.iter().any(|(key, until_s)| self.orders.get(key) != Some(until_s))
+    }
+
     fn expire(&mut self, now_s: i64) {
         self.tickets.retain(|_, until_s| *until_s > now_s);
         self.orders.retain(|_, until_s| *until_s > now_s);
@@ -174,6 +206,19 @@ mod tests {
         assert_eq!(revocations.strip(&mut ticket(), 51), Err(Refusal::Revoked));
         assert_eq!(revocations.expire(60), 0);
         assert!(!revocations.any());
+    }
+
+    #[test]
+    fn what_the_store_holds_takes_the_place_of_all_unless_something_was_put_meanwhile() {
+        let revocations = Revocations::new(9, vec![of_order("a", 50), of_order("b", 50)]);
+        let puts = revocations.puts();
+        assert_eq!(revocations.replace(vec![of_order("b", 50)], puts, 1), Some(false), "a was lifted elsewhere");
+        assert!(revocations.has_room(&of_order("a", 1).revoked, 1).is_ok() && revocations.expire(1) == 1);
+        assert_eq!(revocations.replace(vec![of_order("b", 60), of_order("c", 1)], puts, 1), Some(true), "another end");
+        assert_eq!(revocations.expire(1), 1, "what is over is not taken");
+        revocations.put(of_order("d", 50), 1);
+        assert_eq!(revocations.replace(Vec::new(), puts, 1), None);
+        assert_eq!(revocations.expire(1), 2);
     }
 
     #[test]

@@ -1,0 +1,60 @@
+//! What the pages of several nodes have in common: revocations, and how many pages one ticket holds. `app` joins this to
+//! the broker, through which nodes speak.
+
+use std::time::{Duration, Instant};
+
+use super::context::Context;
+use super::ticket::Fingerprint;
+use crate::payment::Key;
+use crate::runtime::unix_s;
+use crate::store::{self, Revocation};
+
+/// Tries to take what the store holds while revocations are put in force at the same time.
+const READS_MAX: usize = 8;
+
+/// What this side tells the other nodes.
+pub trait Neighbours: Send + Sync + 'static {
+    /// A revocation that is stored, and the orders whose pages it may concern. Waits for nothing.
+    fn revoked(&self, revocation: Revocation, keys: Vec<Key>);
+}
+
+/// Tickets and how many pages wait by each, on one node.
+pub type HeldByNode = Vec<(Fingerprint, u32)>;
+
+impl Context {
+    /// Another node has revoked something, durably. Pages that wait for `keys` look whether it concerns them.
+    pub fn neighbour_revoked(&self, revocation: Revocation, keys: &[Key]) {
+        self.revocations.put(revocation, unix_s());
+        keys.iter().for_each(|key| self.hub.interrupt(key));
+    }
+
+    /// Takes what the store holds as what is revoked. Where there is something new, every page looks whether it concerns
+    /// it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn read_revocations(&self) -> Result<(), store::Error> {
+        for _ in 0..READS_MAX {
+            let puts = self.revocations.puts();
+            let stored = self.store.revocations(unix_s()).await?;
+            match self.revocations.replace(stored, puts, unix_s()) {
+                Some(true) => self.hub.interrupt_all(),
+                Some(false) => {}
+                None => continue,
+            }
+            return Ok(());
+        }
+        Err(store::Error::Overloaded)
+    }
+
+    /// Tickets that hold more than a small share of the pages that they may, the most pages first.
+    #[must_use]
+    pub fn held_tickets(&self, tickets_max: usize) -> HeldByNode {
+        self.limiter().held(tickets_max)
+    }
+
+    /// The same of another node, for as long as `valid`, in place of what that node said before.
+    pub fn held_by_neighbour(&self, node: u64, held: HeldByNode, valid: Duration) {
+        self.limiter().held_by(node, held, Instant::now() + valid);
+    }
+}

@@ -1,0 +1,262 @@
+//! What the other nodes say on its way to the pages of this one, through an exclusive queue of this node's own.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, Connection, ErrorKind};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tracing::{debug, info, warn};
+
+use super::Live;
+use super::gaps::Gap;
+use super::recovery::Recovery;
+use super::senders::{Senders, valid_for};
+use super::wire::{FORMAT, Message, PaymentIn};
+use crate::broker::connect::{self, Purpose, reason};
+use crate::broker::settle::acknowledge_up_to;
+use crate::broker::{Error, topology};
+use crate::hub::Update;
+use crate::runtime::{Tasks, unix_us};
+
+/// For the queue and the subscription, once connected.
+const SET_UP_S_MAX: u64 = 15;
+const CLOSE_S_MAX: u64 = 2;
+/// Messages that RabbitMQ sends ahead. What waits beyond them waits in the queue, which has a bound.
+const PREFETCH: u16 = 64;
+/// Between two looks at who gives no sign of life.
+const SILENCE_CHECK: Duration = Duration::from_secs(1);
+const RESOURCE_LOCKED: u16 = 405;
+
+/// Clocks of two nodes differ. A message cannot have been under way for longer than this.
+const TRANSIT_MAX: Duration = Duration::from_secs(60);
+
+/// A subscription that stands. It hears this node too, and until it does it is not taken to hear any.
+struct Ear<'a> {
+    live: &'a Live,
+    channel: Channel,
+    senders: Senders,
+    told_of_unreadable: bool,
+}
+
+impl Live {
+    /// Hears the other nodes until `tasks` are told to stop.
+    pub(super) async fn hear(&self, tasks: &Tasks) {
+        let mut recovery = Recovery::new("from the other nodes", &self.amqp);
+        while !tasks.is_stopping() {
+            recovery.begin();
+            let connected = tokio::select! {
+                connected = self.hearing_place() => connected,
+                () = tasks.stopping() => return,
+            };
+            let ended = match connected {
+                Ok((connection, channel, stream)) => {
+                    let (senders, told_of_unreadable) = (Senders::default(), false);
+                    let mut ear = Ear { live: self, channel, senders, told_of_unreadable };
+                    let ended = ear.hear_on(stream, tasks).await;
+                    self.set_hears(false);
+                    drop(timeout(Duration::from_secs(CLOSE_S_MAX), connection.close(200, "OK".into())).await);
+                    ended
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
+                recovery.wait(&error, tasks).await;
+            }
+        }
+    }
+
+    fn set_hears(&self, hears: bool) {
+        if self.hears.swap(hears, Ordering::AcqRel) == hears {
+            return;
+        }
+        self.parts.metrics.set_live_connected(hears);
+        if hears {
+            info!(queue = self.queue(), "hears what the other nodes store");
+        }
+        // What was said before it heard is in the store.
+        self.gaps.note(if hears { Gap::Connected } else { Gap::Unheard });
+    }
+
+    fn queue(&self) -> String {
+        format!("{}.{}", self.amqp.live_exchange, self.instance)
+    }
+
+    async fn hearing_place(&self) -> Result<(Connection, Channel, lapin::Consumer), Error> {
+        let connection = connect::connect(&self.addresses, &self.amqp, Purpose::LiveIn, &self.instance).await?;
+        let set_up = async {
+            topology::establish_live(&connection, &self.amqp).await?;
+            let lost = |error: lapin::Error| Error::Lost(reason(&error));
+            let channel = connection.create_channel().await.map_err(lost)?;
+            self.subscribe(&channel).await.map(|stream| (channel, stream))
+        };
+        match timeout(Duration::from_secs(SET_UP_S_MAX), set_up).await {
+            Ok(subscribed) => subscribed.map(|(channel, stream)| (connection, channel, stream)),
+            Err(_elapsed) => Err(Error::Lost(format!("no answer in {SET_UP_S_MAX} s"))),
+        }
+    }
+
+    async fn subscribe(&self, channel: &Channel) -> Result<lapin::Consumer, Error> {
+        let queue = self.queue();
+        let name = short(&queue)?;
+        let refused = |error: lapin::Error| refused(&queue, &error);
+        let mut arguments = FieldTable::default();
+        // Of the vhost's default kind it might be a quorum queue, which can be neither exclusive nor so cheap.
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
+        arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(self.live.queue_messages_max.into()));
+        arguments.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
+        let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(name.clone(), own, arguments).await.map_err(refused)?;
+        self.bind(channel).await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions { global: false }).await.map_err(refused)?;
+        let tag = ShortString::try_new(format!("payment-notifier.live.{}", self.instance)).unwrap_or_default();
+        let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
+        channel.basic_consume(name, tag, options, FieldTable::default()).await.map_err(refused)
+    }
+
+    async fn bind(&self, channel: &Channel) -> Result<(), Error> {
+        let (queue, exchange) = (self.queue(), short(&self.amqp.live_exchange)?);
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        let bound = channel.queue_bind(short(&queue)?, exchange, ShortString::default(), options, none).await;
+        bound.map_err(|error| refused(&queue, &error))
+    }
+}
+
+fn short(name: &str) -> Result<ShortString, Error> {
+    ShortString::try_new(name).map_err(|_too_long| Error::Topology(format!("{name:?} is longer than 255 bytes")))
+}
+
+fn refused(queue: &str, error: &lapin::Error) -> Error {
+    match error.kind() {
+        ErrorKind::ProtocolError(told) if told.get_id() == RESOURCE_LOCKED => {
+            Error::InstanceTaken { queue: queue.to_owned() }
+        }
+        ErrorKind::ProtocolError(told) => Error::Topology(format!("queue {queue:?}: {}", told.get_message())),
+        _ => Error::Lost(reason(error)),
+    }
+}
+
+impl Ear<'_> {
+    /// Ends without an error where the tasks were told to stop.
+    async fn hear_on(&mut self, mut stream: lapin::Consumer, tasks: &Tasks) -> Result<(), Error> {
+        self.expect_own();
+        let mut checks = interval(SILENCE_CHECK);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let first = tokio::select! {
+                () = tasks.stopping() => return Ok(()),
+                received = stream.next() => received,
+                _ = checks.tick() => {
+                    self.check_silence().await?;
+                    continue;
+                }
+            };
+            let mut next = Some(first);
+            let mut last = None;
+            // At most as many as the prefetch lets through before they are acknowledged.
+            while let Some(received) = next {
+                match received {
+                    Some(Ok(delivery)) => {
+                        self.heard(&delivery.data);
+                        last = Some(delivery.acker);
+                    }
+                    Some(Err(error)) => return Err(Error::Lost(reason(&error))),
+                    None => return Err(Error::Lost("the broker ended the subscription (queue deleted?)".to_owned())),
+                }
+                next = stream.next().now_or_never();
+            }
+            if let Some(acker) = last {
+                acknowledge_up_to(&acker).await.map_err(Error::Lost)?;
+            }
+        }
+    }
+
+    fn expect_own(&mut self) {
+        let Live { instance, teller, live, .. } = self.live;
+        let heartbeat = Duration::from_millis(live.heartbeat_ms);
+        self.senders.expect(instance, teller.run(), heartbeat, Instant::now());
+    }
+
+    /// Where a node is silent, this one included, it may be the binding that is gone: with the exchange, for instance.
+    async fn check_silence(&mut self) -> Result<(), Error> {
+        let silent = self.senders.silent(Instant::now());
+        if silent.is_empty() {
+            return Ok(());
+        }
+        let own = self.live.teller.run();
+        if silent.contains(&own) {
+            self.live.set_hears(false);
+            self.expect_own();
+        }
+        if silent.iter().any(|run| *run != own) {
+            self.live.gaps.note(Gap::Silent);
+        }
+        let bound = timeout(Duration::from_secs(SET_UP_S_MAX), self.live.bind(&self.channel)).await;
+        bound.unwrap_or_else(|_elapsed| Err(Error::Lost(format!("no answer in {SET_UP_S_MAX} s"))))
+    }
+
+    fn heard(&mut self, text: &[u8]) {
+        let live = self.live;
+        let message = serde_json::from_slice::<Message<'_>>(text);
+        let readable = message.ok().and_then(|message| Some((message.head.run()?, message)));
+        let Some((run, message)) = readable.filter(|(_, message)| message.head.format == FORMAT) else {
+            live.gaps.note(Gap::Unreadable);
+            if !std::mem::replace(&mut self.told_of_unreadable, true) {
+                warn!(bytes = text.len(), "another node says something that cannot be understood");
+            }
+            return;
+        };
+        self.take(run, message);
+    }
+
+    fn take(&mut self, run: u64, mut message: Message<'_>) {
+        let Live { parts, gaps, .. } = self.live;
+        let head = &mut message.head;
+        let transit = Duration::from_micros(u64::try_from(unix_us().saturating_sub(head.sent_us)).unwrap_or(0));
+        let transit = transit.min(TRANSIT_MAX);
+        let heartbeat = Duration::from_millis(head.heartbeat_ms);
+        if let Some(gap) = self.senders.heard(&head.instance, run, head.sequence, heartbeat, Instant::now()) {
+            debug!(instance = &*head.instance, sequence = head.sequence, ?gap, "changes of another node may be lost");
+            gaps.note(gap);
+        }
+        if run == self.live.teller.run() {
+            self.live.set_hears(true);
+            return;
+        }
+        parts.metrics.live_heard(message.payments.len() + message.revocations.len(), transit);
+        if let Some(tickets) = head.take_tickets() {
+            parts.pages.held_by(run, tickets, valid_for(heartbeat));
+        }
+        if head.leaves {
+            self.senders.left(run);
+            parts.pages.held_by(run, Vec::new(), Duration::ZERO);
+        }
+        for payment in &message.payments {
+            self.show(payment, transit);
+        }
+        for text in &message.revocations {
+            match text.revocation() {
+                Some((revocation, keys)) => parts.pages.revoked(revocation, &keys),
+                None => gaps.note(Gap::Unreadable),
+            }
+        }
+    }
+
+    /// Gives a payment to the pages that wait for it. Without any its text is not looked at.
+    fn show(&self, heard: &PaymentIn<'_>, transit: Duration) {
+        let Live { parts, gaps, .. } = self.live;
+        let Some(key) = heard.key() else { return gaps.note(Gap::Unreadable) };
+        if !parts.hub.is_watched(&key) {
+            return;
+        }
+        let Some(payment) = heard.payment(key) else { return gaps.note(Gap::Unreadable) };
+        parts.metrics.live_hit();
+        let since = transit.saturating_add(Duration::from_micros(heard.held_us));
+        let now = std::time::Instant::now();
+        let received_at = now.checked_sub(since).unwrap_or(now);
+        parts.hub.publish(&Update::arrived(Arc::new(payment), heard.published_ms, received_at));
+    }
+}

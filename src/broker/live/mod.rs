@@ -1,0 +1,88 @@
+//! What one node has stored, told to the others at once: each node publishes its changes to a fanout exchange and hears
+//! those of the others in a queue of its own.
+//!
+//! A hint, and lossy by design: the store is the truth. Nothing here is waited for by the consumer, and whatever may have
+//! been lost (a gap in a node's numbers, a connection, a node) makes this node read its watched orders again.
+
+mod gaps;
+mod hear;
+mod packet;
+mod pages;
+mod recovery;
+mod reread;
+mod senders;
+mod speak;
+mod teller;
+mod wire;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::address::Address;
+use super::{Error, Options};
+use crate::config;
+use crate::hub::Hub;
+use crate::runtime::Tasks;
+use crate::store::PaymentStore;
+use crate::telemetry::Metrics;
+use gaps::Gaps;
+pub use pages::{HeldTicket, Pages};
+pub use teller::Teller;
+
+/// What it works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// The truth.
+    pub store: Arc<dyn PaymentStore>,
+    /// Who is told of what the others stored.
+    pub hub: Arc<Hub>,
+    /// What else nodes tell each other.
+    pub pages: Arc<dyn Pages>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// The links between this node and the others. Its handle is the [`Tasks`] that it runs under.
+pub struct Live {
+    amqp: Arc<config::Amqp>,
+    live: config::Live,
+    addresses: Vec<Address>,
+    instance: String,
+    teller: Teller,
+    parts: Parts,
+    gaps: Gaps,
+    /// This node hears what it says itself, and so the others.
+    hears: AtomicBool,
+}
+
+impl Live {
+    /// Takes its settings and parts; connects when it runs. What `teller` is told is what the others hear.
+    ///
+    /// # Errors
+    /// [`Error::Address`].
+    pub fn new(options: &Options, live: config::Live, teller: Teller, parts: Parts) -> Result<Self, Error> {
+        Ok(Self {
+            addresses: Address::all(&options.amqp)?,
+            amqp: Arc::clone(&options.amqp),
+            instance: options.instance.clone(),
+            gaps: Gaps::new(parts.metrics.clone()),
+            hears: AtomicBool::new(false),
+            live,
+            teller,
+            parts,
+        })
+    }
+
+    /// Speaks, hears and reads again until `tasks` are told to stop; then says what still waits, and leaves. Ends in no
+    /// other way.
+    pub async fn run(self, tasks: Tasks) {
+        self.parts.metrics.set_live_connected(false);
+        tokio::join!(self.speak(&tasks), self.hear(&tasks), self.read_again(&tasks));
+    }
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("instance", &self.instance).field("live", &self.live).finish_non_exhaustive()
+    }
+}
