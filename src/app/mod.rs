@@ -27,6 +27,7 @@ use crate::config::Settings;
 use crate::hub::Hub;
 use crate::payment::{Event, MerchantId};
 use crate::runtime::{Health, Part, Tasks};
+use crate::store::PaymentStore;
 use crate::telemetry::{self, Metrics};
 
 pub use error::Error;
