@@ -33,6 +33,7 @@ mod dead_letters_faults;
 mod demo;
 mod drain;
 mod examples;
+mod live;
 mod metrics;
 mod openapi;
 mod order_show;
