@@ -13,27 +13,25 @@ use crate::payment::Key;
 use crate::runtime::Tasks;
 use crate::store::{self, Revocation};
 
-/// The links to the other nodes, for the pages of this one.
-pub(super) fn links(
+/// Begins to speak with the other nodes, if there are any: until the pages have left, and after what the consumer stored
+/// last.
+pub(super) fn begin(
+    teller: Option<Teller>,
     options: &Options,
     live: &config::Live,
-    teller: Teller,
     context: &Context,
-) -> Result<Live, broker::Error> {
+    watching: &Tasks,
+) -> Result<(), broker::Error> {
+    let Some(teller) = teller else { return Ok(()) };
     let parts = Parts {
         store: Arc::clone(&context.store),
         hub: Arc::clone(&context.hub),
         pages: Arc::new(PagesOfNode(context.clone())),
         metrics: context.metrics.clone(),
     };
-    Live::new(options, live.clone(), teller, parts)
-}
-
-/// Until the pages have left, and after what the consumer stored last.
-pub(super) fn begin(links: Option<Live>, watching: &Tasks) {
-    if let Some(links) = links {
-        watching.spawn(links.run(watching.clone()));
-    }
+    let links = Live::new(options, live.clone(), teller, parts)?;
+    watching.spawn(links.run(watching.clone()));
+    Ok(())
 }
 
 /// What the pages tell the other nodes.

@@ -142,24 +142,21 @@ async fn serve(
         metrics: metrics.clone(),
         tasks: serving.clone(),
     });
-    let links = teller.map(|teller| live::links(&options, &settings.live, teller, &context)).transpose()?;
     let operators = operators::parts(&settings, instance, health, metrics, &publisher, watching);
-    let options = ServerOptions::new(&settings.http);
+    let server = ServerOptions::new(&settings.http);
     let pages = bridge::router(context.clone(), settings.demo.enabled);
-    let pages = bind("http.listen", settings.http.listen, pages, &options, Some(metrics), serving).await?;
+    let pages = bind("http.listen", settings.http.listen, pages, &server, Some(metrics), serving).await?;
     let pages = pages.for_pages(&context, tls.clone());
-    let admin = bridge::admin_router(operators, context);
-    let admin = bind("admin.listen", settings.admin.listen, admin, &options, None, watching).await?;
+    let admin = bridge::admin_router(operators, context.clone());
+    let admin = bind("admin.listen", settings.admin.listen, admin, &server, None, watching).await?;
     say_where(&pages, &admin, instance);
 
     consuming.spawn(consumer.run(consuming.clone()));
-    live::begin(links, watching);
+    live::begin(teller, &options, &settings.live, &context, watching)?;
     watching.spawn(pages.run(watching.clone()));
     watching.spawn(admin.run(watching.clone()));
-    keep_keys(verifier, tls, metrics, watching);
+    look_after(verifier, tls, Arc::clone(&store), metrics, health, watching);
     telling.begin(&settings, hub, &groups.telling);
-    watching.spawn(health::fold_metrics(metrics.clone(), watching.clone()));
-    watching.spawn(health::watch_store(Arc::clone(&store), metrics.clone(), health.clone(), watching.clone()));
     health.ok(Part::Node);
 
     stop.await;
@@ -181,12 +178,21 @@ fn say_where(pages: &Server, admin: &Server, instance: &str) {
     }
 }
 
-/// Looks at the keys for tickets and at the certificate while the service runs.
-fn keep_keys(verifier: Arc<Verifier>, tls: Option<Arc<Tls>>, metrics: &Metrics, watching: &Tasks) {
+/// What is looked at while the service runs: keys for tickets, the certificate, the store, and what is counted.
+fn look_after(
+    verifier: Arc<Verifier>,
+    tls: Option<Arc<Tls>>,
+    store: Arc<dyn PaymentStore>,
+    metrics: &Metrics,
+    health: &Health,
+    watching: &Tasks,
+) {
     watching.spawn(verifier.keep(watching.clone(), metrics.clone()));
     if let Some(tls) = tls {
         watching.spawn(tls.watch(watching.clone()));
     }
+    watching.spawn(health::fold_metrics(metrics.clone(), watching.clone()));
+    watching.spawn(health::watch_store(store, metrics.clone(), health.clone(), watching.clone()));
 }
 
 async fn bind(
