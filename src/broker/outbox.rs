@@ -23,6 +23,8 @@ const UNDER_WAY_MAX: usize = 16;
 const GATHER: Duration = Duration::from_millis(20);
 /// For what is under way when the service stops, at most.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// Reasons that are told before it goes well again. A fault has few.
+const REASONS_MAX: usize = 8;
 /// Between two looks at how much waits.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -48,8 +50,8 @@ pub struct Outbox {
     /// In which a batch is published for certain, or given up.
     turn_limit: Duration,
     backoff: Backoff,
-    /// Why the last attempt failed: each reason is logged once.
-    failed_by: String,
+    /// Why attempts have failed since the last that went well: each reason is logged once.
+    reasons: Vec<String>,
     parts: OutboxParts,
 }
 
@@ -79,7 +81,7 @@ impl Outbox {
             confirm_timeout,
             turn_limit: confirm_timeout.saturating_mul(rounds),
             backoff: Backoff::new(Duration::from_millis(first), Duration::from_millis(longest)),
-            failed_by: String::new(),
+            reasons: Vec::new(),
             parts,
         }
     }
@@ -219,17 +221,17 @@ impl Outbox {
     /// Tells of the fault, or of its end.
     fn has_failed(&mut self, turn: &Turn) -> bool {
         match &turn.failed_by {
-            Some(why) if *why != self.failed_by => {
+            Some(why) if !self.reasons.contains(why) && self.reasons.len() < REASONS_MAX => {
                 warn!(exchange = self.exchange, reason = why, "outbox is not published, trying again");
-                self.failed_by.clone_from(why);
+                self.reasons.push(why.clone());
             }
             Some(_known) => {}
-            None if self.failed_by.is_empty() => {}
+            None if self.reasons.is_empty() => {}
             // An empty outbox proves nothing of the broker.
             None if turn.taken == 0 => {}
             None => {
                 info!(exchange = self.exchange, "outbox is published again");
-                self.failed_by.clear();
+                self.reasons.clear();
             }
         }
         if turn.failed_by.is_none() || turn.moved {

@@ -33,7 +33,7 @@ impl Victim {
     async fn start(name: &'static str) -> Self {
         let proxy = Proxy::start();
         // Long enough that no confirm that is held back is given up before the kill.
-        let setup = Setup::new().await.through(&proxy).set("AMQP__CONFIRM_TIMEOUT_S", 5);
+        let setup = Setup::new().await.through(&proxy).set("AMQP__CONFIRM_TIMEOUT_S", 20);
         let setup = setup.set("OUTBOX__BATCH_MAX", BATCH_MAX);
         let service = setup.start().await;
         let publisher = Publisher::connect(service.vhost()).await;
