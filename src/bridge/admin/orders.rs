@@ -30,8 +30,14 @@ pub(super) fn key(merchant_id: &str, order_id: &str) -> Result<Key, Problem> {
 
 /// The story, unless nothing of the order was ever told.
 pub(super) async fn told(admin: &Admin, key: &Key) -> Result<Option<Story>, Problem> {
-    let story = admin.context.store.story(key).await?;
+    let mut story = admin.context.store.story(key).await?;
+    story.entries.sort_by_key(place);
     Ok((story.payment.is_some() || !story.entries.is_empty()).then_some(story))
+}
+
+/// By time. What a page was given is written down after what it says of it, and a millisecond may hold both.
+fn place(entry: &Entry) -> (i64, bool) {
+    (entry.at_ms, entry.what.get("type").is_some_and(|kind| kind == "acknowledged"))
 }
 
 fn never_heard_of() -> Problem {
@@ -64,4 +70,21 @@ fn of_entry(entry: &Entry, first_ms: i64) -> Value {
     object.insert("label".to_owned(), told.label.into());
     object.insert("text".to_owned(), told.text.into());
     Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_given_a_version_before_it_has_shown_it() {
+        let entry = |at_ms: i64, kind: &str| {
+            let what = Map::from_iter([("type".to_owned(), kind.into())]);
+            Entry { at_ms, node: "n".to_owned(), what }
+        };
+        let mut entries = [entry(1, "arrived"), entry(2, "acknowledged"), entry(2, "pushed"), entry(3, "undelivered")];
+        entries.sort_by_key(place);
+        let kinds = entries.map(|entry| entry.what["type"].as_str().unwrap().to_owned());
+        assert_eq!(kinds, ["arrived", "pushed", "acknowledged", "undelivered"]);
+    }
 }
