@@ -14,6 +14,7 @@
 mod support;
 
 mod edge;
+mod kubernetes;
 mod net;
 mod nginx;
 mod settings;

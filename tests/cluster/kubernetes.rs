@@ -1,0 +1,134 @@
+//! `config/kubernetes` keeps to the schemas of Kubernetes, strictly, and says the same as the service.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+
+use serde_json::Value;
+
+use crate::support::{repository, tools};
+
+/// The oldest release that has all that the files use, and the newest whose schemas the validator has.
+const RELEASES: [&str; 2] = ["1.30", "1.37"];
+const FILES: [&str; 6] =
+    ["namespace", "deployment", "service", "poddisruptionbudget", "horizontalpodautoscaler", "ingress"];
+/// How long the shutdown takes at most beside `http.drain_s`: consumer, what is left of pages, operators' listener.
+const SHUTDOWN_BESIDE_DRAIN_S: u64 = 30;
+
+fn folder() -> PathBuf {
+    repository().join("config/kubernetes")
+}
+
+fn path(name: &str) -> PathBuf {
+    folder().join(format!("{name}.yaml"))
+}
+
+async fn validated(release: &str, paths: &[PathBuf]) -> (ExitStatus, String, String) {
+    let mut command = Command::new(tools::python());
+    command.arg(repository().join("tests/clients/python/kubernetes_manifests.py")).arg(release).args(paths);
+    tools::end_of(command, String::new()).await
+}
+
+/// All resources by their kind and name.
+async fn resources(release: &str) -> BTreeMap<String, Value> {
+    let (status, out, err) = validated(release, &FILES.map(path)).await;
+    assert!(status.success() && err.is_empty(), "{release}: {err}");
+    let lines = out.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["resource"].take());
+    lines
+        .map(|resource| {
+            let text = |value: &Value| value.as_str().expect("text").to_owned();
+            (format!("{}/{}", text(&resource["kind"]), text(&resource["metadata"]["name"])), resource)
+        })
+        .collect()
+}
+
+/// The variables of a file of them.
+fn variables(name: &str) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(folder().join(name)).unwrap();
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| line.split_once('=').expect("NAME=VALUE")).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn each_manifest_keeps_to_the_schemas_of_the_oldest_and_the_newest_release() {
+    for release in RELEASES {
+        assert_eq!(resources(release).await.len(), FILES.len() + 1, "a service for pages and one for operators");
+    }
+    let kustomization = std::fs::read_to_string(path("kustomization")).unwrap();
+    for name in FILES.iter().filter(|name| **name != "ingress") {
+        assert!(kustomization.contains(&format!("  - {name}.yaml\n")), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_with_a_fault_is_refused() {
+    let good = std::fs::read_to_string(path("deployment")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (from, to, said)) in [
+        ("          readinessProbe:", "          readynessProbe:", "readynessProbe"),
+        ("maxSurge: 1\n", "maxSurge: [1]\n", "maxSurge"),
+        ("minReadySeconds: 10", "minReadySeconds: ten", "minReadySeconds"),
+        ("              cpu: 500m\n", "              cpu: 500m\n              cpu: 1\n", "twice: cpu"),
+        ("apiVersion: apps/v1\n", "apiVersion: apps/v2\n", "Couldn't find schema"),
+        ("        - name: payment-notifier\n          image", "        - image", "'name' is a required property"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(good.matches(from).count(), 1, "{from}");
+        let bad = folder.path().join(format!("{number}.yaml"));
+        std::fs::write(&bad, good.replace(from, to)).unwrap();
+        let (status, _, err) = validated(RELEASES[1], &[bad]).await;
+        assert!(!status.success() && err.contains(said), "{to}: {err}");
+    }
+}
+
+#[tokio::test]
+async fn parts_find_each_other_and_pages_have_time_to_leave() {
+    let all = resources(RELEASES[1]).await;
+    let deployment = &all["Deployment/payment-notifier"]["spec"];
+    let pod = &deployment["template"]["spec"];
+    let container = &pod["containers"][0];
+    let labels = &deployment["template"]["metadata"]["labels"];
+    let ports: Vec<&Value> = container["ports"].as_array().unwrap().iter().map(|port| &port["name"]).collect();
+    assert_eq!(&deployment["selector"]["matchLabels"], labels);
+    assert_eq!(&all["PodDisruptionBudget/payment-notifier"]["spec"]["selector"]["matchLabels"], labels);
+    for (service, port) in [("payment-notifier", "pages"), ("payment-notifier-admin", "admin")] {
+        let service = &all[&format!("Service/{service}")]["spec"];
+        assert_eq!(&service["selector"], labels);
+        assert_eq!(service["ports"][0]["targetPort"], port);
+        assert!(ports.contains(&&Value::from(port)), "{ports:?}");
+    }
+    let backend = &all["Ingress/payment-notifier"]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
+    assert_eq!((&backend["name"], &backend["port"]["name"]), (&"payment-notifier".into(), &"pages".into()));
+    for (probe, asks) in [("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
+        let ask = &container[probe]["httpGet"];
+        assert_eq!((&ask["path"], &ask["port"]), (&asks.into(), &"admin".into()), "{probe}");
+    }
+    let defaults = payment_notifier::config::load_from(None, Vec::new()).unwrap();
+    let leaves_s = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
+    let grace_s = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert!(grace_s > leaves_s + defaults.http.drain_s + SHUTDOWN_BESIDE_DRAIN_S, "{grace_s}");
+
+    let autoscaler = &all["HorizontalPodAutoscaler/payment-notifier"]["spec"];
+    assert_eq!(autoscaler["scaleTargetRef"]["kind"], "Deployment");
+    assert_eq!(autoscaler["scaleTargetRef"]["name"], "payment-notifier");
+    let pods = &autoscaler["metrics"][0]["pods"];
+    let metric = pods["metric"]["name"].as_str().unwrap();
+    let operations = std::fs::read_to_string(repository().join("docs/OPERATIONS.md")).unwrap();
+    assert!(operations.contains(&format!("| `{metric}` | gauge |")), "{metric}");
+    let adapter = std::fs::read_to_string(path("prometheus-adapter")).unwrap();
+    assert!(adapter.contains(&format!("as: {metric}\n")) && adapter.contains(&format!("'{metric}{{")), "{adapter}");
+    let wanted: usize = pods["target"]["averageValue"].as_str().unwrap().parse().unwrap();
+    let least = usize::try_from(autoscaler["minReplicas"].as_u64().unwrap()).unwrap();
+    assert!(wanted * least <= defaults.http.connections_max * (least - 1), "the others can take what one held");
+}
+
+#[test]
+fn its_settings_are_settings_of_the_service() {
+    let mut settings = variables("settings.env");
+    settings.extend(variables("secret.env.example"));
+    let loaded = payment_notifier::config::load_from(None, settings).expect("settings that can be used");
+    assert!(!loaded.admin.listen.ip().is_loopback() && !loaded.amqp.declare);
+    payment_notifier::app::check(&loaded).expect("settings that the service can start with");
+}
