@@ -98,6 +98,11 @@ impl Book {
         });
     }
 
+    /// The version that a page was shown last.
+    pub(crate) fn shown_version(&self, page: usize) -> u64 {
+        self.with(|entries| entries.pages[page].version)
+    }
+
     /// A page was refused what it may have, or told nonsense.
     pub(crate) fn violation(&self, page: usize, what: &str) {
         self.with(|entries| {
@@ -111,7 +116,7 @@ impl Book {
         self.with(|entries| {
             entries.pages.iter().all(|page| {
                 let events = entries.confirmed.get(&page.order).map(Vec::as_slice).unwrap_or_default();
-                let first_since = events.iter().find(|(_, at)| *at > since).map(|(n, _)| *n);
+                let first_since = events.get(events.partition_point(|(_, at)| *at <= since)).map(|(n, _)| *n);
                 first_since.is_some_and(|n| page.shown.last().is_some_and(|(shown, _)| *shown > n))
             })
         })
@@ -145,15 +150,16 @@ impl Book {
         self.with(|entries| entries.violations.clone())
     }
 
-    /// The longest that a confirmed event, or a newer one, was not shown to a page that waited for it. Pages that poll
-    /// wait for their own next look, which says nothing of the service.
-    pub(crate) fn pause_ms(&self) -> u128 {
+    /// The longest that an event which was confirmed since, or ever, or a newer one, was not shown to a page that waited for
+    /// it. Pages that poll wait for their own next look, which says nothing of the service.
+    pub(crate) fn pause_ms_since(&self, since: Option<Instant>) -> u128 {
         self.with(|entries| {
             let of_page = |page: &Account| {
                 let events = entries.confirmed.get(&page.order).map(Vec::as_slice).unwrap_or_default();
                 let mut shown = page.shown.iter().peekable();
                 let mut longest = Duration::ZERO;
-                for (n, confirmed_at) in events {
+                let from = since.map_or(0, |since| events.partition_point(|(_, at)| *at <= since));
+                for (n, confirmed_at) in &events[from..] {
                     while shown.next_if(|(shown_n, _)| shown_n < n).is_some() {}
                     if let Some((_, shown_at)) = shown.peek() {
                         longest = longest.max(shown_at.saturating_duration_since(*confirmed_at));

@@ -14,9 +14,6 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Book, PATIENCE};
 use crate::support::{MERCHANT, Vhost, events};
 
-/// Between two events of one lane.
-const TICK: Duration = Duration::from_millis(25);
-
 /// For a confirm, before the connection is given up.
 const CONFIRM: Duration = Duration::from_secs(5);
 
@@ -25,12 +22,17 @@ const WATCHED_OF_TEN: u64 = 4;
 const POISON_OF_TEN: u64 = 9;
 
 /// Publishes until the book is stopped, and ends its watched orders with a final state.
-pub(crate) async fn lane(name: String, watched: Vec<String>, book: Arc<Book>, amqp_urls: Vec<String>) {
-    let mut publishing = Publishing::new(amqp_urls);
-    let mut n = 0;
+pub(crate) async fn lane(
+    name: String,
+    watched: Vec<String>,
+    book: Arc<Book>,
+    mut publishing: Publishing,
+    tick: Duration,
+) {
+    let (mut n, mut turns) = (0, watched.iter().cycle());
     while !book.is_stopping() {
         n += 1;
-        let tick = Instant::now() + TICK;
+        let next = Instant::now() + tick;
         match n % 10 {
             POISON_OF_TEN => {
                 let id = format!("{name}-poison-{n}");
@@ -38,9 +40,8 @@ pub(crate) async fn lane(name: String, watched: Vec<String>, book: Arc<Book>, am
                 book.poison_confirmed(id);
             }
             place => {
-                let turn = usize::try_from(n).expect("a small number") % watched.len();
                 let (order, status) = if place < WATCHED_OF_TEN {
-                    (watched[turn].clone(), "processing")
+                    (turns.next().expect("orders").clone(), "processing")
                 } else {
                     (format!("{name}-single-{n}"), "succeeded")
                 };
@@ -48,7 +49,7 @@ pub(crate) async fn lane(name: String, watched: Vec<String>, book: Arc<Book>, am
                 book.event_confirmed(&order, n);
             }
         }
-        tokio::time::sleep_until(tick).await;
+        tokio::time::sleep_until(next).await;
     }
     for order in &watched {
         n += 1;

@@ -7,8 +7,9 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_tungstenite::connect_async;
+use tokio_tungstenite::connect_async_with_config;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::Book;
 use crate::support::{api, ticket};
@@ -19,15 +20,18 @@ const RETURN: Duration = Duration::from_millis(100);
 /// Between two looks of a page that polls.
 const POLL: Duration = Duration::from_millis(200);
 
+/// For a page that is not told when to come back, unless something else is said of it.
+const BACKOFF_FIRST: Duration = Duration::from_millis(500);
+const BACKOFF_LONGEST: Duration = Duration::from_secs(15);
+
+const READ_BUFFER_BYTES: usize = 4096;
+
 /// A page notices by itself that its connection is dead; heartbeats come far more often.
 const SILENCE: Duration = Duration::from_secs(70);
 
 /// One page by each transport.
 pub(crate) fn open(pages: &mut JoinSet<()>, book: &Arc<Book>, order: &str) {
-    let page = |transport| {
-        let number = book.add_page(transport, order);
-        PageOfOrder { number, book: Arc::clone(book), order: order.to_owned(), client: api::client() }
-    };
+    let page = |transport| PageOfOrder { client: Some(api::client()), ..PageOfOrder::new(book, transport, order) };
     let (socket, stream, long_poll, poll) = (page("ws"), page("sse"), page("long_poll"), page("poll"));
     pages.spawn(async move {
         loop {
@@ -59,19 +63,47 @@ pub(crate) fn open(pages: &mut JoinSet<()>, book: &Arc<Book>, order: &str) {
     });
 }
 
+/// A page by WebSocket that comes back when it is told to, and else after a backoff, as docs/PROTOCOL.md asks of it.
+pub(crate) fn open_socket(pages: &mut JoinSet<()>, book: &Arc<Book>, order: &str) {
+    let page = PageOfOrder::new(book, "ws", order);
+    pages.spawn(async move {
+        let mut backoff = BACKOFF_FIRST;
+        loop {
+            let shown = page.book.shown_version(page.number);
+            let told = page.web_socket().await.unwrap_or_default();
+            if page.book.shown_version(page.number) > shown {
+                backoff = BACKOFF_FIRST;
+            }
+            let own = backoff.mul_f64(rand::random_range(0.5..1.0));
+            sleep(told.map_or(own, |told| told.max(RETURN))).await;
+            backoff = (backoff * 2).min(BACKOFF_LONGEST);
+        }
+    });
+}
+
 struct PageOfOrder {
     number: usize,
     book: Arc<Book>,
     order: String,
-    client: reqwest::Client,
+    /// Not set for WebSocket alone.
+    client: Option<reqwest::Client>,
 }
 
 type Ended = Box<dyn std::error::Error + Send + Sync>;
 
 impl PageOfOrder {
-    async fn web_socket(&self) -> Result<(), Ended> {
+    fn new(book: &Arc<Book>, transport: &str, order: &str) -> Self {
+        let number = book.add_page(transport, order);
+        Self { number, book: Arc::clone(book), order: order.to_owned(), client: None }
+    }
+
+    /// Waits until it is sent away: when it is told to come back, if it is told.
+    async fn web_socket(&self) -> Result<Option<Duration>, Ended> {
         let address = format!("ws://{}/v1/ws", self.book.http());
-        let (mut socket, _) = timeout(SILENCE, connect_async(address)).await??;
+        // The default would hold 128 KiB for each page.
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
+        let connecting = connect_async_with_config(address, Some(config), true);
+        let (mut socket, _) = timeout(SILENCE, connecting).await??;
         let subscribe = json!({ "type": "subscribe", "ticket": ticket(self.order.as_str()) });
         socket.send(Message::text(subscribe.to_string())).await?;
         while let Some(message) = timeout(SILENCE, socket.next()).await? {
@@ -79,12 +111,12 @@ impl PageOfOrder {
             let frame: Value = serde_json::from_str(&text)?;
             match frame["type"].as_str().unwrap_or_default() {
                 "subscribed" | "payment" => self.book.shown(self.number, &frame["payment"]),
-                "reconnect" => return Ok(()),
-                "error" if frame["code"] == "rate_limited" => return Ok(()),
+                "reconnect" => return Ok(frame["after_ms"].as_u64().map(Duration::from_millis)),
+                "error" if frame["code"] == "rate_limited" => return Ok(None),
                 other => self.book.violation(self.number, &format!("{other} frame: {frame}")),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn event_stream(&self) -> Result<(), Ended> {
@@ -115,7 +147,7 @@ impl PageOfOrder {
     /// What follows the order in the address: a query, or the rest of the path.
     fn request(&self, rest: &str) -> reqwest::RequestBuilder {
         let address = format!("http://{}/v1/payments/{}{rest}", self.book.http(), self.order);
-        self.client.get(address).bearer_auth(ticket(self.order.as_str()))
+        self.client.as_ref().expect("a page by HTTP has one").get(address).bearer_auth(ticket(self.order.as_str()))
     }
 
     /// A page with a good ticket may be told to come back later, and nothing worse.
