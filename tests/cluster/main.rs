@@ -13,8 +13,22 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(dead_code, reason = "shared with the fault tests")]
+#[path = "../faults/broker/node.rs"]
+mod broker_node;
+#[allow(dead_code, reason = "shared with the fault tests")]
+#[path = "../faults/ledger/mod.rs"]
+mod ledger;
+#[path = "../support/postgres.rs"]
+mod postgres_server;
+
 mod edge;
+mod fleet;
 mod kubernetes;
 mod net;
 mod nginx;
+mod same_state;
+mod servers;
 mod settings;
+mod storms;
+mod upgrade;
