@@ -57,7 +57,8 @@ struct Page {
 
 /// Where pages go.
 pub(crate) struct Place {
-    pub(crate) address: SocketAddr,
+    /// Page `p` goes to the `p`-th of them, and round again.
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) dialect: Box<dyn Dialect>,
     pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -120,11 +121,12 @@ impl Engine {
             self.pages.push(Page { socket: None, stage: Stage::Gone, order: 0, unsent, partial });
         }
         self.connects += 1;
-        let mut socket = Socket::connect(place.address, self.connects, place.tls.as_ref());
+        let address = place.addresses[page % place.addresses.len()];
+        let mut socket = Socket::connect(address, self.connects, place.tls.as_ref());
         socket.register(self.poll.registry(), Token(page));
         let page = &mut self.pages[page];
         assert_eq!(page.stage, Stage::Gone);
-        page.unsent = dialect::handshake(place.dialect.as_ref(), place.address, order);
+        page.unsent = dialect::handshake(place.dialect.as_ref(), address, order);
         // Loopback connects at once; where it did not, the rest leaves when it has.
         socket.write(&mut page.unsent);
         (page.socket, page.stage, page.order) = (Some(socket), Stage::Handshake, order);

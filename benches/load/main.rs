@@ -145,7 +145,8 @@ fn all(rig: &Rig, common: &Common, scale: Scale, rounds: u32, out: Option<PathBu
 fn part(rig: &Rig, beside: Option<&Rig>, work: &Work, common: &Common) {
     let rounds = common.rounds.unwrap_or(1);
     let of_kind = |kind| [(kind, rig)].into_iter().chain(beside.map(|beside| (kind, beside)));
-    let measured: Vec<(Kind, &Rig)> = common.targets.iter().flat_map(|kind| of_kind(*kind)).collect();
+    let targets = work.targets(&common.targets);
+    let measured: Vec<(Kind, &Rig)> = targets.iter().flat_map(|kind| of_kind(*kind)).collect();
     let name = |of: usize| {
         let (kind, rig) = measured[of];
         let is_beside = beside.is_some_and(|beside| std::ptr::eq(beside, rig));

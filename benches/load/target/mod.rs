@@ -3,6 +3,7 @@
 mod bare;
 mod broker;
 mod child;
+mod fleet;
 mod nchan;
 mod node;
 mod ours;
@@ -18,6 +19,7 @@ use super::publish::{self, Publisher};
 pub(crate) use bare::consume as bare_consume;
 pub(crate) use broker::{Amqp, Broker, Vhost};
 pub(crate) use child::Child;
+pub(crate) use fleet::{Fleet, Role, postgres_pids};
 
 pub(crate) const MERCHANT: &str = "shop";
 pub(crate) const EXCHANGE: &str = "payments";

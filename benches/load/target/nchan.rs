@@ -70,7 +70,7 @@ pub(super) fn start(rig: &Rig, vhost: Vhost) -> Running {
     };
     Running {
         pids: std::iter::once(child.pid()).chain(workers).collect(),
-        place: Some(Place { address, dialect: Box::new(Nchan), tls: None }),
+        place: Some(Place { addresses: vec![address], dialect: Box::new(Nchan), tls: None }),
         arrivals: None,
         publisher: Some(Publisher::Http(Http::connect(address))),
         vhost,

@@ -15,7 +15,7 @@ pub(super) fn start(rig: &Rig, vhost: Vhost) -> Running {
     });
     Running {
         pids: vec![child.pid()],
-        place: Some(Place { address: ([127, 0, 0, 1], port).into(), dialect: Box::new(Node), tls: None }),
+        place: Some(Place { addresses: vec![([127, 0, 0, 1], port).into()], dialect: Box::new(Node), tls: None }),
         arrivals: None,
         publisher: None,
         vhost,

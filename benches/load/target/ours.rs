@@ -16,6 +16,27 @@ pub(super) fn start(rig: &Rig, vhost: Vhost, start: &Start) -> Running {
         std::fs::create_dir_all(&folder).unwrap();
         folder.join("payments.db")
     });
+    let mut settings = vec![("STORE__URL", format!("sqlite://{}", database.display()))];
+    let tls = start.tls.then(|| {
+        let (certificate, key) = (rig.folder.join("tls-cert.pem"), rig.folder.join("tls-key.pem"));
+        settings.push(("HTTP__TLS_CERT_FILE", certificate.display().to_string()));
+        settings.push(("HTTP__TLS_KEY_FILE", key.display().to_string()));
+        socket::trusting(&certificate)
+    });
+    let (child, http) = launch(rig, &vhost, "ours", &settings);
+    Running {
+        pids: vec![child.pid()],
+        place: Some(Place { addresses: vec![http], dialect: Box::new(Ours::new(&start.orders)), tls }),
+        arrivals: None,
+        publisher: None,
+        vhost,
+        child: Some(child),
+        database: Some(database),
+    }
+}
+
+/// One process, and where it serves pages. Its output is in a file by its name.
+pub(super) fn launch(rig: &Rig, vhost: &Vhost, name: &str, settings: &[(&str, String)]) -> (Child, SocketAddr) {
     let mut command = Command::new(&rig.program);
     command.arg("serve").current_dir(&rig.folder);
     let foreign = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("PAYMENT_NOTIFIER__"));
@@ -28,27 +49,13 @@ pub(super) fn start(rig: &Rig, vhost: Vhost, start: &Start) -> Running {
     set("AMQP__URL", &vhost.amqp_url());
     set("HTTP__LISTEN", "127.0.0.1:0");
     set("ADMIN__LISTEN", "127.0.0.1:0");
-    set("STORE__URL", &format!("sqlite://{}", database.display()));
     set("TICKETS__HS256_SECRET", ticket::SECRET);
     set("TELEMETRY__LOG_FORMAT", "json");
-    let tls = start.tls.then(|| {
-        let (certificate, key) = (rig.folder.join("tls-cert.pem"), rig.folder.join("tls-key.pem"));
-        set("HTTP__TLS_CERT_FILE", &certificate.display().to_string());
-        set("HTTP__TLS_KEY_FILE", &key.display().to_string());
-        socket::trusting(&certificate)
-    });
+    settings.iter().for_each(|(key, value)| set(key, value));
     rig.settings.iter().for_each(|(key, value)| set(key, value));
-    let (child, (http, admin)) = Child::start(command, &rig.folder.join("ours.log"), listening);
+    let (child, (http, admin)) = Child::start(command, &rig.folder.join(format!("{name}.log")), listening);
     wait_ready(admin);
-    Running {
-        pids: vec![child.pid()],
-        place: Some(Place { address: http, dialect: Box::new(Ours::new(&start.orders)), tls }),
-        arrivals: None,
-        publisher: None,
-        vhost,
-        child: Some(child),
-        database: Some(database),
-    }
+    (child, http)
 }
 
 fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {

@@ -9,12 +9,12 @@ use crate::publish::{Amqp, Key, Publisher, Route};
 
 pub(super) fn web_stomp(rig: &Rig, vhost: Vhost) -> Running {
     let dialect = WebStomp { login: rig.broker.amqp.clone(), vhost: vhost.name.clone() };
-    running(rig, vhost, Place { address: listener("WEB_STOMP"), dialect: Box::new(dialect), tls: None })
+    running(rig, vhost, Place { addresses: vec![listener("WEB_STOMP")], dialect: Box::new(dialect), tls: None })
 }
 
 pub(super) fn web_mqtt(rig: &Rig, vhost: Vhost) -> Running {
     let dialect = WebMqtt { login: rig.broker.amqp.clone(), vhost: vhost.name.clone() };
-    running(rig, vhost, Place { address: listener("WEB_MQTT"), dialect: Box::new(dialect), tls: None })
+    running(rig, vhost, Place { addresses: vec![listener("WEB_MQTT")], dialect: Box::new(dialect), tls: None })
 }
 
 /// Both map their topics to the exchange amq.topic, each page with a queue of its own.

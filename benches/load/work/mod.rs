@@ -3,6 +3,7 @@
 pub(crate) mod backlog;
 pub(crate) mod flood;
 pub(crate) mod idle;
+pub(crate) mod nodes;
 pub(crate) mod paced;
 pub(crate) mod polls;
 pub(crate) mod sessions;
@@ -35,9 +36,19 @@ pub(crate) enum Work {
     Backlog(backlog::Args),
     /// GET with wrk
     Polls(polls::Args),
+    /// One, two and three nodes on one PostgreSQL (this service alone): rate, CPU by node, latency from node to node
+    Nodes(nodes::Args),
 }
 
 impl Work {
+    /// Of the targets that were asked for, those that can do it.
+    pub(crate) fn targets(&self, asked: &[Kind]) -> Vec<Kind> {
+        match self {
+            Self::Nodes(_) => vec![Kind::Ours],
+            _ => asked.to_vec(),
+        }
+    }
+
     pub(crate) fn run(&self, rig: &Rig, kind: Kind) -> Figures {
         match self {
             Self::Sessions(args) => sessions::run(rig, kind, args),
@@ -46,6 +57,7 @@ impl Work {
             Self::Idle(args) => idle::run(rig, kind, args),
             Self::Backlog(args) => backlog::run(rig, kind, args),
             Self::Polls(args) => polls::run(rig, kind, args),
+            Self::Nodes(args) => nodes::run(rig, kind, args),
         }
     }
 }

@@ -24,7 +24,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/load/work/pol
 pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
     assert_eq!(kind, Kind::Ours, "only the service answers polls");
     let mut running = rig.start(kind, &Start { orders: (0..args.orders).collect(), ..Start::default() });
-    let address = running.place.as_ref().unwrap().address;
+    let address = running.place.as_ref().unwrap().addresses[0];
     let mut engine = running.engine();
     engine.connect_all(args.orders as usize, |page| u32::try_from(page).unwrap());
     flood::flood(&mut engine, args.orders, 0);
