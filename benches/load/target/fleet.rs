@@ -25,11 +25,17 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) fn start(rig: &Rig, roles: &[Role]) -> Self {
+        Self::start_with(rig, roles, &[])
+    }
+
+    /// With settings that differ from the defaults.
+    pub(crate) fn start_with(rig: &Rig, roles: &[Role], others: &[(&'static str, &str)]) -> Self {
         let vhost = rig.vhost();
         let database = Database::create(&vhost.name.replace('-', "_"));
         let nodes = roles.iter().enumerate().map(|(index, role)| {
             let name = format!("node-{}", index + 1);
             let mut settings = vec![("INSTANCE", name.clone()), ("STORE__URL", database.url.clone())];
+            settings.extend(others.iter().map(|(key, value)| (*key, (*value).to_owned())));
             if *role == Role::Hears {
                 settings.push(("AMQP__QUEUE", format!("{name}.nothing")));
                 settings.push(("AMQP__BINDING", format!("{name}.nothing")));

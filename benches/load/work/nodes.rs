@@ -26,6 +26,9 @@ pub(crate) struct Args {
 
 const WARMUP_S: f64 = 2.0;
 const SETTLE: Duration = Duration::from_millis(300);
+/// Below `live.reads_per_s_max`, so that all are read each second.
+const REREADS_PER_S: u32 = 4_000;
+const REREAD_S: u64 = 6;
 const NODES_MAX: usize = 3;
 /// By number of nodes.
 const EVENTS_PER_S: [&str; NODES_MAX] = ["flood_1_per_s", "flood_2_per_s", "flood_3_per_s"];
@@ -43,6 +46,7 @@ pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
     let alone = paced(rig, &[Role::Consumes], args);
     let beside = paced(rig, &[Role::Consumes, Role::Hears], args);
     let heard_only = hearing(rig, args);
+    let [reread, reread_postgres] = rereading(rig, args);
     for (names, took) in [
         (["alone_p50_ms", "alone_p99_ms"], &alone.of_node[0]),
         (["own_p50_ms", "own_p99_ms"], &beside.of_node[0]),
@@ -55,6 +59,8 @@ pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
         ("consuming_cpu_us", beside.cpu_us[0]),
         ("hearing_cpu_us", beside.cpu_us[1]),
         ("flood_hearing_cpu_us", heard_only),
+        ("reread_cpu_us", reread),
+        ("reread_postgres_cpu_us", reread_postgres),
     ]);
     figures
 }
@@ -131,6 +137,22 @@ fn hearing(rig: &Rig, args: &Args) -> f64 {
     engine.connect_all(args.pages as usize, |page| u32::try_from(page).unwrap());
     let passes = flood_passes(rig, &mut engine, fleet.pids(), args);
     cpu_of(&passes, 3)
+}
+
+/// What reading a watched order again costs a node, and PostgreSQL.
+fn rereading(rig: &Rig, args: &Args) -> [f64; 2] {
+    let per_s = args.pages.min(REREADS_PER_S);
+    let often = [("LIVE__REREAD_S", "1"), ("LIVE__READS_PER_S_MAX", "5000")];
+    let fleet = Fleet::start_with(rig, &[Role::Consumes], &often);
+    let mut engine = fleet.engine(rig, None, per_s);
+    engine.connect_all(per_s as usize, |page| u32::try_from(page).unwrap());
+    flood::flood(&mut engine, per_s, 0);
+    engine.quiet(SETTLE);
+    let spent = Spent::begin(rig, fleet.pids());
+    engine.quiet(Duration::from_secs(REREAD_S));
+    let us = spent.us();
+    let read = f64::from(per_s) * REREAD_S as f64;
+    [us[2] / read, us[0] / read]
 }
 
 struct Paced {
