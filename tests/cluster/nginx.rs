@@ -1,5 +1,6 @@
 //! The real nginx on loopback, with the files of `config/nginx` and nothing changed in them but addresses.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -13,6 +14,9 @@ use crate::support::{repository, wait_for};
 
 /// Nodes that the upstream of the file names.
 pub(crate) const NODES: u8 = 3;
+
+/// The status in a line of the access log, whose parts are parted by blanks.
+const STATUS_AT: usize = 4;
 
 /// For its workers to end.
 const STOP: Duration = Duration::from_secs(10);
@@ -39,6 +43,16 @@ impl Nginx {
         })
         .await;
         nginx
+    }
+
+    /// How often each status was told, by the access log.
+    pub(crate) fn statuses(&self) -> BTreeMap<u16, usize> {
+        let mut told = BTreeMap::new();
+        let of_line = |line: &String| line.split(' ').nth(STATUS_AT)?.parse().ok();
+        for status in self.logs().lines().iter().filter_map(of_line) {
+            *told.entry(status).or_default() += 1;
+        }
+        told
     }
 
     /// What it has written: the access log, and errors.

@@ -15,6 +15,9 @@ const USUAL: Load = Load { lanes: 2, tick: Duration::from_millis(20), orders: 40
 const LARGE: Load =
     Load { lanes: 4, tick: Duration::from_millis(10), orders: 1_000, by_each_transport: 10, sockets: 15 };
 
+/// What pages may be told. 499 is nginx's note of a page that went away by itself.
+const TOLD: [u16; 4] = [101, 200, 499, 503];
+
 /// All of them in turn; each ends when every page has been shown something that was published after it.
 struct Storm {
     name: &'static str,
@@ -67,6 +70,9 @@ impl Storm {
         }
         self.each_node_works_for_the_others(name).await;
         self.ledger.prove(self.fleet.edge(), runs).await;
+        let told = self.fleet.nginx.statuses();
+        row(&format!("{name}/nginx {told:?}"));
+        assert!(told.keys().all(|status| TOLD.contains(status)), "pages are told what docs/PROTOCOL.md says: {told:?}");
     }
 
     async fn a_node_is_killed(&mut self) {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::connect_async_with_config;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::Book;
 use crate::support::{api, ticket};
@@ -103,7 +103,11 @@ impl PageOfOrder {
         // The default would hold 128 KiB for each page.
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
         let connecting = connect_async_with_config(address, Some(config), true);
-        let (mut socket, _) = timeout(SILENCE, connecting).await??;
+        let connected = timeout(SILENCE, connecting).await?;
+        if let Err(Error::Http(refused)) = &connected {
+            self.check(refused.status().as_u16());
+        }
+        let (mut socket, _) = connected?;
         let subscribe = json!({ "type": "subscribe", "ticket": ticket(self.order.as_str()) });
         socket.send(Message::text(subscribe.to_string())).await?;
         while let Some(message) = timeout(SILENCE, socket.next()).await? {
