@@ -55,6 +55,17 @@ impl Nginx {
         told
     }
 
+    /// For each time that a page was told 503: what the nodes that were asked said.
+    pub(crate) fn refusals(&self) -> BTreeMap<String, usize> {
+        let mut said = BTreeMap::new();
+        for line in self.logs().lines().iter().filter(|line| line.split(' ').nth(STATUS_AT) == Some("503")) {
+            let from = line.split_once("node_status=").map_or("", |(_, rest)| rest);
+            let nodes = from.split_once(" node_time=").map_or("", |(nodes, _)| nodes);
+            *said.entry(nodes.to_owned()).or_default() += 1;
+        }
+        said
+    }
+
     /// What it has written: the access log, and errors.
     pub(crate) fn logs(&self) -> &Logs {
         self.process.logs()

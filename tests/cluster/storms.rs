@@ -4,16 +4,29 @@
 use std::time::{Duration, Instant};
 
 use crate::fleet::{Common, Fleet};
-use crate::ledger::{Ledger, Load, row};
+use crate::ledger::{Ledger, Load, PATIENCE, row};
 use crate::nginx::NODES;
 use crate::postgres_server::OwnServer;
 use crate::servers::Brokers;
 
 /// 600 pages.
-const USUAL: Load = Load { lanes: 2, tick: Duration::from_millis(20), orders: 40, by_each_transport: 10, sockets: 14 };
+const USUAL: Load = Load {
+    lanes: 2,
+    tick: Duration::from_millis(20),
+    orders: 40,
+    by_each_transport: 10,
+    sockets: 14,
+    patience: PATIENCE,
+};
 /// 15,000 pages.
-const LARGE: Load =
-    Load { lanes: 4, tick: Duration::from_millis(10), orders: 1_000, by_each_transport: 10, sockets: 15 };
+const LARGE: Load = Load {
+    lanes: 4,
+    tick: Duration::from_millis(10),
+    orders: 1_000,
+    by_each_transport: 10,
+    sockets: 15,
+    patience: Duration::from_secs(300),
+};
 
 /// What pages may be told. 499 is nginx's note of a page that went away by itself.
 const TOLD: [u16; 4] = [101, 200, 499, 503];
@@ -71,7 +84,7 @@ impl Storm {
         self.each_node_works_for_the_others(name).await;
         self.ledger.prove(self.fleet.edge(), runs).await;
         let told = self.fleet.nginx.statuses();
-        row(&format!("{name}/nginx {told:?}"));
+        row(&format!("{name}/nginx told={told:?} refused={:?}", self.fleet.nginx.refusals()));
         assert!(told.keys().all(|status| TOLD.contains(status)), "pages are told what docs/PROTOCOL.md says: {told:?}");
     }
 

@@ -33,14 +33,22 @@ pub(crate) struct Load {
     pub(crate) orders: usize,
     /// Of those, how many are waited for by a page of each transport.
     pub(crate) by_each_transport: usize,
+    /// For events to reach every page, whatever has just failed.
+    pub(crate) patience: Duration,
     /// Pages besides on each of the orders, all by WebSocket and in the manners of docs/PROTOCOL.md.
     pub(crate) sockets: usize,
 }
 
 impl Load {
     /// Enough to see that everything flows.
-    pub(crate) const SMALL: Self =
-        Self { lanes: 2, tick: Duration::from_millis(25), orders: 4, by_each_transport: 4, sockets: 0 };
+    pub(crate) const SMALL: Self = Self {
+        lanes: 2,
+        tick: Duration::from_millis(25),
+        orders: 4,
+        by_each_transport: 4,
+        sockets: 0,
+        patience: PATIENCE,
+    };
 }
 
 /// Orders that a ticket may name.
@@ -49,6 +57,7 @@ const ORDERS_PER_TICKET: usize = 20;
 /// Load, pages, and the account of both. Dropping it ends them.
 pub(crate) struct Ledger {
     name: &'static str,
+    patience: Duration,
     book: Arc<Book>,
     lanes: JoinSet<()>,
     /// Aborted when this is dropped.
@@ -84,7 +93,7 @@ impl Ledger {
             let publishing = Publishing::new(amqp_urls.clone());
             lanes.spawn(load::lane(format!("{name}-{lane}"), own, Arc::clone(&book), publishing, load.tick));
         }
-        let ledger = Self { name, book, lanes, _pages: open_pages };
+        let ledger = Self { name, patience: load.patience, book, lanes, _pages: open_pages };
         ledger.flows().await;
         ledger
     }
@@ -97,7 +106,7 @@ impl Ledger {
     /// Waits until every page has been shown something that was published after this call.
     pub(crate) async fn flows(&self) {
         let began = Instant::now();
-        wait_up_to(PATIENCE, &format!("{}: events flow to every page", self.name), async || {
+        wait_up_to(self.patience, &format!("{}: events flow to every page", self.name), async || {
             self.book.all_pages_shown_since(began).then_some(())
         })
         .await;
@@ -125,8 +134,8 @@ impl Ledger {
         self.book.stop();
         let name = self.name;
         let ended = async { while self.lanes.join_next().await.transpose().expect("no lane panics").is_some() {} };
-        let ended = tokio::time::timeout(PATIENCE, ended).await;
-        assert!(ended.is_ok(), "{name}: the publishers could not finish in {} s", PATIENCE.as_secs());
+        let ended = tokio::time::timeout(self.patience, ended).await;
+        assert!(ended.is_ok(), "{name}: the publishers could not finish in {} s", self.patience.as_secs());
 
         let missing = self.missing(service).await;
         let refused = self.book.poison();
@@ -135,7 +144,7 @@ impl Ledger {
         let lost: Vec<&String> = missing.iter().chain(&refused).filter(|id| !letters.contains(*id)).collect();
         assert!(lost.is_empty(), "{name}: {} lost, {:?} among them", lost.len(), &lost[..lost.len().min(10)]);
         assert!(put_aside.is_empty(), "{name}: good events were put aside: {put_aside:?}");
-        wait_up_to(PATIENCE, &format!("{name}: every page has the highest version"), async || {
+        wait_up_to(self.patience, &format!("{name}: every page has the highest version"), async || {
             self.book.all_pages_are_at_the_end().then_some(())
         })
         .await;
@@ -146,11 +155,11 @@ impl Ledger {
         row(&format!("{name} runs={runs} lost=0 pause_ms={pause_ms} gap_ms={gap_ms} confirmed={events}"));
     }
 
-    /// The newest event of each order that the service does not hold after [`PATIENCE`], by its id.
+    /// The newest event of each order that the service does not hold after some patience, by its id.
     async fn missing(&self, service: &Service) -> Vec<String> {
         let expected = self.book.expected();
         let orders: Vec<&String> = expected.keys().collect();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let of_ticket = orders.chunks(ORDERS_PER_TICKET).map(async |orders| {
             let ticket = ticket(json!(orders));
             let mut missing = Vec::new();
