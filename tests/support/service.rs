@@ -115,7 +115,9 @@ impl Setup {
 
     /// The program with these settings and some arguments, not started yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut parts = self.wrapper.iter().map(String::as_str).chain([PROGRAM]);
+        // Where figures are wanted and not only proofs, a release build.
+        let program = std::env::var("PAYMENT_NOTIFIER_BIN").unwrap_or_else(|_not_set| PROGRAM.to_owned());
+        let mut parts = self.wrapper.iter().map(String::as_str).chain([program.as_str()]);
         let mut command = Command::new(parts.next().unwrap_or(PROGRAM));
         command.args(parts);
         if let Some(path) = &self.config {
