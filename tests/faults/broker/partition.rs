@@ -25,6 +25,7 @@ async fn partition_is_noticed_by_heartbeat_and_nothing_is_lost() {
         .set("AMQP__CONNECT_TIMEOUT_S", 2)
         .set("HTTP__LISTEN", format!("{}:0", namespace.inside))
         .set("ADMIN__LISTEN", format!("{}:0", namespace.inside))
+        .set("ADMIN__TOKEN", "for-an-address-off-loopback")
         .start()
         .await;
     let ledger = Ledger::open("partition", &service).await;
