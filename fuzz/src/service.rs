@@ -45,6 +45,7 @@ impl Service {
             demo_merchant_id: None,
             verifier: Arc::new(Verifier::load(&SETTINGS.tickets).expect("the settings can be used")),
             revocations: Revocations::new(SETTINGS.tickets.revocations_max, Vec::new()),
+            neighbours: None,
             minter: Minter::new(&SETTINGS.tickets),
             accounts: Accounts::load(&SETTINGS.callbacks).expect("there are none"),
             store: store.clone(),
