@@ -16,7 +16,7 @@ pub(super) async fn run(rounds: Rounds) {
     let mut pace = Pace::new("escalation", INTERVAL);
     while !rounds.tasks.is_stopping() {
         let wait = pace.after(round(&rounds).await);
-        rounds.rest(wait).await;
+        rounds.tasks.rest(wait).await;
     }
 }
 
@@ -30,7 +30,7 @@ async fn round(rounds: &Rounds) -> Result<(), store::Error> {
         if escalated < MESSAGES_MAX {
             break;
         }
-        rounds.rest(PAUSE).await;
+        rounds.tasks.rest(PAUSE).await;
     }
     Ok(())
 }

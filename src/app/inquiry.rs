@@ -16,7 +16,7 @@ pub(super) async fn run(rounds: Rounds, settings: config::Inquiry, hub: Arc<Hub>
     let mut pace = Pace::new("inquiry", INTERVAL);
     while !rounds.tasks.is_stopping() {
         let wait = pace.after(round(&rounds, &hub, &spans_s, orders_max).await);
-        rounds.rest(wait).await;
+        rounds.tasks.rest(wait).await;
     }
 }
 

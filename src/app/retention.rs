@@ -38,7 +38,7 @@ impl Retention {
         let mut pace = Pace::new("retention", self.interval);
         while !rounds.tasks.is_stopping() {
             let wait = pace.after(self.round(&rounds).await);
-            rounds.rest(wait).await;
+            rounds.tasks.rest(wait).await;
         }
     }
 
@@ -56,7 +56,7 @@ impl Retention {
             if retired.done {
                 break;
             }
-            rounds.rest(PAUSE.max(began.elapsed() * PAUSE_TIMES)).await;
+            rounds.tasks.rest(PAUSE.max(began.elapsed() * PAUSE_TIMES)).await;
         }
         Ok(())
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::{escalation, inquiry, retention};
@@ -38,14 +37,6 @@ impl Rounds {
         }
         if let Some(retention) = retention::Retention::new(settings) {
             tasks.spawn(retention.run(self));
-        }
-    }
-
-    /// Waits, unless told to stop.
-    pub(super) async fn rest(&self, time: Duration) {
-        tokio::select! {
-            () = sleep(time) => {}
-            () = self.tasks.stopping() => {}
         }
     }
 }

@@ -123,10 +123,7 @@ impl Consumer {
                     if fast { first } else { backoff.wait() }
                 }
             };
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = tasks.stopping() => {}
-            }
+            tasks.rest(wait).await;
         }
         self.fault("stopped");
         info!(queue = self.options.amqp.queue, "consumer stopped");

@@ -109,13 +109,13 @@ impl Outbox {
     /// Until there is something to do.
     async fn wait(&mut self, turn: &Turn, tasks: &Tasks) {
         if self.has_failed(turn) {
-            return rest(self.backoff.wait(), tasks).await;
+            return tasks.rest(self.backoff.wait()).await;
         }
         if turn.taken >= self.batch_max {
-            return rest(GATHER, tasks).await;
+            return tasks.rest(GATHER).await;
         }
         tokio::select! {
-            () = self.parts.bell.rung() => rest(GATHER, tasks).await,
+            () = self.parts.bell.rung() => tasks.rest(GATHER).await,
             () = sleep(self.interval) => {}
             () = tasks.stopping() => {}
         }
@@ -142,7 +142,7 @@ impl Outbox {
             }
             left = std::mem::take(&mut turn.again);
             self.has_failed(&turn);
-            rest(self.backoff.wait(), tasks).await;
+            tasks.rest(self.backoff.wait()).await;
         }
     }
 
@@ -212,7 +212,7 @@ impl Outbox {
             }
             self.has_failed(&Turn { failed_by: Some(failed_by), ..Turn::default() });
             tokio::select! {
-                () = rest(backoff.wait(), tasks) => {}
+                () = tasks.rest(backoff.wait()) => {}
                 () = sleep_until(until) => {}
             }
         }
@@ -238,14 +238,6 @@ impl Outbox {
             self.backoff.reset();
         }
         turn.failed_by.is_some()
-    }
-}
-
-/// Waits, unless told to stop.
-async fn rest(time: Duration, tasks: &Tasks) {
-    tokio::select! {
-        () = sleep(time) => {}
-        () = tasks.stopping() => {}
     }
 }
 

@@ -48,6 +48,14 @@ impl Tasks {
         self.stop.cancelled().await;
     }
 
+    /// Waits, unless told to stop.
+    pub async fn rest(&self, time: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            () = self.stopping() => {}
+        }
+    }
+
     /// Ends when [`Tasks::stop`] is called; can be kept.
     #[must_use]
     pub fn until_stopping(&self) -> Stopping {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::{Error, Note, Noted, PageRef, PaymentStore};
@@ -142,12 +142,12 @@ impl NoteWriter {
                 () = tasks.stopping() => break,
                 first = self.waiting.recv() => first,
             };
-            rest(GATHER, &tasks).await;
+            tasks.rest(GATHER).await;
             batch = self.fill(first);
             while !batch.is_empty() && !tasks.is_stopping() {
                 let began = Instant::now();
                 self.write(batch, &*store, &tasks).await;
-                rest((began.elapsed() * self.pause()).min(PAUSE_MAX), &tasks).await;
+                tasks.rest((began.elapsed() * self.pause()).min(PAUSE_MAX)).await;
                 batch = self.fill(None);
             }
         }
@@ -192,7 +192,7 @@ impl NoteWriter {
                 Err(error) if attempt == 1 => warn!(%error, "notes are not written, trying again"),
                 Err(_known) => {}
             }
-            rest(backoff.wait(), tasks).await;
+            tasks.rest(backoff.wait()).await;
             if tasks.is_stopping() && attempt > 1 {
                 break;
             }
@@ -228,13 +228,5 @@ impl NoteWriter {
         let since = u32::try_from(events.saturating_sub(self.seen_events)).unwrap_or(u32::MAX);
         (self.looked_at, self.seen_events) = (now, events);
         f64::from(since) / seconds > BUSY_EVENTS_PER_S
-    }
-}
-
-/// Waits, unless told to stop.
-async fn rest(time: Duration, tasks: &Tasks) {
-    tokio::select! {
-        () = sleep(time) => {}
-        () = tasks.stopping() => {}
     }
 }

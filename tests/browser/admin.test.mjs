@@ -10,11 +10,10 @@
 // a stale event and a conflict, and nobody may acknowledge it: it is escalated. Nothing here waits for a fixed time.
 
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { chromium } from "playwright-core";
+import { hear, openBrowser } from "./chromium.mjs";
 
 const BASE = process.env.ADMIN_URL ?? "";
 const PAGES = (process.env.DEMO_URL ?? "").replace(/\/$/, "");
@@ -24,41 +23,28 @@ const STEP_MS = 20_000;
 const DESKTOP = { width: 1280, height: 900 };
 const PHONE = { width: 360, height: 780 };
 const SMALL = { width: 320, height: 568 };
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-];
 
-let folder, browser, page;
+let browser, close, page;
 let complaints;
 
 before(async () => {
   assert.ok(BASE && PAGES, "ADMIN_URL and DEMO_URL must be set");
   if (SHOTS) await mkdir(SHOTS, { recursive: true });
-  folder = await mkdtemp(join(tmpdir(), "payment-notifier-chromium-"));
-  browser = await chromium.launchPersistentContext(folder, {
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    headless: true,
-    args: FLAGS,
-    locale: "en-US",
+  ({ browser, close } = await openBrowser({
+    stepMs: STEP_MS,
     viewport: DESKTOP,
     httpCredentials: { username: "on-call", password: process.env.ADMIN_TOKEN ?? "" },
-  });
-  browser.setDefaultTimeout(STEP_MS);
+  }));
 });
 
 after(async () => {
-  await browser?.close();
-  if (folder) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  await close?.();
 });
 
 beforeEach(async () => {
   complaints = [];
   page = await browser.newPage();
-  page.on("pageerror", (error) => complaints.push(`thrown: ${error}`));
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`);
-  });
+  hear(page, () => complaints);
 });
 
 afterEach(() => page.close());
@@ -247,17 +233,14 @@ describe("the operators' page", { concurrency: false }, () => {
   });
 
   test("without JavaScript everything is there", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "payment-notifier-chromium-"));
-    const plain = await chromium.launchPersistentContext(folder, {
-      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-      headless: true,
-      args: FLAGS,
+    const plain = await openBrowser({
+      stepMs: STEP_MS,
       javaScriptEnabled: false,
       viewport: PHONE,
       httpCredentials: { username: "", password: process.env.ADMIN_TOKEN ?? "" },
     });
     try {
-      const page = await plain.newPage();
+      const page = await plain.browser.newPage();
       await page.goto(BASE);
       assert.match(await page.textContent("#as-of"), /as of \d\d:\d\d:\d\d/);
       await page.fill("[name=merchant_id]", MERCHANT);
@@ -268,7 +251,6 @@ describe("the operators' page", { concurrency: false }, () => {
       assert.match(await page.textContent("main"), /unknown_status/);
     } finally {
       await plain.close();
-      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     }
   });
 });

@@ -8,14 +8,13 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { openBrowser } from "./chromium.mjs";
 
-const { MANAGEMENT_URL, RABBITMQ_USER, RABBITMQ_PASSWORD, NOTIFIER_URL, PROGRAM, PICTURES, CHROMIUM } = process.env;
+const { MANAGEMENT_URL, RABBITMQ_USER, RABBITMQ_PASSWORD, NOTIFIER_URL, PROGRAM, PICTURES } = process.env;
 const STEP_MS = 60_000;
 const WIDTH = 1180;
 const RESULTS = "payment-notifier.results";
 const LETTERS = "payment-notifier.dead-letters";
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-dev-shm-usage"];
 
 async function api(method, path, body) {
   const login = Buffer.from(`${RABBITMQ_USER}:${RABBITMQ_PASSWORD}`).toString("base64");
@@ -68,7 +67,7 @@ const result = (n, status) => JSON.stringify({
 });
 
 const folder = await mkdtemp(join(tmpdir(), "payment-notifier-pictures-"));
-let browser;
+let close;
 const nodes = [];
 try {
   nodes.push(startNode("till-1", folder, 0, 0), startNode("till-2", folder, 0, 0));
@@ -80,13 +79,14 @@ try {
   await until("the dead letters are there", async () => (await queue(LETTERS)).messages_ready === 3);
   await until("the results are taken", async () => (await queue(RESULTS)).messages === 0);
 
-  browser = await chromium.launchPersistentContext(join(folder, "browser"), {
-    executablePath: CHROMIUM, headless: true, args: FLAGS, locale: "en-US", colorScheme: "light",
+  const chromium = await openBrowser({
+    stepMs: STEP_MS,
+    colorScheme: "light",
     // So tall that nothing is scrolled: the console scrolls a part of its page, which a clip does not know.
     viewport: { width: WIDTH, height: 2600 },
   });
-  browser.setDefaultTimeout(STEP_MS);
-  const page = await browser.newPage();
+  close = chromium.close;
+  const page = await chromium.browser.newPage();
 
   /** Down to the bottom of the last thing that it shall show. */
   async function picture(name, last, from) {
@@ -176,7 +176,7 @@ try {
   await page.addStyleTag({ content: "form input[type=text] { width: 270px !important; }" });
   await picture("policy", form, form);
 } finally {
-  await browser?.close();
+  await close?.();
   for (const node of nodes) await stop(node);
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }

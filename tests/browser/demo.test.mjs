@@ -7,11 +7,10 @@
 // Nothing here waits for a fixed time: each step waits for what the page shows, and a page that never shows it fails.
 
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { chromium } from "playwright-core";
+import { hear, openBrowser } from "./chromium.mjs";
 import { startWire } from "./wire.mjs";
 
 const BASE = (process.env.DEMO_URL ?? "").replace(/\/(demo\/?)?$/, "");
@@ -19,12 +18,8 @@ const SHOTS = process.env.SCREENSHOTS;
 const STEP_MS = 20_000;
 const PHONE = { width: 390, height: 844 };
 const TRANSPORTS = ["websocket", "sse", "long-poll", "poll"];
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-];
 
-let folder, browser, page, wire;
+let browser, close, page, wire;
 /** What the console said and what the page threw. */
 let complaints;
 
@@ -32,30 +27,18 @@ before(async () => {
   assert.ok(BASE, "DEMO_URL is not set");
   wire = await startWire(BASE);
   if (SHOTS) await mkdir(SHOTS, { recursive: true });
-  folder = await mkdtemp(join(tmpdir(), "payment-notifier-chromium-"));
-  browser = await chromium.launchPersistentContext(folder, {
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    headless: true,
-    args: FLAGS,
-    locale: "en-US",
-    viewport: PHONE,
-  });
-  browser.setDefaultTimeout(STEP_MS);
+  ({ browser, close } = await openBrowser({ stepMs: STEP_MS, viewport: PHONE }));
 });
 
 after(async () => {
-  await browser?.close();
+  await close?.();
   wire?.close();
-  if (folder) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
 beforeEach(async () => {
   complaints = [];
   page = await browser.newPage();
-  page.on("pageerror", (error) => complaints.push(`thrown: ${error}`));
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`);
-  });
+  hear(page, () => complaints);
 });
 
 afterEach(async () => {

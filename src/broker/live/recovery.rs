@@ -41,9 +41,6 @@ impl Recovery {
             self.backoff.reset();
             self.last_why.clear();
         }
-        tokio::select! {
-            () = tokio::time::sleep(self.backoff.wait()) => {}
-            () = tasks.stopping() => {}
-        }
+        tasks.rest(self.backoff.wait()).await;
     }
 }
