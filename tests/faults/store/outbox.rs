@@ -84,16 +84,17 @@ impl Victim {
         self.hear_all().await;
     }
 
+    /// Until all is told and removed: what the service has yet to remove would be repeated by the next kill.
     async fn hear_all(&mut self) {
         while !self.expected.iter().all(|id| self.told.times().contains_key(id)) {
             self.told.next().await;
         }
+        wait_for("the outbox is empty", async || (waiting(&self.service) == 0).then_some(())).await;
     }
 
     /// Nothing is lost, nothing is made up, and each kill has repeated at most one batch.
     async fn prove(mut self) {
         self.hear_all().await;
-        wait_for("the outbox is empty", async || (waiting(&self.service) == 0).then_some(())).await;
         // Whatever comes after this came before it.
         let last = self.results("last").await;
         self.acknowledge(&last).await;
