@@ -7,10 +7,10 @@ use crate::runtime::unix_ms;
 use crate::store;
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// What one transaction puts into the outbox.
-const MESSAGES_MAX: usize = 256;
+/// What one transaction puts into the outbox: a millisecond of the store's time, for which events wait.
+const MESSAGES_MAX: usize = 32;
 /// Between two transactions of one round, for the events that wait.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) async fn run(rounds: Rounds) {
     let mut pace = Pace::new("escalation", INTERVAL);

@@ -1,7 +1,7 @@
 //! Joins the hub, which knows how long pages have waited, with the store, which knows what has no result yet.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::rounds::{Pace, Rounds};
 use crate::config;
@@ -9,22 +9,38 @@ use crate::hub::{Hub, Overdue};
 use crate::store::{self, Inquiry};
 
 const INTERVAL: Duration = Duration::from_secs(1);
+/// What one transaction takes at least: half a millisecond of the store's time, for which events wait.
+const BATCH_MIN: usize = 16;
+/// Transactions of one round at most.
+const BATCHES_MAX: usize = 50;
 
 pub(super) async fn run(rounds: Rounds, settings: config::Inquiry, hub: Arc<Hub>) {
     let spans_s: Vec<u64> = settings.after.iter().map(|span| span.seconds()).collect();
     let orders_max = usize::try_from(settings.per_s_max).unwrap_or(usize::MAX);
     let mut pace = Pace::new("inquiry", INTERVAL);
     while !rounds.tasks.is_stopping() {
+        let began = Instant::now();
         let wait = pace.after(round(&rounds, &hub, &spans_s, orders_max).await);
-        rounds.tasks.rest(wait).await;
+        rounds.tasks.rest(wait.saturating_sub(began.elapsed())).await;
     }
 }
 
+/// Spread over most of the interval: merchants answer each inquiry with a query of their own.
 async fn round(rounds: &Rounds, hub: &Hub, spans_s: &[u64], orders_max: usize) -> Result<(), store::Error> {
     let overdue = hub.overdue(spans_s, orders_max);
-    if overdue.is_empty() {
-        return Ok(());
+    let batches = overdue.chunks(overdue.len().div_ceil(BATCHES_MAX).max(BATCH_MIN));
+    let pause = INTERVAL * 4 / 5 / u32::try_from(batches.len()).unwrap_or(u32::MAX).max(1);
+    for batch in batches {
+        inquire(rounds, hub, batch).await?;
+        rounds.tasks.rest(pause).await;
+        if rounds.tasks.is_stopping() {
+            break;
+        }
     }
+    Ok(())
+}
+
+async fn inquire(rounds: &Rounds, hub: &Hub, overdue: &[Overdue]) -> Result<(), store::Error> {
     let inquiry =
         |overdue: &Overdue| Inquiry { key: overdue.key.clone(), step: overdue.step.into(), waited_s: overdue.waited_s };
     let inquired = rounds.store.inquire(overdue.iter().map(inquiry).collect()).await?;

@@ -28,6 +28,11 @@ use crate::telemetry::trace;
 
 /// For what is in flight when the subscription ends. What is not settled by then is delivered again.
 const SETTLE_S_MAX: u64 = 5;
+/// How long an acknowledgement waits for others. Each costs the broker a write to the queue's log, for which the events
+/// behind it wait, and this process the waking of a thread.
+const ACKS_GATHER: Duration = Duration::from_millis(5);
+/// One part in so many of the prefetch that is acknowledged at once, so that the broker goes on delivering.
+const ACKS_AT_ONCE: u16 = 8;
 /// For the broker to stop delivering.
 const CANCEL_S_MAX: u64 = 2;
 
@@ -56,12 +61,16 @@ pub(super) struct Session<'a> {
     waiting: VecDeque<Arrived>,
     commit: Option<Pin<Box<dyn Future<Output = Committed> + Send + 'a>>>,
     deliveries: u64,
+    /// When what is settled is acknowledged at the latest, and with more than how much it is at once.
+    acks_due: Option<Instant>,
+    acks_gathered_max: usize,
 }
 
 #[allow(clippy::large_enum_variant, reason = "one at a time, on the stack; a box would be an allocation a delivery")]
 enum Next {
     Stop,
     Late,
+    Acknowledge,
     Committed(Committed),
     DeadLettered(Option<Unsettled>),
     Received(Option<lapin::Result<Delivery>>),
@@ -79,11 +88,16 @@ impl<'a> Session<'a> {
             waiting: VecDeque::new(),
             commit: None,
             deliveries: 0,
+            acks_due: None,
+            acks_gathered_max: usize::from(consumer.options.amqp.prefetch / ACKS_AT_ONCE),
         }
     }
 
     /// Works until the stream ends or the tasks stop, then finishes what is in flight within [`SETTLE_S_MAX`].
     pub(super) async fn run(&mut self, mut stream: lapin::Consumer, tasks: &Tasks, narrow: bool) -> End {
+        if narrow {
+            self.acks_gathered_max = 0;
+        }
         let mut end = None;
         let mut deadline = Instant::now();
         let (mut open, mut lost) = (true, false);
@@ -97,6 +111,7 @@ impl<'a> Session<'a> {
                 () = tasks.stopping(), if end.is_none() => Next::Stop,
                 () = sleep_until(deadline), if end.is_some() => Next::Late,
                 done = finished(&mut self.commit), if self.commit.is_some() => Next::Committed(done),
+                () = until(self.acks_due), if self.acks_due.is_some() => Next::Acknowledge,
                 settled = self.letters.next(), if !self.letters.is_empty() => Next::DeadLettered(settled),
                 // Polled whatever is in flight, or its end would go unseen; the prefetch is the bound.
                 received = stream.next(), if open => Next::Received(received),
@@ -112,12 +127,17 @@ impl<'a> Session<'a> {
                     break;
                 }
                 Next::Committed(committed) => {
-                    self.committed(committed).await;
+                    self.committed(committed);
+                    self.acknowledge_soon().await;
+                    None
+                }
+                Next::Acknowledge => {
+                    self.acknowledge().await;
                     None
                 }
                 Next::DeadLettered(settled) => {
                     settled.into_iter().for_each(|unsettled| self.settler.settle(unsettled));
-                    self.settler.flush().await;
+                    self.acknowledge_soon().await;
                     None
                 }
                 Next::Received(received) => {
@@ -142,6 +162,7 @@ impl<'a> Session<'a> {
                 end = Some(first);
             }
         }
+        self.acknowledge().await;
         end.unwrap_or(End::Stopped)
     }
 
@@ -215,7 +236,7 @@ impl<'a> Session<'a> {
         self.commit = Some(Box::pin(self.consumer.commit(batch)));
     }
 
-    async fn committed(&mut self, committed: Committed) {
+    fn committed(&mut self, committed: Committed) {
         let Parts { hub, live, metrics, outbox, .. } = &self.consumer.parts;
         let mut counts = [0_u64; CHANGES.len()];
         // Spans end with the acknowledgement.
@@ -261,6 +282,19 @@ impl<'a> Session<'a> {
         for ((_, label), count) in CHANGES.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
             metrics.events(label, count);
         }
+    }
+
+    /// Acknowledges what is settled, at once or together with what is settled within [`ACKS_GATHER`].
+    async fn acknowledge_soon(&mut self) {
+        if self.settler.settled() > self.acks_gathered_max {
+            self.acknowledge().await;
+        } else if self.settler.settled() > 0 {
+            self.acks_due.get_or_insert_with(|| Instant::now() + ACKS_GATHER);
+        }
+    }
+
+    async fn acknowledge(&mut self) {
+        self.acks_due = None;
         self.settler.flush().await;
     }
 }
@@ -272,6 +306,13 @@ pub(super) const CHANGES: [(Change, &str); 4] = [
     (Change::Stale, "stale"),
     (Change::IdReused, "id_reused"),
 ];
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
 
 async fn finished<T>(work: &mut Option<Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> T {
     let Some(running) = work else {

@@ -85,6 +85,11 @@ impl Settler {
         self.metrics.set_in_flight(self.tracker.open);
     }
 
+    /// Deliveries settled and not acknowledged.
+    pub(super) fn settled(&self) -> usize {
+        self.tracker.settled
+    }
+
     /// Deliveries received and not settled.
     pub(super) fn open(&self) -> usize {
         self.tracker.open
@@ -103,6 +108,8 @@ struct Tracker<A> {
     first: u64,
     entries: VecDeque<Entry<A>>,
     open: usize,
+    /// Settled and not taken by [`Tracker::due`].
+    settled: usize,
 }
 
 enum Entry<A> {
@@ -123,7 +130,7 @@ struct Due<A> {
 
 impl<A> Tracker<A> {
     fn new() -> Self {
-        Self { first: 1, entries: VecDeque::new(), open: 0 }
+        Self { first: 1, entries: VecDeque::new(), open: 0, settled: 0 }
     }
 
     fn received(&mut self, tag: u64, acker: A) {
@@ -143,6 +150,7 @@ impl<A> Tracker<A> {
             *entry = match std::mem::replace(entry, Entry::Unseen) {
                 Entry::Open(acker) => {
                     self.open -= 1;
+                    self.settled += 1;
                     Entry::Settled(acker)
                 }
                 other => other,
@@ -153,6 +161,9 @@ impl<A> Tracker<A> {
     /// What to acknowledge, in the order in which it has to be sent. Taken as sent from here on.
     fn due(&mut self) -> Vec<Due<A>> {
         let mut due = Vec::new();
+        if std::mem::take(&mut self.settled) == 0 {
+            return due;
+        }
         let mut prefix: Option<Due<A>> = None;
         while matches!(self.entries.front(), Some(Entry::Settled(_) | Entry::Acked)) {
             if let Some(Entry::Settled(acker)) = self.entries.pop_front() {

@@ -16,16 +16,19 @@ use crate::payment::Key;
 use crate::runtime::{Backoff, Tasks, unix_ms};
 use crate::telemetry::Metrics;
 
-/// Notes that one transaction takes. An event that comes meanwhile waits for it.
-const BATCH_NOTES_MAX: usize = 256;
 /// How long the first of a batch waits for others.
 const GATHER: Duration = Duration::from_millis(500);
 /// With more events than this being committed, notes yield to them.
 const BUSY_EVENTS_PER_S: f64 = 200.0;
-/// Times as long as the last batch took until the next one, while the store is not busy with events, and while it is, by
-/// the quarters of the queue that are full.
-const PAUSE_CALM: u32 = 1;
-const PAUSE_BUSY: [u32; 5] = [19, 9, 4, 4, 4];
+/// How many notes one transaction takes, and times as long as it took until the next one. An event that comes meanwhile
+/// waits for it, so there are few while there are events, and more the fuller the queue is: many at once cost less each.
+const CALM: Step = Step { notes_max: 256, pause: 1 };
+const BUSY: [Step; 4] = [
+    Step { notes_max: 48, pause: 19 },
+    Step { notes_max: 48, pause: 9 },
+    Step { notes_max: 256, pause: 4 },
+    Step { notes_max: 256, pause: 4 },
+];
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Attempts to write one batch, and the waits between them: over four minutes in all.
 const ATTEMPTS_MAX: u32 = 24;
@@ -33,6 +36,12 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LONGEST: Duration = Duration::from_secs(15);
 /// For what waits when the service stops.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    notes_max: usize,
+    pause: u32,
+}
 
 /// Which notes are taken, and how many may wait.
 #[derive(Debug, Clone, Copy)]
@@ -143,12 +152,14 @@ impl NoteWriter {
                 first = self.waiting.recv() => first,
             };
             tasks.rest(GATHER).await;
-            batch = self.fill(first);
+            let Step { notes_max, .. } = self.step();
+            batch = self.fill(first, notes_max);
             while !batch.is_empty() && !tasks.is_stopping() {
                 let began = Instant::now();
                 self.write(batch, &*store, &tasks).await;
-                tasks.rest((began.elapsed() * self.pause()).min(PAUSE_MAX)).await;
-                batch = self.fill(None);
+                let step = self.step();
+                tasks.rest((began.elapsed() * step.pause).min(PAUSE_MAX)).await;
+                batch = self.fill(None, step.notes_max);
             }
         }
         if timeout(STOP_LIMIT, self.finish(batch, &*store, &tasks)).await.is_err() {
@@ -158,17 +169,17 @@ impl NoteWriter {
 
     async fn finish(&mut self, mut batch: Vec<Note>, store: &dyn PaymentStore, tasks: &Tasks) {
         if batch.is_empty() {
-            batch = self.fill(None);
+            batch = self.fill(None, CALM.notes_max);
         }
         while !batch.is_empty() {
             self.write(batch, store, tasks).await;
-            batch = self.fill(None);
+            batch = self.fill(None, CALM.notes_max);
         }
     }
 
-    fn fill(&mut self, first: Option<Note>) -> Vec<Note> {
+    fn fill(&mut self, first: Option<Note>, notes_max: usize) -> Vec<Note> {
         let mut batch = Vec::from_iter(first);
-        while batch.len() < BATCH_NOTES_MAX
+        while batch.len() < notes_max
             && let Ok(note) = self.waiting.try_recv()
         {
             batch.push(note);
@@ -213,12 +224,13 @@ impl NoteWriter {
         warn!(notes, reason, "notes are lost");
     }
 
-    fn pause(&mut self) -> u32 {
+    /// By the quarters of the queue that are full.
+    fn step(&mut self) -> Step {
         if !self.is_busy() {
-            return PAUSE_CALM;
+            return CALM;
         }
-        let quarters = self.waiting.len().saturating_mul(4) / self.inner.options.waiting_max.max(1);
-        PAUSE_BUSY[quarters.min(PAUSE_BUSY.len() - 1)]
+        let quarters = self.waiting.len().saturating_mul(BUSY.len()) / self.inner.options.waiting_max.max(1);
+        BUSY[quarters.min(BUSY.len() - 1)]
     }
 
     /// Whether many events were committed since the last look.
