@@ -106,7 +106,7 @@ async fn serve(
     let options = broker::Options::new(&settings, instance);
     let results = Arc::new(ResultsOverAmqp::new(&options)?);
     let publisher = results.publisher.clone();
-    let telling = Telling::new(&settings, &options, &store, &publisher, metrics);
+    let telling = Telling::new(&settings, &options, &store, metrics)?;
     let teller = settings.is_live().then(|| broker::live::Teller::new(&settings.live, metrics.clone()));
     let consumer = broker::Consumer::new(
         options.clone(),

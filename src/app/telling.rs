@@ -25,9 +25,8 @@ impl Telling {
         settings: &Settings,
         options: &broker::Options,
         store: &Arc<dyn PaymentStore>,
-        publisher: &Publisher,
         metrics: &Metrics,
-    ) -> Self {
+    ) -> Result<Self, broker::Error> {
         let (store, metrics, bell) = (Arc::clone(store), metrics.clone(), Bell::default());
         let noted = NoteOptions {
             waiting_max: settings.timeline.notes_waiting_max,
@@ -37,12 +36,12 @@ impl Telling {
         let (notes, writer) = Notes::new(noted, metrics.clone());
         let parts = OutboxParts {
             store: Arc::clone(&store),
-            publisher: publisher.clone(),
+            publisher: Publisher::for_outbox(options)?,
             metrics: metrics.clone(),
             bell: bell.clone(),
         };
         let outbox = Outbox::new(options, parts);
-        Self { notes, bell, writer, outbox, store, metrics }
+        Ok(Self { notes, bell, writer, outbox, store, metrics })
     }
 
     pub(super) fn begin(self, settings: &Settings, hub: Arc<Hub>, tasks: &Tasks) {

@@ -14,6 +14,8 @@ use crate::config;
 pub(super) enum Purpose {
     Consumer,
     Publisher,
+    /// What merchants are told.
+    Outbox,
     /// A command that looks after the dead letters.
     DeadLetters,
     /// What this node stores, on its way to the other nodes.
@@ -27,6 +29,7 @@ impl Purpose {
         match self {
             Self::Consumer => "consumer",
             Self::Publisher => "publisher",
+            Self::Outbox => "outbox",
             Self::DeadLetters => "dead-letters",
             Self::LiveOut => "live-out",
             Self::LiveIn => "live-in",

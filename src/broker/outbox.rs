@@ -17,7 +17,7 @@ use crate::runtime::{Backoff, Tasks};
 use crate::store::{Bell, Error, Outgoing, PaymentStore};
 use crate::telemetry::{Metrics, Published};
 
-/// Messages under way at once. The publisher carries payment results and dead letters too.
+/// Messages under way at once, each on a channel of its own.
 const UNDER_WAY_MAX: usize = 16;
 /// Rings within this time are one look: each costs the store a transaction.
 const GATHER: Duration = Duration::from_millis(20);
@@ -33,7 +33,7 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 pub struct OutboxParts {
     /// Which holds it.
     pub store: Arc<dyn PaymentStore>,
-    /// By which it leaves.
+    /// By which it leaves, [`Publisher::for_outbox`]. Closed at the end.
     pub publisher: Publisher,
     /// What is counted.
     pub metrics: Metrics,
@@ -104,6 +104,7 @@ impl Outbox {
             }
             self.wait(&turn, &tasks).await;
         }
+        self.parts.publisher.close();
     }
 
     /// Until there is something to do.

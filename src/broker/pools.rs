@@ -17,11 +17,17 @@ pub(super) struct Pools {
 }
 
 impl Pools {
-    /// Connects when a connection is asked for, not before. Has to be called within a tokio runtime.
+    /// Connects when a connection is asked for, not before. Has to be called within a tokio runtime. lapin keeps 64 frames'
+    /// room a connection: 8 MiB, where `frame_max` is not set.
     ///
     /// # Errors
     /// [`Error::Address`].
-    pub(super) fn new(options: &Options) -> Result<Self, Error> {
+    pub(super) fn new(
+        options: &Options,
+        purpose: Purpose,
+        connections_max: usize,
+        frame_max: Option<u32>,
+    ) -> Result<Self, Error> {
         let amqp = &options.amqp;
         let addresses = Address::all(amqp)?;
         let confirm_timeout = Duration::from_secs(amqp.confirm_timeout_s);
@@ -31,10 +37,12 @@ impl Pools {
         let timeouts = Timeouts { wait: Some(confirm_timeout), create: Some(limit), recycle: Some(confirm_timeout) };
         let in_use = AtomicUsize::new(rand::random_range(0..addresses.len().max(1)));
         let pool = |address: Address| {
-            let pool = PoolConfig { max_size: amqp.publish_connections_max, timeouts, queue_mode: QueueMode::Fifo };
-            let config = Config { url: Some(address.uri.to_string()), pool: Some(pool) };
+            let pool = PoolConfig { max_size: connections_max, timeouts, queue_mode: QueueMode::Fifo };
+            let mut uri = address.uri.clone();
+            uri.query.frame_max = frame_max;
+            let config = Config { url: Some(uri.to_string()), pool: Some(pool) };
             let instance = options.instance.clone();
-            let properties = move || connect::properties(Purpose::Publisher, &instance);
+            let properties = move || connect::properties(purpose, &instance);
             // The error could only repeat the configuration, which holds the address.
             config.create_pool(properties, Runtime::Tokio1).map(|pool| (address, pool)).map_err(|_shown| Error::Address)
         };

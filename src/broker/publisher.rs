@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::address::Address;
-use super::connect::reason;
+use super::connect::{Purpose, reason};
 use super::pools::Pools;
 use super::{Error, Message, Options};
 use crate::config;
@@ -22,6 +22,8 @@ use crate::runtime::Backoff;
 
 /// Messages under way at once on one connection, each on a channel of its own.
 const CHANNELS_PER_CONNECTION_MAX: usize = 16;
+/// Bytes. RabbitMQ asks for at least 8,192.
+const OUTBOX_FRAME_MAX: u32 = 16_384;
 
 /// Why a message must not be taken as published. It may have arrived all the same, but for `Unroutable` and `TooLong`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,14 +79,32 @@ impl Publisher {
     /// # Errors
     /// [`Error::Address`].
     pub fn new(options: &Options) -> Result<Self, Error> {
+        Self::with(options, Purpose::Publisher, options.amqp.publish_connections_max, None)
+    }
+
+    /// For what merchants are told: one connection, and little memory for it, since these messages have no headers, which
+    /// would have to fit one frame.
+    ///
+    /// # Errors
+    /// [`Error::Address`].
+    pub fn for_outbox(options: &Options) -> Result<Self, Error> {
+        Self::with(options, Purpose::Outbox, 1, Some(OUTBOX_FRAME_MAX))
+    }
+
+    fn with(
+        options: &Options,
+        purpose: Purpose,
+        connections_max: usize,
+        frame_max: Option<u32>,
+    ) -> Result<Self, Error> {
         let amqp = &options.amqp;
         let (first, longest) = (amqp.retry_first_ms, amqp.retry_longest_ms);
         let backoff = Backoff::new(Duration::from_millis(first), Duration::from_millis(longest));
         Ok(Self {
             inner: Arc::new(Inner {
-                pools: Pools::new(options)?,
+                pools: Pools::new(options, purpose, connections_max, frame_max)?,
                 confirm_timeout_s: amqp.confirm_timeout_s,
-                under_way: Semaphore::new(amqp.publish_connections_max.saturating_mul(CHANNELS_PER_CONNECTION_MAX)),
+                under_way: Semaphore::new(connections_max.saturating_mul(CHANNELS_PER_CONNECTION_MAX)),
                 idle: Mutex::default(),
                 connecting: Mutex::new(Connecting { backoff, refused: None }),
             }),

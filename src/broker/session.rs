@@ -118,6 +118,7 @@ impl<'a> Session<'a> {
             };
             let ended = match next {
                 Next::Stop => {
+                    self.acknowledge().await;
                     self.cancel().await;
                     Some(End::Stopped)
                 }

@@ -43,7 +43,7 @@ async fn events_are_stored_shown_and_acknowledged_in_batches() {
     assert_eq!(node.metric("broker_connected"), 1.0);
     node.stop().await;
     // What had not been acknowledged would be ready again.
-    assert_eq!(world.queue(&world.amqp.queue).await, Some((0, 0)));
+    world.queue_becomes(&world.amqp.queue, (0, 0)).await;
     assert_eq!(node.metric("broker_connected"), 0.0);
     assert!(node.faults().contains("consumer: queue \"payment-notifier.results\": stopped"));
 }
@@ -90,8 +90,8 @@ async fn repeated_stale_and_contradicting_events_are_counted_and_acknowledged() 
     assert_eq!((count("applied") + count("stale"), count("duplicate")), (4.0, 1.0));
     assert_eq!(node.metric("conflicts_total{kind=\"failed_and_canceled\"}"), 1.0);
     node.stop().await;
-    assert_eq!(world.queue(&world.amqp.queue).await, Some((0, 0)));
-    assert_eq!(world.queue(&world.amqp.dead_letter_queue).await, Some((0, 0)));
+    world.queue_becomes(&world.amqp.queue, (0, 0)).await;
+    world.queue_becomes(&world.amqp.dead_letter_queue, (0, 0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,8 +120,8 @@ async fn a_store_that_is_down_pauses_consuming_and_dead_letters_nothing() {
     assert_eq!((update.payment.key.clone(), update.payment.version), (key("o-20"), 1));
     until("it counts as repeated", async || node.metric("events_total{outcome=\"duplicate\"}") == 1.0).await;
     node.stop().await;
-    assert_eq!(world.queue(&world.amqp.queue).await, Some((0, 0)));
-    assert_eq!(world.queue(&world.amqp.dead_letter_queue).await, Some((0, 0)));
+    world.queue_becomes(&world.amqp.queue, (0, 0)).await;
+    world.queue_becomes(&world.amqp.dead_letter_queue, (0, 0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,7 +138,7 @@ async fn while_the_store_is_down_at_the_start_nothing_is_taken_from_the_queue() 
     .await;
     assert!(node.faults().contains("store: store unavailable: no disk"), "{}", node.faults());
     until("it has tried more than once", async || node.metric("broker_connects_total{result=\"error\"}") > 2.0).await;
-    assert_eq!(world.queue(&world.amqp.queue).await, Some((1, 0)));
+    world.queue_becomes(&world.amqp.queue, (1, 0)).await;
     node.store.down.store(false, Ordering::SeqCst);
     until("it is stored", async || node.store.len() == 1 && node.faults().is_empty()).await;
     assert_eq!(node.metric("redeliveries_total"), 0.0);

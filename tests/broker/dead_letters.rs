@@ -102,7 +102,7 @@ async fn a_bad_message_arrives_whole_with_its_reason_and_a_good_one_behind_it_is
     until("both are acknowledged", async || node.metric("deliveries_in_flight") == 0.0).await;
     assert_eq!(node.metric("dead_letters_total{reason=\"unknown_status\"}"), 1.0);
     node.stop().await;
-    assert_eq!(world.queue(&world.amqp.queue).await, Some((0, 0)));
+    world.queue_becomes(&world.amqp.queue, (0, 0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -152,6 +152,6 @@ async fn while_dead_letters_cannot_leave_good_events_go_on_and_nothing_is_lost()
     assert_eq!(node.metric("dead_letters_total{reason=\"invalid_json\"}"), 30.0);
     assert!(node.metric("dead_letter_failures_total") >= 30.0);
     node.stop().await;
-    assert_eq!(world.queue(&world.amqp.dead_letter_queue).await, Some((30, 0)));
-    assert_eq!(world.queue(&world.amqp.queue).await, Some((0, 0)));
+    world.queue_becomes(&world.amqp.dead_letter_queue, (30, 0)).await;
+    world.queue_becomes(&world.amqp.queue, (0, 0)).await;
 }

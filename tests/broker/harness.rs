@@ -130,6 +130,11 @@ impl World {
         Some((found.message_count(), found.consumer_count()))
     }
 
+    /// Waits until a queue has so many messages and consumers: RabbitMQ counts them some time after it has answered.
+    pub(crate) async fn queue_becomes(&self, name: &str, counts: (u32, u32)) {
+        until(&format!("{name} has {counts:?}"), async || self.queue(name).await == Some(counts)).await;
+    }
+
     /// Publishes as some other program would.
     pub(crate) async fn send(&self, body: &str, properties: BasicProperties) {
         let (exchange, options) = (self.amqp.exchange.as_str().into(), BasicPublishOptions::default());

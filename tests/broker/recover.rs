@@ -26,7 +26,7 @@ async fn a_deleted_queue_is_made_anew_and_a_closed_connection_is_opened_anew() {
     send("o-3").await;
     until("the third is stored", async || node.store.len() == 3).await;
     node.stop().await;
-    assert_eq!(world.queue("payment-notifier.results").await, Some((0, 0)));
+    world.queue_becomes("payment-notifier.results", (0, 0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,6 +49,6 @@ async fn what_is_in_flight_when_the_connection_goes_is_stored_once_and_its_lost_
     until("they came twice", async || node.metric("redeliveries_total") >= 20.0).await;
     assert!(node.metric("acks_lost_total") >= 1.0);
     node.stop().await;
-    assert_eq!(world.queue("payment-notifier.results").await, Some((0, 0)));
-    assert_eq!(world.queue("payment-notifier.dead-letters").await, Some((0, 0)));
+    world.queue_becomes("payment-notifier.results", (0, 0)).await;
+    world.queue_becomes("payment-notifier.dead-letters", (0, 0)).await;
 }
