@@ -14,7 +14,7 @@ const BYTES_A_ROW_MAX: u64 = 700;
 const FILL: &str = "
     WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?1)
     INSERT INTO payments (merchant_id, order_id, version, status, final, created_ms, changed_ms, state)
-    SELECT ?2, printf('order-%08d', n), 1, 'pending', 0, 0, 0, replace(?3, ?4, printf('order-%08d', n)) FROM numbers";
+    SELECT ?2, printf('order-%08d', n), 1, 'pending', 0, ?5, ?5, replace(?3, ?4, printf('order-%08d', n)) FROM numbers";
 
 /// The database with orders `0..count`, made if it is not there. Later runs use it again.
 pub(super) fn database(folder: &Path, count: u32) -> PathBuf {
@@ -62,7 +62,9 @@ fn fill(path: &Path, count: u32) {
         .unwrap();
     let state = serde_json::to_string(&state).unwrap();
     assert!(state.contains(&first), "the state names its order");
-    let filled = connection.execute(FILL, rusqlite::params![count, MERCHANT, state, first]).unwrap();
+    // Or the service would begin to remove them as too old.
+    let now_ms = payment_notifier::runtime::unix_ms();
+    let filled = connection.execute(FILL, rusqlite::params![count, MERCHANT, state, first, now_ms]).unwrap();
     assert_eq!(filled, count as usize);
     connection.execute_batch("PRAGMA journal_mode = WAL").unwrap();
 }
