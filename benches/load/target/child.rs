@@ -5,9 +5,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Ends when dropped.
-pub(crate) struct Child(std::process::Child);
+pub(crate) struct Child {
+    process: std::process::Child,
+    has_children: bool,
+}
 
 impl Child {
     /// Starts it with its output in `log` and waits until `ready` finds what it looks for in a line of it.
@@ -20,7 +24,7 @@ impl Child {
             if let Some(found) = lines.filter_map(|line| ready(&line)).next() {
                 return (child, found);
             }
-            let ended = child.0.try_wait().unwrap();
+            let ended = child.process.try_wait().unwrap();
             assert!(
                 ended.is_none() && began.elapsed() < READY_WITHIN,
                 "{:?} is not ready: {ended:?}\n{}",
@@ -36,18 +40,33 @@ impl Child {
         let out = std::fs::File::create(log).unwrap();
         command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out);
         // Not the whole command in the error: its environment holds a password.
-        Self(command.spawn().unwrap_or_else(|e| panic!("{:?} cannot be run: {e}", command.get_program())))
+        let process = command.spawn().unwrap_or_else(|e| panic!("{:?} cannot be run: {e}", command.get_program()));
+        Self { process, has_children: false }
+    }
+
+    /// It has children, which it has to end itself: it is asked to (SIGTERM) instead of being killed.
+    pub(crate) fn with_children(mut self) -> Self {
+        self.has_children = true;
+        self
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.0.id()
+        self.process.id()
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
+        if self.has_children {
+            let asked = Instant::now();
+            let pid = rustix::process::Pid::from_child(&self.process);
+            let is_asked = rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok();
+            while is_asked && matches!(self.process.try_wait(), Ok(None)) && asked.elapsed() < ENDS_WITHIN {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
         // It may have ended already.
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }

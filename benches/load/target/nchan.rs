@@ -54,7 +54,7 @@ pub(super) fn start(rig: &Rig, vhost: Vhost) -> Running {
     std::fs::write(folder.join("nginx.conf"), config).unwrap();
     let mut command = Command::new("nginx");
     command.arg("-p").arg(&folder).args(["-c", "nginx.conf", "-e", "stderr"]);
-    let child = Child::start_at_once(command, &rig.folder.join("nginx.log"));
+    let child = Child::start_at_once(command, &rig.folder.join("nginx.log")).with_children();
     let began = Instant::now();
     let workers = loop {
         let workers = children(child.pid());
