@@ -111,7 +111,7 @@ impl<'a> Session<'a> {
                 () = tasks.stopping(), if end.is_none() => Next::Stop,
                 () = sleep_until(deadline), if end.is_some() => Next::Late,
                 done = finished(&mut self.commit), if self.commit.is_some() => Next::Committed(done),
-                () = until(self.acks_due), if self.acks_due.is_some() => Next::Acknowledge,
+                () = until(self.acks_due) => Next::Acknowledge,
                 settled = self.letters.next(), if !self.letters.is_empty() => Next::DeadLettered(settled),
                 // Polled whatever is in flight, or its end would go unseen; the prefetch is the bound.
                 received = stream.next(), if open => Next::Received(received),

@@ -207,9 +207,10 @@ mod tests {
     fn a_settled_prefix_is_one_acknowledgement() {
         let mut tracker = tracker(1..=5);
         assert_eq!(due(&mut tracker), []);
-        for tag in [2, 1, 3] {
+        for tag in [2, 1, 3, 2] {
             tracker.settle(tag);
         }
+        assert_eq!(tracker.settled, 3, "one that is settled twice counts once");
         assert_eq!(due(&mut tracker), [(3, true, 3)]);
         assert_eq!((due(&mut tracker).len(), tracker.open), (0, 2));
         tracker.settle(4);
@@ -267,7 +268,7 @@ mod tests {
                 }
             }
             tracker.due().into_iter().for_each(|due| unacked.retain(|tag| *tag > due.tag || (!due.multiple && *tag != due.tag)));
-            prop_assert!(unacked.is_empty() && tracker.entries.is_empty() && tracker.open == 0);
+            prop_assert!(unacked.is_empty() && tracker.entries.is_empty() && tracker.open == 0 && tracker.settled == 0);
         }
     }
 }

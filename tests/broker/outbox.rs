@@ -17,6 +17,12 @@ use crate::harness::{World, until};
 use crate::memory::Memory;
 
 const EXCHANGE: &str = "payment-notifier.events";
+/// More than two frames of the outbox's connection.
+const TEXT_BYTES: usize = 40_000;
+
+fn body(n: impl std::fmt::Display) -> String {
+    format!("{{\"n\":{n},\"text\":\"{}\"}}", "x".repeat(TEXT_BYTES))
+}
 
 struct Publishing {
     store: Arc<Memory>,
@@ -35,7 +41,7 @@ impl Publishing {
             Self { store: Memory::new(), metrics: Metrics::new().unwrap(), bell: Bell::default(), tasks: Tasks::new() };
         let parts = OutboxParts {
             store: publishing.store.clone(),
-            publisher: Publisher::new(&world.options()).unwrap(),
+            publisher: Publisher::for_outbox(&world.options()).unwrap(),
             metrics: publishing.metrics.clone(),
             bell: publishing.bell.clone(),
         };
@@ -45,7 +51,7 @@ impl Publishing {
 
     fn put(&self, ids: std::ops::Range<i64>, routing_key: &str) {
         for id in ids {
-            let (message_id, body) = (format!("m-{id}"), format!("{{\"n\":{id}}}"));
+            let (message_id, body) = (format!("m-{id}"), body(id));
             self.store.put(Outgoing { id, routing_key: routing_key.to_owned(), message_id, body });
         }
         self.bell.ring();
@@ -91,7 +97,7 @@ async fn every_message_arrives_once_as_it_was_put_and_one_that_nobody_wants_is_d
     assert_eq!(text(properties.content_type()), "application/cloudevents+json");
     assert_eq!((*properties.delivery_mode(), delivery.routing_key.as_str()), (Some(2), "payment.delivered"));
     let n = text(properties.message_id()).strip_prefix("m-").unwrap().to_owned();
-    assert_eq!(delivery.data, format!("{{\"n\":{n}}}").into_bytes());
+    assert_eq!(delivery.data, body(n).into_bytes());
     assert_eq!(publishing.count("payment.delivered", "confirmed"), 100.0);
     assert_eq!(publishing.count("payment.inquiry", "unroutable"), 10.0);
     assert_eq!(publishing.count("payment.delivered", "failed"), 0.0);
