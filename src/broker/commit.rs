@@ -1,5 +1,5 @@
 //! From a batch of events to its outcomes. A fault of the store is never the fault of an event: the same batch is given
-//! again until it is taken, and meanwhile nothing is acknowledged.
+//! again until it is taken, and meanwhile nothing is acknowledged. A fault of one payment is that of its events alone.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::consumer::Consumer;
 use super::settle::Unsettled;
 use crate::payment::Event;
 use crate::runtime::{Backoff, Part};
-use crate::store::{Arrival, Outcome};
+use crate::store::{Applied, Arrival};
 
 /// A commit that takes longer is a fault of the store, and goes on being waited for.
 const COMMIT_SLOW_S: u64 = 10;
@@ -31,7 +31,8 @@ pub(super) struct Arrived {
 
 pub(super) struct Committed {
     pub(super) batch: Vec<Arrived>,
-    pub(super) outcomes: Vec<Outcome>,
+    /// With an error where the store works, and not for this event's payment.
+    pub(super) outcomes: Vec<Applied>,
     /// An earlier answer of the store was lost or bad: what is a duplicate may have been stored by that.
     pub(super) tried_before: bool,
 }
@@ -54,15 +55,18 @@ impl Consumer {
                 }
             };
             match answer {
-                Ok(outcomes) if outcomes.len() == batch.len() => {
-                    self.parts.metrics.committed(batch.len(), began.elapsed());
-                    self.parts.notes.committed(batch.len());
-                    self.store_is_up();
-                    if has_failed {
-                        self.parts.health.ok(Part::Consumer);
+                Ok(outcomes) if outcomes.len() == batch.len() => match self.works_for_others(&outcomes).await {
+                    Ok(stored) => {
+                        self.parts.metrics.committed(stored, began.elapsed());
+                        self.parts.notes.committed(stored);
+                        self.store_is_up();
+                        if has_failed {
+                            self.parts.health.ok(Part::Consumer);
+                        }
+                        return Committed { batch, outcomes, tried_before: has_failed };
                     }
-                    return Committed { batch, outcomes, tried_before: has_failed };
-                }
+                    Err(why) => self.waits(&why),
+                },
                 Ok(outcomes) => self.waits(&format!("{} outcomes for {} events", outcomes.len(), batch.len())),
                 Err(error) => self.waits(&error.to_string()),
             }
@@ -80,21 +84,35 @@ impl Consumer {
         }
     }
 
-    /// Asks the store whether it works.
-    pub(super) async fn store_works(&self) -> Result<(), Error> {
-        let why = match timeout(Duration::from_secs(COMMIT_SLOW_S), self.parts.store.check()).await {
-            Ok(Ok(())) => {
-                self.store_is_up();
-                return Ok(());
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_elapsed) => format!("no answer for {COMMIT_SLOW_S} s"),
-        };
-        self.store_is_down(&why);
-        Err(Error::Store(why))
+    /// How many events were stored. Where none was, the store itself may be what does not work: it is asked.
+    async fn works_for_others(&self, outcomes: &[Applied]) -> Result<usize, String> {
+        match outcomes.iter().filter(|outcome| outcome.is_ok()).count() {
+            0 => self.check().await.map(|()| 0),
+            stored => Ok(stored),
+        }
     }
 
-    /// Where one row is damaged, the store works for all who look only at others, and what waits would be seen by nobody.
+    /// Asks the store whether it works.
+    pub(super) async fn store_works(&self) -> Result<(), Error> {
+        match self.check().await {
+            Ok(()) => {
+                self.store_is_up();
+                Ok(())
+            }
+            Err(why) => {
+                self.store_is_down(&why);
+                Err(Error::Store(why))
+            }
+        }
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        match timeout(Duration::from_secs(COMMIT_SLOW_S), self.parts.store.check()).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_elapsed) => Err(format!("no answer for {COMMIT_SLOW_S} s")),
+        }
+    }
+
     fn waits(&self, why: &str) {
         self.store_is_down(why);
         self.fault(&format!("events wait for the store: {why}"));

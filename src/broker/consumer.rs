@@ -60,6 +60,8 @@ pub struct Consumer {
     pub(super) decoder: Decoder,
     /// The store did not take the last batch.
     pub(super) store_failed: AtomicBool,
+    /// Events of damaged payments hold every place of the prefetch.
+    pub(super) all_held: AtomicBool,
 }
 
 /// A subscription that stands.
@@ -79,7 +81,14 @@ impl Consumer {
         let decoder = Decoder::new(&options.payments)?;
         let outcomes = CHANGES.map(|(_, label)| label);
         parts.metrics.begin_events(&outcomes, &Conflict::ALL.map(Conflict::as_str), &Reject::CODES);
-        Ok(Self { options, addresses, parts, decoder, store_failed: AtomicBool::new(false) })
+        Ok(Self {
+            options,
+            addresses,
+            parts,
+            decoder,
+            store_failed: AtomicBool::new(false),
+            all_held: AtomicBool::new(false),
+        })
     }
 
     /// Consumes until `tasks` are told to stop; then cancels the subscription, settles what is in flight within 5 s, and
@@ -197,6 +206,7 @@ impl Consumer {
             health.fault(Part::Broker, why.clone());
         }
         drop(session);
+        metrics.set_events_held(0);
         // A connection that is gone answers at once; one that hangs is left behind.
         drop(timeout(Duration::from_secs(CLOSE_S_MAX), connection.close(200, "OK".into())).await);
         end

@@ -12,6 +12,7 @@ mod dead_letters;
 pub mod decode;
 mod error;
 mod headers;
+mod held;
 mod lag;
 pub mod letters;
 pub mod live;

@@ -20,6 +20,7 @@ use super::connect::reason;
 use super::consumer::{Consumer, Parts};
 use super::dead_letters::DeadLetters;
 use super::decode::{Payload, Reject};
+use super::held::Held;
 use super::settle::{Settler, Unsettled};
 use crate::hub::Update;
 use crate::payment::Change;
@@ -59,6 +60,10 @@ pub(super) struct Session<'a> {
     settler: Settler,
     letters: DeadLetters,
     waiting: VecDeque<Arrived>,
+    /// What the store takes of no one order: none of these is in `waiting`.
+    held: Held<Arrived>,
+    /// The last commit was of these.
+    tried_held: bool,
     commit: Option<Pin<Box<dyn Future<Output = Committed> + Send + 'a>>>,
     deliveries: u64,
     /// When what is settled is acknowledged at the latest, and with more than how much it is at once.
@@ -71,6 +76,8 @@ enum Next {
     Stop,
     Late,
     Acknowledge,
+    /// Some of what is held is due.
+    Try,
     Committed(Committed),
     DeadLettered(Option<Unsettled>),
     Received(Option<lapin::Result<Delivery>>),
@@ -86,6 +93,8 @@ impl<'a> Session<'a> {
             settler: Settler::new(parts.metrics.clone()),
             letters: DeadLetters::new(consumer.options.amqp.clone(), parts.clone()),
             waiting: VecDeque::new(),
+            held: consumer.hold_none(),
+            tried_held: false,
             commit: None,
             deliveries: 0,
             acks_due: None,
@@ -102,7 +111,7 @@ impl<'a> Session<'a> {
         let mut deadline = Instant::now();
         let (mut open, mut lost) = (true, false);
         loop {
-            self.begin_commit();
+            self.begin_commit(end.is_some());
             if !open && self.commit.is_none() && (lost || self.letters.is_empty()) {
                 break;
             }
@@ -112,6 +121,7 @@ impl<'a> Session<'a> {
                 () = sleep_until(deadline), if end.is_some() => Next::Late,
                 done = finished(&mut self.commit), if self.commit.is_some() => Next::Committed(done),
                 () = until(self.acks_due) => Next::Acknowledge,
+                () = until(self.held.due()), if self.commit.is_none() && end.is_none() => Next::Try,
                 settled = self.letters.next(), if !self.letters.is_empty() => Next::DeadLettered(settled),
                 // Polled whatever is in flight, or its end would go unseen; the prefetch is the bound.
                 received = stream.next(), if open => Next::Received(received),
@@ -127,6 +137,7 @@ impl<'a> Session<'a> {
                     warn!(queue, deliveries, "not settled in time, the broker delivers them again");
                     break;
                 }
+                Next::Try => None,
                 Next::Committed(committed) => {
                     self.committed(committed);
                     self.acknowledge_soon().await;
@@ -152,7 +163,9 @@ impl<'a> Session<'a> {
                     failed
                 }
             };
-            let narrowed = narrow && self.deliveries >= self.consumer.options.amqp.prefetch.into();
+            // What is held would keep the only place of a narrow subscription.
+            let went_well = self.deliveries >= self.consumer.options.amqp.prefetch.into();
+            let narrowed = narrow && (went_well || self.held.len() > 0);
             if end.is_none()
                 && let Some(first) = ended.or_else(|| narrowed.then_some(End::Narrowed))
             {
@@ -214,27 +227,32 @@ impl<'a> Session<'a> {
                 let (order_id, merchant_id) = (key.order_id.as_str(), key.merchant_id.as_str());
                 let span = trace::delivery(payload.traceparent(), event.event_id.as_str(), order_id, merchant_id);
                 let published_at_ms = payload.published_at_ms();
-                self.waiting.push_back(Arrived {
-                    unsettled,
-                    event,
-                    delivery,
-                    published_at_ms,
-                    received_at,
-                    received_ms,
-                    span,
-                });
+                let key = key.clone();
+                let arrived = Arrived { unsettled, event, delivery, published_at_ms, received_at, received_ms, span };
+                self.waiting.extend(self.held.join(&key, arrived));
+                self.consumer.holds(self.held.len());
             }
             Err(reject) => self.letters.push(delivery, &reject, unsettled),
         }
     }
 
-    fn begin_commit(&mut self) {
-        if self.commit.is_some() || self.waiting.is_empty() {
+    fn begin_commit(&mut self, ending: bool) {
+        if self.commit.is_some() {
             return;
         }
-        let events = self.waiting.len().min(self.consumer.options.batch_events_max);
-        let batch = self.waiting.drain(..events).collect();
-        self.commit = Some(Box::pin(self.consumer.commit(batch)));
+        // What is held takes turns with what waits, and is not tried for a subscription that ends.
+        let tries = !ending && (self.waiting.is_empty() || !self.tried_held);
+        let held = if tries { self.held.take_due(Instant::now()) } else { Vec::new() };
+        self.tried_held = !held.is_empty();
+        let batch = if self.tried_held {
+            held
+        } else {
+            let events = self.waiting.len().min(self.consumer.options.batch_events_max);
+            self.waiting.drain(..events).collect()
+        };
+        if !batch.is_empty() {
+            self.commit = Some(Box::pin(self.consumer.commit(batch)));
+        }
     }
 
     fn committed(&mut self, committed: Committed) {
@@ -244,6 +262,14 @@ impl<'a> Session<'a> {
         let mut spans = Vec::with_capacity(committed.batch.len());
         let mut told = Vec::new();
         for (arrived, outcome) in committed.batch.into_iter().zip(committed.outcomes) {
+            let outcome = match outcome {
+                Ok(outcome) => outcome,
+                Err(damage) => {
+                    self.consumer.hold(&mut self.held, arrived, &damage);
+                    continue;
+                }
+            };
+            self.waiting.extend(self.consumer.release(&mut self.held, &arrived.event.key));
             let Arrived { unsettled, event, delivery, published_at_ms, received_at, span, .. } = arrived;
             // Whatever became of it: after a commit whose answer was lost, the page has not seen the payment yet. A page
             // that has takes nothing that is not newer.

@@ -12,7 +12,19 @@ pub enum Error {
     /// What is stored cannot be understood: another program's file, a newer version's, or a damaged one.
     #[error("store damaged or foreign: {0}")]
     Corrupt(String),
+    /// The database does not take what one of the rows would become: a constraint or a trigger of an operator's own, a
+    /// number out of range.
+    #[error("store refuses a row: {0}")]
+    Refused(String),
     /// The store was closed.
     #[error("store closed")]
     Closed,
+}
+
+impl Error {
+    /// Whether one row may be the cause, so that the rest may do better without it.
+    #[must_use]
+    pub fn may_be_of_one_row(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::Refused(_))
+    }
 }

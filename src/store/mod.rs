@@ -10,10 +10,12 @@ mod contract;
 mod entries;
 mod error;
 mod escalating;
+mod kept;
 mod notes;
 mod outbox;
 mod outcome;
 mod outgoing;
+mod pieces;
 pub mod postgres;
 mod revocation;
 pub mod sqlite;
@@ -31,7 +33,7 @@ pub use bell::Bell;
 pub use error::Error;
 pub use notes::{NoteOptions, NoteWriter, Notes};
 pub use outbox::{EscalatedOrders, Escalation, Inquiry, Outgoing, Retired};
-pub use outcome::{Acknowledgement, Outcome};
+pub use outcome::{Acknowledgement, Applied, Outcome};
 pub use postgres::Postgres;
 pub use revocation::{Revocation, Revoked};
 pub use sqlite::{Options, Sqlite};
@@ -40,8 +42,10 @@ pub use story::{ENTRIES_MAX, Entry, Note, Noted, Story};
 /// A durable store of payments.
 #[async_trait]
 pub trait PaymentStore: Send + Sync + 'static {
-    /// Merges `batch` and commits it as one: when this answers, each event is durable, and the outcomes stand in the
-    /// order of the events. Events of one order within a batch are merged in their order.
+    /// Merges `batch` and commits it, as one where nothing is damaged: when this answers, each event that has an outcome is
+    /// durable, and what became of them stands in the order of the events. Events of one order within a batch are merged in
+    /// their order. Where a payment cannot be read or written, its events have that error in place of an outcome, and all
+    /// others are stored.
     ///
     /// # Errors
     /// Nothing of the batch may be taken as stored; the same batch can be given again, since merging twice changes
@@ -49,14 +53,14 @@ pub trait PaymentStore: Send + Sync + 'static {
     ///
     /// With the same commit: what each event did is told in its order's story, conflicts that it brought to light are put
     /// into the outbox, and where it made the result final its escalation begins.
-    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Outcome>, Error>;
+    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error>;
 
     /// [`PaymentStore::apply`] for events of which nothing is known but what they are.
     ///
     /// # Errors
-    /// As for [`PaymentStore::apply`].
+    /// As for [`PaymentStore::apply`], and the first error of an event.
     async fn apply_events(&self, batch: Vec<Event>) -> Result<Vec<Outcome>, Error> {
-        self.apply(batch.into_iter().map(Arrival::from).collect()).await
+        self.apply(batch.into_iter().map(Arrival::from).collect()).await?.into_iter().collect()
     }
 
     /// The payment as it stands, not set if no event of it was ever stored.

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use super::pieces::Pieces;
 use super::{Error, Note, Noted, PageRef, PaymentStore};
 use crate::payment::Key;
 use crate::runtime::{Backoff, Tasks, unix_ms};
@@ -198,8 +199,8 @@ impl NoteWriter {
                     return;
                 }
                 // One order that cannot be written must not take the notes of others with it.
-                Err(Error::Corrupt(_)) if batch.len() > 1 => return self.write_each(batch, store).await,
-                Err(error @ (Error::Corrupt(_) | Error::Closed)) => return self.lose(batch.len(), &error.to_string()),
+                Err(error) if error.may_be_of_one_row() => return self.write_apart(batch, store, error).await,
+                Err(error @ Error::Closed) => return self.lose(batch.len(), &error.to_string()),
                 Err(error) if attempt == 1 => warn!(%error, "notes are not written, trying again"),
                 Err(_known) => {}
             }
@@ -211,10 +212,23 @@ impl NoteWriter {
         self.lose(batch.len(), "the store did not take them");
     }
 
-    async fn write_each(&self, batch: Vec<Note>, store: &dyn PaymentStore) {
-        for note in batch {
-            if let Err(error) = store.note(vec![note]).await {
-                self.lose(1, &error.to_string());
+    /// Writes what failed together: the notes of one order that cannot be written must not take those of others with them.
+    async fn write_apart(&self, batch: Vec<Note>, store: &dyn PaymentStore, error: Error) {
+        let mut pieces = Pieces::of(batch);
+        let mut failed = pieces.next().map(|all| (all, error));
+        loop {
+            if let Some((piece, error)) = failed.take()
+                && let Some(note) = pieces.divide(piece)
+            {
+                let Key { merchant_id, order_id } = &note.key;
+                warn!(%merchant_id, %order_id, %error, "a note of this order cannot be written");
+                self.inner.metrics.notes_dropped(1);
+            }
+            let Some(piece) = pieces.next() else { return };
+            match store.note(piece.clone()).await {
+                Ok(()) => {}
+                Err(error) if error.may_be_of_one_row() => failed = Some((piece, error)),
+                Err(error) => self.lose(piece.len(), &error.to_string()),
             }
         }
     }

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
+use super::Error;
 use crate::payment::{Change, Conflicts, Payment};
+
+/// What became of one event of a batch. With an error, which is of this event's payment alone, nothing of the event is
+/// stored.
+pub type Applied = Result<Outcome, Error>;
 
 /// What became of one event, with the payment as it stands after it.
 #[derive(Debug, Clone)]

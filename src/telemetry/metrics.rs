@@ -1,6 +1,7 @@
 //! Metrics as handles that are passed by value. No global recorder: two programs in one process do not mix.
 
 mod condition;
+mod damage;
 mod edge;
 mod live;
 mod outgoing;
@@ -14,6 +15,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use super::names::{self, Kind};
 use crate::runtime::Health;
 
+pub use damage::Passing;
 pub use outgoing::Published;
 
 /// How a page waits.
@@ -70,6 +72,7 @@ struct Inner {
     batch_events: Histogram,
     commit_seconds: Histogram,
     connections: Gauge,
+    damage: damage::Damage,
     outgoing: outgoing::Outgoing,
 }
 
@@ -126,6 +129,7 @@ impl Metrics {
             batch_events: histogram(r, names::BATCH_EVENTS, vec![]),
             commit_seconds: histogram(r, names::COMMIT_SECONDS, vec![]),
             connections: gauge(r, names::CONNECTIONS, vec![]),
+            damage: damage::Damage::new(r),
             outgoing: outgoing::Outgoing::new(r),
             handle: recorder.handle(),
             recorder,

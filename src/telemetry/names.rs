@@ -24,6 +24,8 @@ names! {
     DELIVERIES = "deliveries_total", Kind::Counter, "Deliveries from RabbitMQ.";
     REDELIVERIES = "redeliveries_total", Kind::Counter, "Deliveries that RabbitMQ had delivered before.";
     EVENTS_STORED = "events_total", Kind::Counter, "Events by what became of them: applied, duplicate, stale, id_reused.";
+    EVENTS_HELD = "events_held", Kind::Gauge, "Events that wait, unacknowledged, for payments that cannot be read or written.";
+    DAMAGED = "damaged_payments_total", Kind::Counter, "Times that a payment which cannot be read or written was passed over, by what came upon it: event, escalation, retention.";
     CONFLICTS = "conflicts_total", Kind::Counter, "Contradictions between events of one payment, by kind.";
     DEAD_LETTERS = "dead_letters_total", Kind::Counter, "Messages published to the dead-letter exchange, by reason.";
     DEAD_LETTER_FAILURES = "dead_letter_failures_total", Kind::Counter, "Attempts to dead-letter that were not confirmed.";

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use payment_notifier::payment::{Change, Conflicts, Key, Payment, State};
 use payment_notifier::store::{
-    Acknowledgement, Arrival, Error, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore, Retired, Revocation,
-    Story,
+    Acknowledgement, Applied, Arrival, Error, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore, Retired,
+    Revocation, Story,
 };
 use tokio::sync::RwLock;
 
@@ -71,7 +71,7 @@ fn counts_down(left: &AtomicUsize) -> bool {
 
 #[async_trait]
 impl PaymentStore for Memory {
-    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Outcome>, Error> {
+    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error> {
         self.attempts.fetch_add(1, Ordering::SeqCst);
         self.largest_batch.fetch_max(batch.len(), Ordering::SeqCst);
         let _open = self.gate.read().await;
@@ -93,7 +93,7 @@ impl PaymentStore for Memory {
                     (Change::Applied, Conflicts::default(), payment)
                 }
             };
-            outcomes.push(Outcome { change, conflicts, payment: Arc::new(payment) });
+            outcomes.push(Ok(Outcome { change, conflicts, payment: Arc::new(payment) }));
         }
         if counts_down(&self.ambiguous) {
             return Err(Error::Unavailable("answer lost".into()));

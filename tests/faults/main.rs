@@ -16,6 +16,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/postgres.rs"]
+mod postgres_server;
+
 mod broker;
 mod document;
 mod ledger;

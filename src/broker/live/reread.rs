@@ -126,7 +126,7 @@ where
     loop {
         match ask().await {
             Ok(answer) => return Some(answer),
-            Err(error @ (store::Error::Corrupt(_) | store::Error::Closed)) => {
+            Err(error) if error.may_be_of_one_row() || matches!(error, store::Error::Closed) => {
                 warn!(%error, "orders cannot be read again");
                 return None;
             }

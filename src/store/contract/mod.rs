@@ -4,6 +4,7 @@
 //! [`Place`] that holds no payments yet.
 
 mod concurrency;
+mod damage;
 mod durability;
 mod events;
 mod merging;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use super::{EscalatedOrders, Escalation, PaymentStore};
 
 pub(crate) use concurrency::*;
+pub(crate) use damage::*;
 pub(crate) use durability::*;
 pub(crate) use merging::*;
 pub(crate) use outbox::*;
@@ -62,6 +64,16 @@ fn settings() -> Settings {
 pub(crate) trait Place: Send + Sync {
     /// Opens the store with these settings.
     async fn open(&self, settings: Settings) -> Arc<dyn PaymentStore>;
+
+    /// Runs SQL that every store knows on the data, behind the store's back.
+    async fn execute(&self, sql: &str);
+
+    /// From here on the database refuses every change of the payments of these orders, and their removal, as a rule of an
+    /// operator's own would.
+    async fn refuse(&self, orders: &[&str]);
+
+    /// Takes that rule back.
+    async fn refuse_nothing(&self);
 }
 
 /// The store at `place`, for tests that open it once or after a `close`.
@@ -123,6 +135,8 @@ macro_rules! contract_tests {
             old_entries_go_and_their_payment_stays
             what_waits_to_be_published_outlives_its_payment
             retiring_stands_in_nobodys_way
+            a_payment_that_cannot_be_read_holds_up_no_other
+            a_payment_that_cannot_be_written_holds_up_no_other
         }
     };
     (@each $place:expr; $($rule:ident)*) => {

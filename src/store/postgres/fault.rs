@@ -90,9 +90,15 @@ fn of_database(error: &tokio_postgres::Error) -> Error {
         return Error::Unavailable(format!("PostgreSQL: {error}{cause}"));
     };
     let text = format!("PostgreSQL: {} ({})", told.message(), told.code().code());
-    if *told.code() == SqlState::DATA_CORRUPTED || *told.code() == SqlState::INDEX_CORRUPTED {
-        Error::Corrupt(text)
-    } else {
-        Error::Unavailable(text)
+    match told.code().code() {
+        // Data or index corrupted, and how else the server says that it cannot read a place: internal error, no such file,
+        // I/O error.
+        "XX001" | "XX002" | "XX000" | "58P01" | "58030" => Error::Corrupt(text),
+        // The program's own statements break no rule of its own tables.
+        code if REFUSALS.iter().any(|class| code.starts_with(class)) => Error::Refused(text),
+        _ => Error::Unavailable(text),
     }
 }
+
+/// Classes of errors that tell of a row: data exception, integrity constraint, trigger, check of a view.
+const REFUSALS: [&str; 4] = ["22", "23", "P0", "44"];

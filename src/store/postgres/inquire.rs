@@ -6,13 +6,13 @@ use futures_util::future::join;
 
 use super::Settings;
 use super::fault::Fault;
-use super::keys::{Keys, key, state};
+use super::keys::{Keys, key};
 use super::pool::{Session, Work};
 use super::rows::{BEGIN, COMMIT};
 use super::told::Told;
 use crate::payment::{Key, State};
 use crate::runtime::unix_ms;
-use crate::store::{Inquiry, entries};
+use crate::store::{Inquiry, entries, kept};
 
 const KNOWN: &str = "
     SELECT payments.merchant_id, payments.order_id, final, state
@@ -52,7 +52,7 @@ impl Work for Inquire<'_> {
             let key = key(row.try_get(0)?, row.try_get(1)?)?;
             let is_final: bool = row.try_get(2)?;
             // Of one that cannot be understood nothing can be asked.
-            let state = if is_final { None } else { state(&key, row.try_get(3)?).ok() };
+            let state = if is_final { None } else { kept::state(&key, row.try_get(3)?).ok() };
             open.insert(key, state);
         }
         let wanted = self.wanted(&open);

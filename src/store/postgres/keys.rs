@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::payment::{Key, MerchantId, OrderId, State};
+use crate::payment::{Key, MerchantId, OrderId};
 use crate::store::Error;
 
 /// Keys as two columns, in their order, each once.
@@ -23,16 +23,6 @@ impl<'a> Keys<'a> {
 pub(super) fn key(merchant_id: &str, order_id: &str) -> Result<Key, Error> {
     let damaged = |_rule| Error::Corrupt(format!("row of merchant {merchant_id:?} order {order_id:?}: no such key"));
     Ok(Key::new(MerchantId::new(merchant_id).map_err(damaged)?, OrderId::new(order_id).map_err(damaged)?))
-}
-
-/// What the row of `key` holds.
-pub(super) fn state(key: &Key, text: &str) -> Result<State, Error> {
-    let damaged = |what: &str| {
-        let Key { merchant_id, order_id } = key;
-        Error::Corrupt(format!("payment of merchant {merchant_id} order {order_id}: {what}"))
-    };
-    let state: State = serde_json::from_str(text).map_err(|e| damaged(&e.to_string()))?;
-    if state.key() == key { Ok(state) } else { Err(damaged("the row holds another payment")) }
 }
 
 pub(super) fn signed(number: u64) -> Result<i64, Error> {

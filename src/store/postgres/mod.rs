@@ -31,7 +31,7 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::{
-    Acknowledgement, Arrival, Error, Escalation, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore, Retired,
+    Acknowledgement, Applied, Arrival, Error, Escalation, Inquiry, Note, Outgoing, PageRef, PaymentStore, Retired,
     Revocation, Story,
 };
 use crate::payment::{Key, Payment};
@@ -41,7 +41,7 @@ use fault::Fault;
 use gatherer::Gatherer;
 use pool::{Pool, Session, Work};
 use reads::Read;
-use writes::{Apply, Escalate, Shown};
+use writes::{Escalate, Shown};
 
 /// Acknowledgements that may wait to be written.
 const ACKNOWLEDGEMENTS_WAITING_MAX: usize = 8192;
@@ -126,12 +126,12 @@ impl Postgres {
 
 #[async_trait]
 impl PaymentStore for Postgres {
-    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Outcome>, Error> {
+    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error> {
         self.pool.open()?;
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        self.run(&Apply { settings: &self.settings, batch }).await
+        writes::apply(&self.pool, &self.settings, batch).await
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {

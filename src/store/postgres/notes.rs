@@ -43,7 +43,7 @@ impl Work for Notes<'_> {
     async fn attempt(&self, session: &Session) -> Result<(), Fault> {
         let mut told = Told::new(self.settings, unix_ms());
         let pages = self.pages();
-        let mut rows = Rows::lock_sound(session, &Keys::new(pages.keys().copied())).await?;
+        let mut rows = Rows::lock(session, &Keys::new(pages.keys().copied())).await?;
         watch(session, self.settings, &pages).await?;
         for (key, pages) in &pages {
             rows.watch(key, pages.last_ms, &told);

@@ -122,6 +122,7 @@ impl Pool {
         answer.map_err(|fault| match Error::from(fault) {
             Error::Unavailable(text) => Error::Unavailable(format!("{}: {text}", self.shown)),
             Error::Corrupt(text) => Error::Corrupt(format!("{}: {text}", self.shown)),
+            Error::Refused(text) => Error::Refused(format!("{}: {text}", self.shown)),
             other => other,
         })
     }

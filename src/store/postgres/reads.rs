@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::fault::Fault;
-use super::keys::{Keys, key, state};
+use super::keys::{Keys, key};
 use super::pool::{Pool, Session, Work};
 use super::writes::Answer;
 use crate::payment::{Key, Payment};
-use crate::store::Error;
+use crate::store::{Error, kept};
 
 const SELECT: &str = "
     SELECT payments.merchant_id, payments.order_id, state
@@ -34,7 +34,7 @@ impl Work for Payments<'_> {
         let mut found = HashMap::with_capacity(rows.len());
         for row in rows {
             let key = key(row.try_get(0)?, row.try_get(1)?)?;
-            let payment = state(&key, row.try_get(2)?).map(|state| Arc::new(state.payment()));
+            let payment = kept::state(&key, row.try_get(2)?).map(|state| Arc::new(state.payment()));
             found.insert(key, payment);
         }
         Ok(found)

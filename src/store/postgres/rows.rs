@@ -13,14 +13,15 @@ use tokio_postgres::types::ToSql;
 
 use super::changed::Changed;
 use super::fault::Fault;
-use super::keys::{Keys, key, state, unsigned};
+use super::keys::{Keys, key, unsigned};
 use super::pool::Session;
 use super::told::Told;
 use crate::payment::{Change, Key, Merged, Payment, State};
 use crate::store::entries;
 use crate::store::escalating::Settled;
+use crate::store::kept::{self, damaged};
 use crate::store::outgoing::Envelope;
-use crate::store::{Acknowledgement, Arrival, Error, EscalatedOrders, Outcome, PageRef};
+use crate::store::{Acknowledgement, Applied, Arrival, Error, EscalatedOrders, Outcome, PageRef};
 
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 pub(super) const COMMIT: &str = "COMMIT";
@@ -63,6 +64,8 @@ pub(super) struct Row {
 /// The payments of one transaction, locked until it ends.
 pub(super) struct Rows {
     rows: BTreeMap<Key, Row>,
+    /// Those that cannot be understood, and why.
+    damaged: BTreeMap<Key, Error>,
     /// Those for which a page has waited, where that matters.
     watched: HashSet<Key>,
 }
@@ -91,26 +94,18 @@ impl Rows {
             rows.watched.insert(key(row.try_get(0)?, row.try_get(1)?)?);
         }
         // Removed between the two statements for its age: it is made in the next attempt.
-        if rows.rows.len() < merchant_ids.len() { Err(Fault::Overtaken) } else { Ok(rows) }
+        let found = rows.rows.len() + rows.damaged.len();
+        if found < merchant_ids.len() { Err(Fault::Overtaken) } else { Ok(rows) }
     }
 
     /// Begins the transaction and locks those that are there.
     pub(super) async fn lock(session: &Session, keys: &Keys<'_>) -> Result<Self, Fault> {
-        Self::decode(&Self::locked(session, keys).await?)
-    }
-
-    /// Begins the transaction and locks those that are there and can be understood.
-    pub(super) async fn lock_sound(session: &Session, keys: &Keys<'_>) -> Result<Self, Fault> {
-        Self::decode_sound(&Self::locked(session, keys).await?)
-    }
-
-    async fn locked(session: &Session, keys: &Keys<'_>) -> Result<Vec<SqlRow>, Fault> {
         let client = session.client()?;
         let lock = session.prepare(LOCK).await?;
         let (begun, locked) =
             join(client.batch_execute(BEGIN), client.query(&lock, &[&keys.merchant_ids, &keys.order_ids])).await;
         begun?;
-        Ok(locked?)
+        Self::decode(&locked?)
     }
 
     /// Begins the transaction and locks at most `rows_max` of those that count as undelivered at `now_ms`.
@@ -119,30 +114,28 @@ impl Rows {
         let lock = session.prepare(LOCK_DUE).await?;
         let (begun, locked) = join(client.batch_execute(BEGIN), client.query(&lock, &[&now_ms, &rows_max])).await;
         begun?;
-        Self::decode_sound(&locked?)
+        Self::decode(&locked?)
     }
 
-    /// All rows, or the first that cannot be understood.
     fn decode(found: &[SqlRow]) -> Result<Self, Fault> {
-        let rows = found.iter().map(decode).collect::<Result<_, _>>()?;
-        Ok(Self { rows, watched: HashSet::new() })
-    }
-
-    /// The rows that can be understood.
-    fn decode_sound(found: &[SqlRow]) -> Result<Self, Fault> {
-        let mut rows = BTreeMap::new();
+        let (mut rows, mut damaged) = (BTreeMap::new(), BTreeMap::new());
         for row in found {
-            match decode(row) {
-                Err(Fault::Store(Error::Corrupt(why))) => tracing::error!(%why, "left out"),
-                decoded => rows.extend([decoded?]),
+            let key = key(row.try_get(0)?, row.try_get(1)?)?;
+            match decode(&key, row) {
+                Ok(row) => drop(rows.insert(key, row)),
+                Err(Fault::Store(error)) => drop(damaged.insert(key, error)),
+                Err(fault) => return Err(fault),
             }
         }
-        Ok(Self { rows, watched: HashSet::new() })
+        Ok(Self { rows, damaged, watched: HashSet::new() })
     }
 
-    /// Merges one event.
-    pub(super) fn apply(&mut self, arrival: &Arrival, told: &mut Told<'_>) -> Result<Outcome, Fault> {
+    /// Merges one event, unless its payment cannot be understood.
+    pub(super) fn apply(&mut self, arrival: &Arrival, told: &mut Told<'_>) -> Result<Applied, Fault> {
         let event = &arrival.event;
+        if let Some(damage) = self.damaged.get(&event.key) {
+            return Ok(Err(damage.clone()));
+        }
         let row = self.rows.get_mut(&event.key).ok_or(Fault::Overtaken)?;
         let before = row.known.as_ref().map(|(_, payment)| payment.status);
         let (change, conflicts) = if let Some((state, payment)) = &mut row.known {
@@ -171,24 +164,27 @@ impl Rows {
             let envelope = Envelope { now_ms: at_ms, ..told.envelope() };
             told.message(envelope.conflict(payment, conflicts, &event.event_id)?);
         }
-        Ok(Outcome { change, conflicts, payment: Arc::clone(payment) })
+        Ok(Ok(Outcome { change, conflicts, payment: Arc::clone(payment) }))
     }
 
-    /// Notes that a page has shown `version`.
+    /// Notes that a page has shown `version`, unless the payment cannot be understood.
     pub(super) fn acknowledge(
         &mut self,
         key: &Key,
         version: u64,
         by: PageRef,
         told: &mut Told<'_>,
-    ) -> Result<Acknowledgement, Fault> {
-        let Some(row) = self.rows.get_mut(key) else { return Ok(Acknowledgement::NoSuchVersion) };
-        let Some((_, payment)) = &row.known else { return Ok(Acknowledgement::NoSuchVersion) };
+    ) -> Result<Result<Acknowledgement, Error>, Fault> {
+        if let Some(damage) = self.damaged.get(key) {
+            return Ok(Err(damage.clone()));
+        }
+        let Some(row) = self.rows.get_mut(key) else { return Ok(Ok(Acknowledgement::NoSuchVersion)) };
+        let Some((_, payment)) = &row.known else { return Ok(Ok(Acknowledgement::NoSuchVersion)) };
         if !(1..=payment.version).contains(&version) {
-            return Ok(Acknowledgement::NoSuchVersion);
+            return Ok(Ok(Acknowledgement::NoSuchVersion));
         }
         if version <= row.acked_version {
-            return Ok(Acknowledgement::Known);
+            return Ok(Ok(Acknowledgement::Known));
         }
         let settled = &mut row.settled;
         let of_result = settled.version > 0 && version >= settled.version;
@@ -199,7 +195,7 @@ impl Rows {
         told.entry(key, told.now_ms, &entries::Told::acknowledged(by, version, ms))?;
         row.acked_version = version;
         row.changed = true;
-        Ok(Acknowledgement::First)
+        Ok(Ok(Acknowledgement::First))
     }
 
     /// A page began to wait.
@@ -247,12 +243,14 @@ impl Rows {
     }
 }
 
-fn decode(row: &SqlRow) -> Result<(Key, Row), Fault> {
-    let key = key(row.try_get(0)?, row.try_get(1)?)?;
-    let known = match row.try_get::<_, i64>(2)? {
-        0 => None,
-        _ => {
-            let state = state(&key, row.try_get(8)?)?;
+fn decode(key: &Key, row: &SqlRow) -> Result<Row, Fault> {
+    let known = match (row.try_get::<_, i64>(2)?, row.try_get(8)?) {
+        (0, "") => None,
+        (version, text) => {
+            let state = kept::state(key, text)?;
+            if state.version() != unsigned(version) {
+                return Err(damaged(key, "two versions stand in its row").into());
+            }
             let payment = Arc::new(state.payment());
             Some((state, payment))
         }
@@ -263,5 +261,5 @@ fn decode(row: &SqlRow) -> Result<(Key, Row), Fault> {
         escalate_ms: row.try_get(6)?,
         escalated: row.try_get(7)?,
     };
-    Ok((key, Row { known, acked_version: unsigned(row.try_get(3)?), settled, changed: false }))
+    Ok(Row { known, acked_version: unsigned(row.try_get(3)?), settled, changed: false })
 }

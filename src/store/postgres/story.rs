@@ -6,10 +6,10 @@ use futures_util::future::join3;
 use serde_json::{Map, Value};
 
 use super::fault::Fault;
-use super::keys::{state, unsigned};
+use super::keys::unsigned;
 use super::pool::{Session, Work};
 use crate::payment::Key;
-use crate::store::{ENTRIES_MAX, Entry, Error, Story, entries};
+use crate::store::{ENTRIES_MAX, Entry, Error, Story, entries, kept};
 
 const PAYMENT: &str = "SELECT acked_version, state FROM payments WHERE merchant_id = $1 AND order_id = $2";
 
@@ -44,7 +44,7 @@ impl Work for Tell<'_> {
         let mut story = Story::default();
         if let Some(row) = payment? {
             story.acked_version = unsigned(row.try_get(0)?);
-            story.payment = Some(Arc::new(state(self.key, row.try_get(1)?)?.payment()));
+            story.payment = Some(Arc::new(kept::state(self.key, row.try_get(1)?)?.payment()));
         }
         for row in entries?.iter().rev() {
             story.entries.push(Entry { at_ms: row.try_get(0)?, node: row.try_get(1)?, what: object(row.try_get(2)?)? });

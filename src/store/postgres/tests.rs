@@ -31,6 +31,26 @@ impl Place for Database {
         let options = Options { reads_waiting_max, instance, timeline, escalation, ..OPTIONS.clone() };
         Arc::new(Postgres::open(&self.url(), &options).unwrap())
     }
+
+    async fn execute(&self, sql: &str) {
+        Database::execute(self, sql).await;
+    }
+
+    async fn refuse(&self, orders: &[&str]) {
+        let orders = orders.join("', '");
+        self.execute(&format!(
+            "CREATE FUNCTION refused() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF old.order_id IN ('{orders}') THEN RAISE EXCEPTION 'a rule of its own'; END IF;
+                 RETURN coalesce(new, old);
+             END $$;
+             CREATE TRIGGER refused BEFORE UPDATE OR DELETE ON payments FOR EACH ROW EXECUTE FUNCTION refused()"
+        ))
+        .await;
+    }
+
+    async fn refuse_nothing(&self) {
+        self.execute("DROP TRIGGER refused ON payments; DROP FUNCTION refused").await;
+    }
 }
 
 mod rules {

@@ -10,21 +10,22 @@ use super::rows::Rows;
 use super::told::Told;
 use crate::payment::Key;
 use crate::runtime::unix_ms;
-use crate::store::{Acknowledgement, Arrival, Error, Outcome, PageRef};
+use crate::store::pieces::Pieces;
+use crate::store::{Acknowledgement, Applied, Arrival, Error, PageRef};
 
 /// Where an answer goes.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
 /// One batch of events.
-pub(super) struct Apply<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) batch: Vec<Arrival>,
+struct Apply<'a> {
+    settings: &'a Settings,
+    batch: Vec<Arrival>,
 }
 
 impl Work for Apply<'_> {
-    type Answer = Vec<Outcome>;
+    type Answer = Vec<Applied>;
 
-    async fn attempt(&self, session: &Session) -> Result<Vec<Outcome>, Fault> {
+    async fn attempt(&self, session: &Session) -> Result<Vec<Applied>, Fault> {
         let mut told = Told::new(self.settings, unix_ms());
         let keys = Keys::new(self.batch.iter().map(|arrival| &arrival.event.key));
         let mut rows = Rows::make(session, &keys, &told).await?;
@@ -35,6 +36,25 @@ impl Work for Apply<'_> {
         rows.commit(session, &told).await?;
         Ok(outcomes)
     }
+}
+
+/// Applies a batch as one transaction, or as more where one row stands in the way of the others.
+pub(super) async fn apply(pool: &Pool, settings: &Settings, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error> {
+    let mut applied = Vec::with_capacity(batch.len());
+    let mut pieces = Pieces::of(batch);
+    while let Some(batch) = pieces.next() {
+        let apply = Apply { settings, batch };
+        match pool.run(&apply).await {
+            Ok(of_piece) => applied.extend(of_piece),
+            Err(error) if error.may_be_of_one_row() => {
+                if pieces.divide(apply.batch).is_some() {
+                    applied.push(Err(error));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(applied)
 }
 
 /// What a page has shown.
@@ -52,9 +72,9 @@ struct Acknowledge<'a> {
 }
 
 impl Work for Acknowledge<'_> {
-    type Answer = Vec<Acknowledgement>;
+    type Answer = Vec<Result<Acknowledgement, Error>>;
 
-    async fn attempt(&self, session: &Session) -> Result<Vec<Acknowledgement>, Fault> {
+    async fn attempt(&self, session: &Session) -> Result<Self::Answer, Fault> {
         let mut told = Told::new(self.settings, unix_ms());
         let mut rows = Rows::lock(session, &Keys::new(self.shown.iter().map(|shown| &shown.key))).await?;
         let mut answers = Vec::with_capacity(self.shown.len());
@@ -68,17 +88,18 @@ impl Work for Acknowledge<'_> {
 
 /// Writes what waits as one transaction, and tells who waits for it.
 pub(super) async fn acknowledge(pool: &Pool, settings: &Settings, shown: Vec<Shown>) {
-    match pool.run(&Acknowledge { settings, shown: &shown }).await {
-        Ok(answers) => shown.into_iter().zip(answers).for_each(|(shown, known)| drop(shown.answer.send(Ok(known)))),
-        // One payment that cannot be understood must not hold up the others.
-        Err(Error::Corrupt(_)) if shown.len() > 1 => {
-            for one in shown {
-                let known = pool.run(&Acknowledge { settings, shown: std::slice::from_ref(&one) }).await;
-                let known = known.and_then(|known| known.first().copied().ok_or(Error::Closed));
-                drop(one.answer.send(known));
+    let mut pieces = Pieces::of(shown);
+    while let Some(shown) = pieces.next() {
+        match pool.run(&Acknowledge { settings, shown: &shown }).await {
+            Ok(answers) => shown.into_iter().zip(answers).for_each(|(shown, known)| drop(shown.answer.send(known))),
+            // One row must not hold up the others.
+            Err(error) if error.may_be_of_one_row() => {
+                if let Some(alone) = pieces.divide(shown) {
+                    drop(alone.answer.send(Err(error)));
+                }
             }
+            Err(error) => shown.into_iter().for_each(|shown| drop(shown.answer.send(Err(error.clone())))),
         }
-        Err(error) => shown.into_iter().for_each(|shown| drop(shown.answer.send(Err(error.clone())))),
     }
 }
 

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::payment::Key;
-use crate::store::{Acknowledgement, Arrival, Error, Inquiry, Note, Outcome, Outgoing, PageRef, Retired, Revocation};
+use crate::store::{Acknowledgement, Applied, Arrival, Error, Inquiry, Note, Outgoing, PageRef, Retired, Revocation};
 
 /// Where an answer goes.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
@@ -14,7 +14,7 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 pub(super) enum Command {
     Apply {
         arrivals: Vec<Arrival>,
-        answer: Answer<Vec<Outcome>>,
+        answer: Answer<Vec<Applied>>,
     },
     Acknowledge {
         key: Key,
@@ -68,8 +68,8 @@ pub(super) enum Published {
 
 /// What a command came to, to be told once it is durable.
 pub(super) enum Done {
-    Applied(Vec<Outcome>),
-    Acknowledged(Acknowledgement),
+    Applied(Vec<Applied>),
+    Acknowledged(Result<Acknowledgement, Error>),
     Written,
     Published(usize),
     Leased(Vec<Outgoing>),
@@ -90,6 +90,16 @@ impl Command {
     }
 }
 
+impl Done {
+    /// What became of events, if there were some.
+    pub(super) fn applied(self) -> Vec<Applied> {
+        match self {
+            Self::Applied(applied) => applied,
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// Tells each caller. One that has gone away meanwhile is passed over.
 pub(super) fn answer(commands: Vec<Command>, result: Result<Vec<Done>, Error>) {
     let each: Vec<Result<Done, Error>> = match result {
@@ -102,10 +112,10 @@ pub(super) fn answer(commands: Vec<Command>, result: Result<Vec<Done>, Error>) {
                 Done::Applied(outcomes) => Some(outcomes),
                 _ => None,
             }),
-            Command::Acknowledge { answer, .. } => send(answer, result, |done| match done {
-                Done::Acknowledged(known) => Some(known),
-                _ => None,
-            }),
+            Command::Acknowledge { answer, .. } => match result {
+                Ok(Done::Acknowledged(known)) => drop(answer.send(known)),
+                other => send(answer, other, |_done| None),
+            },
             Command::Write { answer, .. } => send(answer, result, |done| matches!(done, Done::Written).then_some(())),
             Command::Publish { answer, .. } => send(answer, result, |done| match done {
                 Done::Published(messages) => Some(messages),

@@ -7,14 +7,19 @@ use crate::store::Error;
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error as E;
-        let damaged = match &error {
-            E::SqliteFailure(failure, _) => {
-                matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        let text = error.to_string();
+        match &error {
+            E::SqliteFailure(failure, _) => match failure.code {
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Corrupt(text),
+                // The program's own statements break no rule of its own tables.
+                ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => Self::Refused(text),
+                _ => Self::Unavailable(text),
+            },
+            E::FromSqlConversionFailure(..) | E::IntegralValueOutOfRange(..) | E::InvalidColumnType(..) => {
+                Self::Corrupt(text)
             }
-            E::FromSqlConversionFailure(..) | E::IntegralValueOutOfRange(..) | E::InvalidColumnType(..) => true,
-            E::Utf8Error(..) => true,
-            _ => false,
-        };
-        if damaged { Self::Corrupt(error.to_string()) } else { Self::Unavailable(error.to_string()) }
+            E::Utf8Error(..) => Self::Corrupt(text),
+            _ => Self::Unavailable(text),
+        }
     }
 }

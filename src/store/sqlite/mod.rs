@@ -33,7 +33,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Acknowledgement, Arrival, Error, Escalation, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore, Retired,
+    Acknowledgement, Applied, Arrival, Error, Escalation, Inquiry, Note, Outgoing, PageRef, PaymentStore, Retired,
     Revocation, Story,
 };
 use crate::payment::{Key, Payment};
@@ -141,7 +141,7 @@ impl Sqlite {
 
 #[async_trait]
 impl PaymentStore for Sqlite {
-    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Outcome>, Error> {
+    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error> {
         self.ask(|answer| Command::Apply { arrivals: batch, answer }).await
     }
 

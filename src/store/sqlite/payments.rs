@@ -6,6 +6,7 @@ use super::absence;
 use crate::payment::{Key, Payment, State};
 use crate::store::Error;
 use crate::store::escalating::Settled;
+use crate::store::kept::{self, damaged};
 
 const SELECT: &str = "
     SELECT state, acked_version, checksum, id, final_version, final_ms, escalate_ms, escalated, changed_ms
@@ -69,10 +70,7 @@ pub(super) fn select(connection: &Connection, key: &Key) -> Result<Option<Kept>,
     if row.get::<_, Option<u32>>(2)?.is_some_and(|expected| expected != checksum(key, acked_version, text, settled)) {
         return Err(damaged(key, "its checksum does not match"));
     }
-    let state: State = serde_json::from_str(text).map_err(|e| damaged(key, &e.to_string()))?;
-    if state.key() != key {
-        return Err(damaged(key, "the row holds another payment"));
-    }
+    let state = kept::state(key, text)?;
     let settled = match settled {
         Some(settled) => settled,
         // A version that did not keep it wrote the row. When it last changed is the nearest to be known.
@@ -153,10 +151,6 @@ fn checksum(key: &Key, acked_version: u64, state: &str, settled: Option<Settled>
         checksum.update(&[u8::from(settled.escalated)]);
     }
     checksum.finalize()
-}
-
-fn damaged(key: &Key, what: &str) -> Error {
-    Error::Corrupt(format!("payment of merchant {} order {}: {what}", key.merchant_id, key.order_id))
 }
 
 fn unsigned(key: &Key, version: i64) -> Result<u64, Error> {

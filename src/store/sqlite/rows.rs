@@ -13,7 +13,7 @@ use crate::payment::{Change, Key, Merged, Payment, State};
 use crate::store::entries::Told;
 use crate::store::escalating::Settled;
 use crate::store::outgoing::{Envelope, Message};
-use crate::store::{Acknowledgement, Arrival, Error, Escalation, Outcome, PageRef};
+use crate::store::{Acknowledgement, Applied, Arrival, Error, Escalation, Outcome, PageRef};
 
 const TOUCH: &str = "
     INSERT INTO meta (name, value) VALUES ('checked_ms', ?1)
@@ -101,10 +101,16 @@ impl<'c> Rows<'c> {
         }
     }
 
-    /// Merges one event.
-    pub(super) fn apply(&mut self, arrival: &Arrival) -> Result<Outcome, Error> {
+    /// Merges one event, unless its payment cannot be read.
+    ///
+    /// # Errors
+    /// After one of these nothing of the transaction may be committed.
+    pub(super) fn apply(&mut self, arrival: &Arrival) -> Result<Applied, Error> {
         let (event, telling) = (&arrival.event, self.telling);
-        let known = self.place(&event.key)?;
+        let known = match self.find(&event.key)? {
+            Ok(known) => known,
+            Err(damage) => return Ok(Err(damage)),
+        };
         let (place, before, Merged { change, conflicts }) = match known {
             Some(place) => {
                 let row = &mut self.rows[place];
@@ -131,21 +137,31 @@ impl<'c> Rows<'c> {
             self.messages.push(self.envelope(at_ms).conflict(&payment, conflicts, &event.event_id)?);
             self.tell(Of::Touched(place), at_ms, || Told::conflict(event, conflicts))?;
         }
-        Ok(Outcome { change, conflicts, payment })
+        Ok(Ok(Outcome { change, conflicts, payment }))
     }
 
-    /// Notes that a page has shown `version`.
-    pub(super) fn acknowledge(&mut self, key: &Key, version: u64, by: PageRef) -> Result<Acknowledgement, Error> {
+    /// Notes that a page has shown `version`, unless the payment cannot be read.
+    ///
+    /// # Errors
+    /// As for [`Rows::apply`].
+    pub(super) fn acknowledge(
+        &mut self,
+        key: &Key,
+        version: u64,
+        by: PageRef,
+    ) -> Result<Result<Acknowledgement, Error>, Error> {
         let now_ms = self.now_ms;
-        let Some(place) = self.place(key)? else {
-            return Ok(Acknowledgement::NoSuchVersion);
+        let place = match self.find(key)? {
+            Ok(Some(place)) => place,
+            Ok(None) => return Ok(Ok(Acknowledgement::NoSuchVersion)),
+            Err(damage) => return Ok(Err(damage)),
         };
         let row = &mut self.rows[place];
         if version == 0 || version > row.payment.version {
-            return Ok(Acknowledgement::NoSuchVersion);
+            return Ok(Ok(Acknowledgement::NoSuchVersion));
         }
         if version <= row.acked_version {
-            return Ok(Acknowledgement::Known);
+            return Ok(Ok(Acknowledgement::Known));
         }
         let delivered = row.settled.acknowledged(row.acked_version, version);
         row.acked_version = version;
@@ -159,7 +175,7 @@ impl<'c> Rows<'c> {
         if delivered {
             self.messages.push(self.envelope(now_ms).delivered(&payment, version, by, at_ms)?);
         }
-        Ok(Acknowledgement::First)
+        Ok(Ok(Acknowledgement::First))
     }
 
     /// Adds to a story, where stories are told.
@@ -199,6 +215,14 @@ impl<'c> Rows<'c> {
         }
         let kept = payments::select(self.connection, key)?;
         Ok(kept.map(|kept| self.add(key.clone(), Row::kept(kept))))
+    }
+
+    /// [`Rows::place`]. That this payment cannot be read is an answer, since nothing was changed by the attempt.
+    pub(super) fn find(&mut self, key: &Key) -> Result<Result<Option<usize>, Error>, Error> {
+        match self.place(key) {
+            Err(damage) if damage.may_be_of_one_row() => Ok(Err(damage)),
+            place => place.map(Ok),
+        }
     }
 
     /// [`Rows::place`], if this transaction has the payment already.

@@ -57,7 +57,8 @@ impl Rows<'_> {
         if self.touched(key).is_none() && !is_unescalated(self.connection, key)? {
             return Ok(());
         }
-        if let Some(place) = self.place(key)? {
+        // Of one that cannot be read it is known that a page waits, and no more.
+        if let Ok(Some(place)) = self.find(key)? {
             let row = self.row(place);
             row.changed |= row.settled.watched(row.acked_version, at_ms, escalation);
         }
@@ -67,7 +68,9 @@ impl Rows<'_> {
     /// Publishes an inquiry, unless there is nothing to ask or it was asked before. True if it did.
     pub(super) fn inquire(&mut self, inquiry: &Inquiry) -> Result<bool, Error> {
         let (key, now_ms) = (&inquiry.key, self.now_ms);
-        let known = self.place(key)?.map(|place| {
+        // Of one that cannot be read nothing can be asked.
+        let Ok(known) = self.find(key)? else { return Ok(false) };
+        let known = known.map(|place| {
             let row = self.row(place);
             let provider_transaction_id = row.state.provider_transaction_id().map(str::to_owned);
             (Arc::clone(&row.payment), provider_transaction_id)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::command::{Command, Done, Published, Written, answer};
 use super::file::File;
@@ -18,7 +18,8 @@ use super::retire::Walk;
 use super::revocations;
 use super::rows::{Rows, Telling};
 use crate::runtime::unix_ms;
-use crate::store::Error;
+use crate::store::pieces::Pieces;
+use crate::store::{Applied, Arrival, Error};
 
 /// Entries that are as much to copy as one payment.
 const ENTRIES_A_PAYMENT: usize = 8;
@@ -65,12 +66,7 @@ impl Writer {
         let mut held = None;
         while let Some(first) = held.take().or_else(|| commands.blocking_recv()) {
             let batch = self.fill(first, &mut commands, &mut held);
-            let turn = catch_unwind(AssertUnwindSafe(|| self.turn(batch)));
-            if turn.is_err() {
-                // The answers were dropped with the batch, so the callers know.
-                tracing::error!("store writer panicked; its transaction was rolled back");
-                self.connection = None;
-            }
+            self.turn(batch);
         }
         self.log.close(self.connection.as_ref());
     }
@@ -93,22 +89,55 @@ impl Writer {
     }
 
     fn turn(&mut self, batch: Vec<Command>) {
-        match self.transact(&batch) {
-            // One payment that cannot be understood must not hold up the commands of others.
-            Err(Error::Corrupt(_)) if batch.len() > 1 => {
-                for command in batch {
-                    let result = self.transact(std::slice::from_ref(&command));
-                    answer(vec![command], result);
-                }
+        let mut pieces = Pieces::of(batch);
+        while let Some(piece) = pieces.next() {
+            match self.attempt(&piece) {
+                // One row must not hold up the commands of others.
+                Err(error) if error.may_be_of_one_row() => match pieces.divide(piece) {
+                    Some(Command::Apply { arrivals, answer }) => drop(answer.send(self.apply_apart(arrivals, error))),
+                    alone => answer(alone.into_iter().collect(), Err(error)),
+                },
+                result => answer(piece, result),
             }
-            result => answer(batch, result),
         }
         if let Some(connection) = &self.connection {
             self.log.copy_if_due(connection);
         }
     }
 
+    /// Applies events that failed together with `error`.
+    fn apply_apart(&mut self, arrivals: Vec<Arrival>, error: Error) -> Result<Vec<Applied>, Error> {
+        let mut applied = Vec::with_capacity(arrivals.len());
+        let mut pieces = Pieces::of(arrivals);
+        let mut failed = pieces.next().map(|all| (all, error));
+        loop {
+            if let Some((piece, error)) = failed.take()
+                && pieces.divide(piece).is_some()
+            {
+                applied.push(Err(error));
+            }
+            let Some(arrivals) = pieces.next() else { return Ok(applied) };
+            // The answer goes to who waits for all of them.
+            let command = [Command::Apply { arrivals, answer: oneshot::channel().0 }];
+            match (self.attempt(&command), command) {
+                (Ok(done), _) => applied.extend(done.into_iter().flat_map(Done::applied)),
+                (Err(error), [Command::Apply { arrivals, .. }]) if error.may_be_of_one_row() => {
+                    failed = Some((arrivals, error));
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+    }
+
     /// All of `commands` durably, or none.
+    fn attempt(&mut self, commands: &[Command]) -> Result<Vec<Done>, Error> {
+        catch_unwind(AssertUnwindSafe(|| self.transact(commands))).unwrap_or_else(|_panic| {
+            tracing::error!("store writer panicked; its transaction was rolled back");
+            self.connection = None;
+            Err(Error::Refused("the store's writer panicked".to_owned()))
+        })
+    }
+
     fn transact(&mut self, commands: &[Command]) -> Result<Vec<Done>, Error> {
         if let Some(connection) = &self.connection
             && self.file.has_moved(connection)
@@ -119,7 +148,7 @@ impl Writer {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => {
-                let connection = self.file.writer()?;
+                let connection = self.file.writer().map_err(of_no_row)?;
                 // What became of the transaction before is not known.
                 self.memory.waiting.store(outbox::len(&connection)?, Ordering::Relaxed);
                 none.insert(connection)
@@ -190,6 +219,14 @@ fn commit(connection: &mut Connection, commands: &[Command], memory: &mut Memory
     waiting.store(now_waiting, Ordering::Relaxed);
     let rows = saved.payments.saturating_add(saved.messages).saturating_add(saved.entries / ENTRIES_A_PAYMENT);
     Ok((done, rows))
+}
+
+/// A file that cannot be opened is no fault of one row.
+fn of_no_row(error: Error) -> Error {
+    match error {
+        Error::Corrupt(why) => Error::Unavailable(why),
+        other => other,
+    }
 }
 
 /// Answers how many messages of the outbox were removed.

@@ -1,0 +1,47 @@
+//! What is counted of payments that cannot be read or written.
+
+use metrics::{Counter, Gauge, Label};
+use metrics_exporter_prometheus::PrometheusRecorder;
+
+use super::{Metrics, as_f64, counter, gauge, names};
+
+/// What came upon a damaged payment, and passed it over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passing {
+    /// An event of it: the event is held.
+    Event,
+    /// The look for results that no page has shown.
+    Escalation,
+    /// The removal of what is old.
+    Retention,
+}
+
+impl Passing {
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Event, "event"), (Self::Escalation, "escalation"), (Self::Retention, "retention")];
+}
+
+/// Registered at the start, so that a rate sees the first of each.
+pub(super) struct Damage {
+    held: Gauge,
+    passed: [Counter; Passing::ALL.len()],
+}
+
+impl Damage {
+    pub(super) fn new(r: &PrometheusRecorder) -> Self {
+        let passed = Passing::ALL.map(|(_, during)| counter(r, names::DAMAGED, vec![Label::new("during", during)]));
+        Self { held: gauge(r, names::EVENTS_HELD, vec![]), passed }
+    }
+}
+
+impl Metrics {
+    /// Events that wait for damaged payments.
+    pub fn set_events_held(&self, events: usize) {
+        self.inner.damage.held.set(as_f64(events));
+    }
+
+    /// A damaged payment was passed over.
+    pub fn damaged(&self, during: Passing) {
+        self.inner.damage.passed[during as usize].increment(1);
+    }
+}
