@@ -4,9 +4,11 @@
 //! that it carries: a socket, an event stream or a long poll keeps it, and the next request may be another client's.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -16,11 +18,16 @@ use super::forwarded::Forwarding;
 use super::limits::{AddressLimiter, AddressPlace, TooMany};
 use crate::config::Http;
 
+/// What proxies add, whichever of them is read.
+const FORWARDING_HEADERS: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
+
 /// The limits, and whom to believe. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Clients {
     limiter: AddressLimiter,
     forwarding: Arc<Forwarding>,
+    /// A proxy that nobody trusts was told of.
+    warned: Arc<AtomicBool>,
 }
 
 /// Where a connection comes from.
@@ -42,7 +49,7 @@ pub(super) struct Client(IpAddr);
 impl Clients {
     pub(super) fn new(http: &Http) -> Self {
         let forwarding = Forwarding::new(&http.trusted_proxies, http.forwarded_header);
-        Self { limiter: AddressLimiter::new(http), forwarding: Arc::new(forwarding) }
+        Self { limiter: AddressLimiter::new(http), forwarding: Arc::new(forwarding), warned: Arc::default() }
     }
 
     /// One more connection.
@@ -61,7 +68,10 @@ impl Clients {
 
     fn admit(&self, peer: &Peer, request: &Request) -> Result<Client, Problem> {
         let client = match peer {
-            Peer::Direct(address) => *address,
+            Peer::Direct(address) => {
+                self.warn_of_proxy(*address, request.headers());
+                *address
+            }
             Peer::Proxy(address, place) => {
                 let client = self.forwarding.client(*address, request.headers());
                 let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,6 +84,23 @@ impl Clients {
         };
         self.request(Client(client)).map_err(|TooMany| Problem::rate_limited("too many requests from this address"))?;
         Ok(Client(client))
+    }
+}
+
+impl Clients {
+    /// Behind a proxy of a network without limits that is not trusted either, no client of it is counted. Told once: anybody
+    /// in such a network can send such a header.
+    fn warn_of_proxy(&self, address: IpAddr, headers: &HeaderMap) {
+        let Some(name) = FORWARDING_HEADERS.iter().find(|name| headers.contains_key(**name)) else { return };
+        let Some(network) = self.limiter.unlimited_network(address) else { return };
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                header = name,
+                %network,
+                "a request with a forwarding header came from a network of http.unlimited_networks that is not in \
+                 http.trusted_proxies: if a proxy stands there, the limits by client address count nobody behind it"
+            );
+        }
     }
 }
 

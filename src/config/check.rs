@@ -135,12 +135,14 @@ fn http(http: &Http) -> Result<(), Error> {
     at_least("http.connections_per_address_max", http.connections_per_address_max, 1)?;
     at_least_s("http.requests_per_address_burst_max", http.requests_per_address_burst_max.into())?;
     at_least_s("http.requests_per_address_per_s_max", http.requests_per_address_per_s_max.into())?;
+    at_least("http.addresses_per_ipv6_site_max", http.addresses_per_ipv6_site_max, 1)?;
     at_least_s("http.reconnect_pages_per_s_max", http.reconnect_pages_per_s_max.into())?;
     at_least("http.subscriptions_per_connection_max", http.subscriptions_per_connection_max, 1)?;
     at_least("http.frame_bytes_max", http.frame_bytes_max, 512)?;
     at_least("http.frames_burst_max", usize::try_from(http.frames_burst_max).unwrap_or(usize::MAX), 1)?;
     at_least("http.frames_per_s_max", usize::try_from(http.frames_per_s_max).unwrap_or(usize::MAX), 1)?;
     at_least_s("http.silent_s", http.silent_s)?;
+    at_least_s("http.ticket_wait_s", http.ticket_wait_s)?;
     at_least_s("http.ping_s", http.ping_s)?;
     require(http.ping_s < http.silent_s, "http.ping_s must be less than http.silent_s")?;
     at_least_s("http.heartbeat_s", http.heartbeat_s)?;

@@ -192,6 +192,7 @@ pub struct Http {
     pub connections_per_address_max: usize,
     pub requests_per_address_burst_max: u32,
     pub requests_per_address_per_s_max: u32,
+    pub addresses_per_ipv6_site_max: usize,
     #[serde(deserialize_with = "network_list")]
     pub unlimited_networks: Vec<IpNet>,
     #[serde(deserialize_with = "network_list")]
@@ -202,6 +203,7 @@ pub struct Http {
     pub frames_burst_max: u32,
     pub frames_per_s_max: u32,
     pub silent_s: u64,
+    pub ticket_wait_s: u64,
     pub ping_s: u64,
     pub heartbeat_s: u64,
     pub write_timeout_s: u64,

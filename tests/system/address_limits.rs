@@ -76,6 +76,45 @@ async fn behind_trusted_proxies_each_client_has_its_own_places() {
 }
 
 #[tokio::test]
+async fn all_of_an_ipv6_site_hold_no_more_than_a_few_addresses() {
+    let setup = Setup::new().await.set("HTTP__CONNECTIONS_PER_ADDRESS_MAX", 1);
+    let setup = setup.set("HTTP__ADDRESSES_PER_IPV6_SITE_MAX", 2).set("HTTP__TRUSTED_PROXIES", "127.0.0.0/8");
+    let service = setup.start().await;
+    let _pages =
+        [opened(&service, "2001:db8:5:1::1").await.unwrap(), opened(&service, "2001:db8:5:2::1").await.unwrap()];
+    for household in 3..20 {
+        assert_eq!(opened(&service, &format!("2001:db8:5:{household:x}::1")).await.err(), Some(429), "{household}");
+    }
+    opened(&service, "2001:db8:6:1::1").await.unwrap().ping_pong().await;
+}
+
+#[tokio::test]
+async fn a_proxy_in_a_network_without_limits_that_is_not_trusted_is_warned_of_once() {
+    for (header, value) in
+        [("x-forwarded-for", "203.0.113.7"), ("forwarded", "for=203.0.113.7"), ("x-real-ip", "203.0.113.7")]
+    {
+        let service = Service::start().await;
+        assert_eq!(asked(&service, "accept", "*/*").await.status, 200);
+        assert!(service.logs().complaints().is_empty(), "{:?}", service.logs().complaints());
+        for _ in 0..3 {
+            assert_eq!(asked(&service, header, value).await.status, 200);
+        }
+        let told = wait_for("a warning", async || service.logs().complaints().first().cloned()).await;
+        for part in [header, "127.0.0.0/8", "http.trusted_proxies", "http.unlimited_networks"] {
+            assert!(told.contains(part), "{told}");
+        }
+        assert!(!told.contains("203.0.113.7"), "{told}");
+        assert_eq!(service.logs().complaints().len(), 1);
+    }
+    // Whoever is trusted, and whoever has limits of his own, may send it.
+    for (setting, networks) in [("HTTP__TRUSTED_PROXIES", "127.0.0.0/8"), ("HTTP__UNLIMITED_NETWORKS", "")] {
+        let service = Setup::new().await.set(setting, networks).start().await;
+        assert_eq!(asked(&service, "x-forwarded-for", "203.0.113.7").await.status, 200);
+        assert!(service.logs().complaints().is_empty(), "{:?}", service.logs().complaints());
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_believed_who_is_not_trusted() {
     let setup = Setup::new().await.set("HTTP__UNLIMITED_NETWORKS", "");
     let service = setup.set("HTTP__CONNECTIONS_PER_ADDRESS_MAX", 2).start().await;

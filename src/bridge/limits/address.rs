@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,10 @@ use crate::config::Http;
 /// Addresses that are remembered at once. Who comes when as many are in use is let in uncounted: turning all away for
 /// the sake of a few would be the greater harm.
 const ADDRESSES_MAX: usize = 65_536;
+/// Whoever has one IPv6 address has the 2^64 beside it too.
+const HOUSEHOLD_BITS: u32 = 64;
+/// And may have as many of those: a /48 is what a site is given (RFC 6177), and what anybody can rent for little.
+const SITE_BITS: u32 = 48;
 /// Between two searches for addresses that can be forgotten.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -29,14 +33,27 @@ struct Inner {
     connections_max: usize,
     burst: u32,
     per_s: u32,
+    /// How many times that a site may hold.
+    site_addresses_max: usize,
     table: Mutex<Table>,
 }
 
 #[derive(Debug, Default)]
 struct Table {
-    held: HashMap<IpAddr, Held>,
+    held: HashMap<Group, Held>,
     swept_at: Option<Instant>,
 }
+
+/// Addresses that are counted as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Group {
+    Address(Ipv4Addr),
+    Household(u128),
+    Site(u128),
+}
+
+/// An address of IPv6 is counted twice.
+type Groups = [Option<Group>; 2];
 
 #[derive(Debug)]
 struct Held {
@@ -52,7 +69,10 @@ pub(in crate::bridge) struct TooMany;
 #[derive(Debug)]
 pub(in crate::bridge) struct AddressPlace {
     limiter: AddressLimiter,
-    address: IpAddr,
+    /// Of the address.
+    groups: Groups,
+    /// Those of them in which it is counted.
+    counted: Groups,
 }
 
 impl AddressLimiter {
@@ -62,6 +82,7 @@ impl AddressLimiter {
             connections_max: http.connections_per_address_max,
             burst: http.requests_per_address_burst_max,
             per_s: http.requests_per_address_per_s_max,
+            site_addresses_max: http.addresses_per_ipv6_site_max,
             table: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -72,15 +93,17 @@ impl AddressLimiter {
     /// # Errors
     /// [`TooMany`] where the address holds as many as it may.
     pub(in crate::bridge) fn connect(&self, address: IpAddr) -> Result<Option<AddressPlace>, TooMany> {
-        let Some(address) = self.counted(address) else { return Ok(None) };
+        let Some(groups) = self.groups(address) else { return Ok(None) };
         let mut table = self.lock();
-        let Some(held) = table.entry(address, &self.inner) else { return Ok(None) };
-        if held.connections >= self.inner.connections_max {
-            return Err(TooMany);
+        for group in groups.into_iter().flatten() {
+            let most = self.inner.most(group);
+            if table.entry(group, &self.inner).is_some_and(|held| held.connections >= most) {
+                return Err(TooMany);
+            }
         }
-        held.connections += 1;
+        let counted = groups.map(|group| group.filter(|group| table.count(*group, &self.inner)));
         drop(table);
-        Ok(Some(AddressPlace { limiter: self.clone(), address }))
+        Ok(counted.iter().any(Option::is_some).then(|| AddressPlace { limiter: self.clone(), groups, counted }))
     }
 
     /// One more request.
@@ -88,22 +111,39 @@ impl AddressLimiter {
     /// # Errors
     /// [`TooMany`] where the address asks faster than it may.
     pub(in crate::bridge) fn request(&self, address: IpAddr) -> Result<(), TooMany> {
-        let Some(address) = self.counted(address) else { return Ok(()) };
+        let Some(groups) = self.groups(address) else { return Ok(()) };
         let mut table = self.lock();
-        let Some(held) = table.entry(address, &self.inner) else { return Ok(()) };
-        if held.bucket.take(Instant::now()) { Ok(()) } else { Err(TooMany) }
+        let now = Instant::now();
+        // What one group refuses costs the others nothing.
+        for group in groups.into_iter().flatten() {
+            if table.entry(group, &self.inner).is_some_and(|held| held.bucket.is_empty(now)) {
+                return Err(TooMany);
+            }
+        }
+        for group in groups.into_iter().flatten() {
+            table.entry(group, &self.inner).map(|held| held.bucket.take(now));
+        }
+        Ok(())
     }
 
-    /// What stands for all addresses of one household. Not set for those without limits.
-    fn counted(&self, address: IpAddr) -> Option<IpAddr> {
+    /// The network without limits that an address is of.
+    pub(in crate::bridge) fn unlimited_network(&self, address: IpAddr) -> Option<IpNet> {
         let address = address.to_canonical();
-        if self.inner.unlimited.iter().any(|network| network.contains(&address)) {
+        self.inner.unlimited.iter().find(|network| network.contains(&address)).copied()
+    }
+
+    /// What stands for all addresses of one household, and of its site. Not set for those without limits.
+    fn groups(&self, address: IpAddr) -> Option<Groups> {
+        if self.unlimited_network(address).is_some() {
             return None;
         }
-        Some(match address {
-            IpAddr::V4(_) => address,
-            // Whoever has one IPv6 address has the 2^64 beside it too.
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+        Some(match address.to_canonical() {
+            IpAddr::V4(v4) => [Some(Group::Address(v4)), None],
+            IpAddr::V6(v6) => {
+                let first = |bits: u32| v6.to_bits() >> (u128::BITS - bits);
+                // The site first: who is refused for it leaves nothing of its household behind.
+                [Some(Group::Site(first(SITE_BITS))), Some(Group::Household(first(HOUSEHOLD_BITS)))]
+            }
         })
     }
 
@@ -112,17 +152,37 @@ impl AddressLimiter {
     }
 }
 
+impl Inner {
+    fn factor(&self, group: Group) -> usize {
+        if matches!(group, Group::Site(_)) { self.site_addresses_max } else { 1 }
+    }
+
+    fn most(&self, group: Group) -> usize {
+        self.connections_max.saturating_mul(self.factor(group))
+    }
+
+    fn bucket(&self, group: Group) -> Bucket {
+        let factor = u32::try_from(self.factor(group)).unwrap_or(u32::MAX);
+        Bucket::new(self.burst.saturating_mul(factor), self.per_s.saturating_mul(factor), Instant::now())
+    }
+}
+
 impl Table {
     /// Not set where the table is full of others.
-    fn entry(&mut self, address: IpAddr, limits: &Inner) -> Option<&mut Held> {
-        if self.held.len() >= ADDRESSES_MAX && !self.held.contains_key(&address) {
+    fn entry(&mut self, group: Group, limits: &Inner) -> Option<&mut Held> {
+        if self.held.len() >= ADDRESSES_MAX && !self.held.contains_key(&group) {
             self.sweep();
             if self.held.len() >= ADDRESSES_MAX {
                 return None;
             }
         }
-        let fresh = || Held { connections: 0, bucket: Bucket::new(limits.burst, limits.per_s, Instant::now()) };
-        Some(self.held.entry(address).or_insert_with(fresh))
+        Some(self.held.entry(group).or_insert_with(|| Held { connections: 0, bucket: limits.bucket(group) }))
+    }
+
+    /// One more connection; false where it is not counted.
+    fn count(&mut self, group: Group, limits: &Inner) -> bool {
+        let held = self.entry(group, limits);
+        held.map(|held| held.connections += 1).is_some()
     }
 
     /// Forgets those that hold nothing and may ask for as much as a stranger.
@@ -139,11 +199,13 @@ impl Table {
 impl Drop for AddressPlace {
     fn drop(&mut self) {
         let mut table = self.limiter.lock();
-        if let Entry::Occupied(mut entry) = table.held.entry(self.address) {
-            let held = entry.get_mut();
-            held.connections -= 1;
-            if held.connections == 0 && held.bucket.is_full(Instant::now()) {
-                entry.remove();
+        for group in self.counted.into_iter().flatten() {
+            if let Entry::Occupied(mut entry) = table.held.entry(group) {
+                let held = entry.get_mut();
+                held.connections -= 1;
+                if held.connections == 0 && held.bucket.is_full(Instant::now()) {
+                    entry.remove();
+                }
             }
         }
     }
@@ -152,7 +214,7 @@ impl Drop for AddressPlace {
 impl AddressPlace {
     /// True if it is a place of this address.
     pub(in crate::bridge) fn is_of(&self, address: IpAddr) -> bool {
-        self.limiter.counted(address) == Some(self.address)
+        self.limiter.groups(address) == Some(self.groups)
     }
 }
 
@@ -166,6 +228,7 @@ mod tests {
             connections_max,
             burst,
             per_s: 1,
+            site_addresses_max: 3,
             table: Mutex::default(),
         };
         AddressLimiter { inner: Arc::new(inner) }
@@ -196,6 +259,20 @@ mod tests {
     }
 
     #[test]
+    fn a_site_of_ipv6_holds_and_asks_for_as_much_as_a_few_addresses_however_many_it_has() {
+        let limiter = limiter(2, 5);
+        let address = |n: u32| ip(&format!("2001:db8:0:{n:x}::1"));
+        let held: Vec<_> = (0..65_536).filter_map(|n| limiter.connect(address(n)).ok()).collect();
+        assert_eq!(held.len(), 6);
+        assert!(limiter.connect(ip("2001:db8:1::1")).unwrap().is_some(), "another site");
+        let asked = (0..65_536).filter(|n| limiter.request(address(*n)).is_ok()).count();
+        assert!((15..30).contains(&asked), "{asked}");
+        assert!(limiter.request(ip("2001:db8:1::1")).is_ok());
+        drop(held);
+        assert!(limiter.connect(address(0)).unwrap().is_some());
+    }
+
+    #[test]
     fn unlimited_networks_are_not_counted_at_all() {
         let limiter = limiter(1, 1);
         for _ in 0..10 {
@@ -220,7 +297,8 @@ mod tests {
         let _held = limiter.connect(address(0)).unwrap().unwrap();
         let most = u32::try_from(ADDRESSES_MAX).unwrap();
         for n in 1..most {
-            limiter.lock().entry(address(n), &limiter.inner).unwrap();
+            let [group, _] = limiter.groups(address(n)).unwrap();
+            limiter.lock().entry(group.unwrap(), &limiter.inner).unwrap();
         }
         assert_eq!(limiter.lock().held.len(), ADDRESSES_MAX);
         assert!(limiter.request(address(most)).is_ok());
