@@ -15,7 +15,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
     ("app", &["broker", "bridge", "callbacks", "hub", "store", "payment", "config", "telemetry", "runtime"]),
     ("broker", &["callbacks", "hub", "store", "payment", "config", "telemetry", "runtime"]),
     ("bridge", &["callbacks", "hub", "store", "payment", "config", "telemetry", "runtime"]),
-    ("callbacks", &["payment", "config"]),
+    ("callbacks", &["payment", "config", "runtime"]),
     ("hub", &["payment", "config", "telemetry", "runtime"]),
     ("store", &["payment", "config", "telemetry", "runtime"]),
     ("payment", &[]),

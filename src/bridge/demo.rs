@@ -14,7 +14,7 @@ use super::context::Context;
 use super::error::Problem;
 use super::mint::answer;
 use crate::payment::{Currency, Event, EventId, Key, MerchantId, Money, OrderId, Status, Timestamp};
-use crate::runtime::unix_ms;
+use crate::runtime::{Object, unix_ms};
 
 const TICKET_TTL_S: u64 = 900;
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; \
@@ -68,7 +68,7 @@ struct TicketBody {
 
 async fn ticket(
     State(context): State<Context>,
-    body: Result<Json<TicketBody>, JsonRejection>,
+    body: Result<Json<Object<TicketBody>>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let order_id = order_id(&body?.0.order_id)?;
     let (Some(minter), Some(merchant_id)) = (&context.minter, &context.demo_merchant_id) else {
@@ -84,7 +84,7 @@ async fn ticket(
 struct PaymentBody {
     order_id: String,
     status: String,
-    amount: Option<AmountBody>,
+    amount: Option<Object<AmountBody>>,
 }
 
 #[derive(Deserialize)]
@@ -96,9 +96,9 @@ struct AmountBody {
 
 async fn payment(
     State(context): State<Context>,
-    body: Result<Json<PaymentBody>, JsonRejection>,
+    body: Result<Json<Object<PaymentBody>>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let body = body?.0;
+    let Json(Object(body)) = body?;
     let Some(merchant_id) = &context.demo_merchant_id else {
         return Err(Problem::not_found());
     };

@@ -14,6 +14,7 @@ use super::request::bearer;
 use super::ticket::{MintError, Minted};
 use super::wire::{OneOrMany, TicketAnswer, TicketBody};
 use crate::payment::{MerchantId, OrderId};
+use crate::runtime::Object;
 
 /// Mints a ticket for one page.
 #[utoipa::path(
@@ -35,7 +36,7 @@ use crate::payment::{MerchantId, OrderId};
 pub(super) async fn post(
     State(context): State<Context>,
     headers: HeaderMap,
-    body: Result<Json<TicketBody>, JsonRejection>,
+    body: Result<Json<Object<TicketBody>>, JsonRejection>,
 ) -> Result<Json<TicketAnswer>, Problem> {
     let Some(minter) = context.minter.as_ref().filter(|_| context.api_key.is_set()) else {
         return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "minting is off: tickets.api_key is not set"));
@@ -44,7 +45,7 @@ pub(super) async fn post(
     if !bool::from(given.as_bytes().ct_eq(context.api_key.expose().as_bytes())) {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", "the API key is missing or wrong"));
     }
-    let body = body?.0;
+    let Json(Object(body)) = body?;
     let merchant_id =
         MerchantId::new(&body.merchant_id).map_err(|rule| Problem::bad_request(format!("merchant_id {rule}")))?;
     if context.api_key_merchant_id.as_ref().is_some_and(|bound| *bound != merchant_id) {

@@ -12,6 +12,7 @@ mod context;
 mod demo;
 mod error;
 mod forwarded;
+mod host;
 mod limits;
 mod mint;
 mod neighbours;

@@ -11,7 +11,7 @@ use super::error::Problem;
 use super::mint::rfc3339;
 use super::ticket::peek;
 use crate::payment::{Key, MerchantId, OrderId};
-use crate::runtime::unix_s;
+use crate::runtime::{Object, unix_s};
 use crate::store::{Revocation, Revoked};
 
 /// Whatever is revoked for longer has another reason to be refused by then.
@@ -36,9 +36,9 @@ pub(super) struct Answer {
 /// Durable first, then in force for who comes, then told to those who wait.
 pub(super) async fn post(
     State(context): State<Context>,
-    body: Result<Json<Body>, JsonRejection>,
+    body: Result<Json<Object<Body>>, JsonRejection>,
 ) -> Result<Json<Answer>, Problem> {
-    let body = body?.0;
+    let Json(Object(body)) = body?;
     let now_s = unix_s();
     let ttl_s = body.ttl_s.unwrap_or_else(|| context.verifier.lifetime_s_max());
     let ttl_s = i64::try_from(ttl_s.min(TTL_S_MAX + 1)).unwrap_or(i64::MAX);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::future::{Either, Ready, ready};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,6 +20,7 @@ use tokio::sync::Semaphore;
 use super::clients::{Clients, Peer};
 use super::comeback::Comeback;
 use super::context::Context;
+use super::host;
 use super::refuse::{Refusals, Why};
 use super::stall::Stall;
 use super::tls::Tls;
@@ -87,6 +89,7 @@ pub struct Server {
 struct Serving {
     router: Router,
     options: ServerOptions,
+    metrics: Option<Metrics>,
     tasks: Tasks,
 }
 
@@ -104,7 +107,7 @@ impl Server {
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let places = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
-        let serving = Arc::new(Serving { router, options, tasks: tasks.clone() });
+        let serving = Arc::new(Serving { router, options, metrics: metrics.clone(), tasks: tasks.clone() });
         let refusals = Refusals::new();
         Ok(Self { listener, tls: None, pages: None, places, refusals, metrics, tasks, serving })
     }
@@ -132,8 +135,9 @@ impl Server {
         let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
         loop {
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
+                biased;
                 () = refusing.stopping() => return,
+                accepted = self.listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, _)) if self.tasks.is_stopping() => self.refuse(&refusing, stream, Why::Draining),
@@ -187,8 +191,9 @@ impl Server {
         self.tasks.spawn(async move {
             // Boxed, so that the connection does not carry its handshake for ever.
             let stream = tokio::select! {
-                stream = Box::pin(tls.handshake(stream, handshake)) => stream,
+                biased;
                 () = serving.tasks.stopping() => None,
+                stream = Box::pin(tls.handshake(stream, handshake)) => stream,
             };
             if let Some(stream) = stream {
                 Box::pin(serving.serve(stream, caller, counted)).await;
@@ -205,7 +210,8 @@ impl Serving {
         K: Unpin + Send + 'static,
     {
         let io = TokioIo::new(Stall::new(stream, self.options.write_timeout, counted));
-        let service = WithCaller { router: TowerToHyperService::new(self.router.clone()), caller };
+        let router = TowerToHyperService::new(self.router.clone());
+        let service = WithCaller { router, caller, metrics: self.metrics.clone() };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.options.header_timeout)
@@ -216,9 +222,15 @@ impl Serving {
         let tasks = self.tasks.clone();
         async move {
             let mut connection = std::pin::pin!(connection);
+            // Asked first: a peer that sends without end leaves nothing of what this task may do in one turn.
             let served = tokio::select! {
-                served = connection.as_mut() => served,
-                () = about_to_stop(&tasks) => {
+                biased;
+                () = about_to_stop(&tasks) => None,
+                served = connection.as_mut() => Some(served),
+            };
+            let served = match served {
+                Some(served) => served,
+                None => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -240,19 +252,29 @@ async fn about_to_stop(tasks: &Tasks) {
 struct WithCaller {
     router: TowerToHyperService<Router>,
     caller: Caller,
+    metrics: Option<Metrics>,
 }
 
 impl Service<Request<Incoming>> for WithCaller {
     type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
     type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
-    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+    type Future = Either<
+        Ready<Result<Self::Response, Self::Error>>,
+        <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future,
+    >;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        if let Some(refusal) = host::refusal(request.version(), request.headers()) {
+            if let Some(metrics) = &self.metrics {
+                metrics.refused("bad_request");
+            }
+            return Either::Left(ready(Ok(refusal)));
+        }
         match &self.caller {
             Caller::Page(peer) => drop(request.extensions_mut().insert(peer.clone())),
             Caller::Operator(address) => drop(request.extensions_mut().insert(*address)),
         }
-        self.router.call(request)
+        Either::Right(self.router.call(request))
     }
 }
 

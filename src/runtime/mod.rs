@@ -1,9 +1,10 @@
-//! Tasks, shutdown, health, backoff, limits and the clock. A leaf: it knows nothing of payments.
+//! Tasks, shutdown, health, backoff, limits, the clock and JSON from outside. A leaf: it knows nothing of payments.
 
 mod backoff;
 mod clock;
 mod files;
 mod health;
+mod object;
 mod tasks;
 mod watched;
 
@@ -11,5 +12,6 @@ pub use backoff::Backoff;
 pub use clock::{unix_ms, unix_s, unix_us};
 pub use files::raise_open_files;
 pub use health::{Health, Part};
+pub use object::Object;
 pub use tasks::{Stopping, Tasks};
 pub use watched::{Contents, WatchedFiles};

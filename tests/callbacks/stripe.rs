@@ -82,6 +82,26 @@ fn each_status_of_an_intent_has_its_own() {
 }
 
 #[test]
+fn an_array_of_an_objects_values_is_malformed() {
+    let paid = intent("succeeded");
+    let whole = notification("payment_intent.succeeded", &paid);
+    let mut data = whole.clone();
+    data["data"] = json!([paid]);
+    let mut declined = intent("requires_payment_method");
+    declined["last_payment_error"] = json!(["card_declined", "Your card was declined."]);
+    let values = |object: &Value, names: &[&str]| names.iter().map(|name| object[*name].clone()).collect::<Value>();
+    let of_intent = ["id", "status", "amount", "amount_received", "currency", "metadata", "last_payment_error"];
+    for array in [
+        values(&whole, &["id", "type", "created", "api_version", "data"]),
+        data,
+        notification("payment_intent.succeeded", &values(&paid, &of_intent)),
+        notification("payment_intent.payment_failed", &declined),
+    ] {
+        assert_eq!(code(deliver(&array)), Code::Malformed, "{array}");
+    }
+}
+
+#[test]
 fn a_decline_says_why_to_the_page() {
     let mut declined = intent("requires_payment_method");
     declined["last_payment_error"] =

@@ -269,6 +269,28 @@ fn what_is_signed_but_makes_no_sense_is_malformed_or_undecryptable() {
 }
 
 #[test]
+fn an_array_of_an_objects_values_is_malformed() {
+    let whole = notification("TRANSACTION.SUCCESS", &transaction());
+    let mut of_values = whole.clone();
+    of_values["resource"] =
+        json!([whole["resource"]["algorithm"], whole["resource"]["ciphertext"], "transaction", NONCE]);
+    let notification_of = |names: [&str; 4]| names.iter().map(|name| whole[*name].clone()).collect::<Value>();
+    let mut paid = transaction();
+    paid["amount"] = json!([1999, "CNY"]);
+    let mut refunded = refund("SUCCESS", 1999, 1999);
+    refunded["amount"] = json!([1999, 1999, "CNY"]);
+    for array in [
+        notification_of(["id", "create_time", "event_type", "resource"]),
+        of_values,
+        notification("TRANSACTION.SUCCESS", &json!([transaction()])),
+        notification("TRANSACTION.SUCCESS", &paid),
+        notification("REFUND.SUCCESS", &refunded),
+    ] {
+        assert_eq!(code(deliver(&array)), Code::Malformed, "{array}");
+    }
+}
+
+#[test]
 fn what_is_no_payment_is_accepted_and_not_published() {
     for kind in ["COUPON.USE", "TRANSACTION.PAY_BACK", "MCHTRANSFER.BILL.FINISHED"] {
         let received = deliver(&notification(kind, &json!({}))).unwrap();

@@ -18,6 +18,10 @@ pub(crate) struct KeyPair {
 pub(crate) const RS256: KeyPair = KeyPair { name: "RS256", algorithm: Algorithm::RS256, stem: "test-only-rs256" };
 pub(crate) const ES256: KeyPair = KeyPair { name: "ES256", algorithm: Algorithm::ES256, stem: "test-only-es256" };
 pub(crate) const EDDSA: KeyPair = KeyPair { name: "EdDSA", algorithm: Algorithm::EdDSA, stem: "test-only-eddsa" };
+/// Another pair of the same algorithm.
+pub(crate) const OTHER_RS256: KeyPair = KeyPair { stem: "test-only-other-rs256", ..RS256 };
+pub(crate) const OTHER_ES256: KeyPair = KeyPair { stem: "test-only-other-es256", ..ES256 };
+pub(crate) const OTHER_EDDSA: KeyPair = KeyPair { stem: "test-only-other-eddsa", ..EDDSA };
 pub(crate) const ALL: [KeyPair; 3] = [RS256, ES256, EDDSA];
 
 impl KeyPair {

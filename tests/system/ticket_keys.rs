@@ -161,6 +161,68 @@ async fn a_key_set_behind_a_url_is_fetched_once_and_used_like_a_file() {
     assert!(key_server.fetches() <= 2, "{} fetches", key_server.fetches());
 }
 
+/// Another set with the same names, and what is signed by it.
+async fn changed_under(kid: Option<&str>) {
+    let set = |pair: KeyPair| {
+        let mut jwk = pair.jwk(kid.unwrap_or("unnamed"));
+        if kid.is_none() {
+            jwk = changed(jwk, json!({ "kid": null }));
+        }
+        json!({ "keys": [jwk] })
+    };
+    for (before, after) in [
+        // Of one algorithm to another, and from one key to another of the same.
+        (keys::RS256, keys::ES256),
+        (keys::ES256, keys::EDDSA),
+        (keys::EDDSA, keys::RS256),
+        (keys::RS256, keys::OTHER_RS256),
+        (keys::ES256, keys::OTHER_ES256),
+        (keys::EDDSA, keys::OTHER_EDDSA),
+    ] {
+        let key_server = KeyServer::start(Some(set(before))).await;
+        let setup = Setup::new().await.set("TICKETS__JWKS_URL", &key_server.url);
+        // Fetched again by its age only after the test.
+        let service = setup.set("TICKETS__JWKS_MAX_AGE_S", 600).set("TICKETS__JWKS_REFETCH_MIN_S", 1).start().await;
+        let status = async |pair| service.payment(ORDER, &ticket_by(pair, kid, MERCHANT), "").await.status;
+        wait_for("the key set is fetched", async || (status(before).await == 200).then_some(())).await;
+        key_server.answer_with(Some(set(after)));
+        let what = format!("the key that is {after:?} now is found");
+        wait_for(&what, async || (status(after).await == 200).then_some(())).await;
+        assert_eq!(status(before).await, 401, "the key is gone");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_changed_under_its_name_is_found() {
+    changed_under(Some("same")).await;
+}
+
+#[tokio::test]
+async fn a_key_that_changed_and_has_no_name_is_found() {
+    changed_under(None).await;
+}
+
+#[tokio::test]
+async fn bad_signatures_of_a_stranger_cause_no_more_than_one_fetch_in_their_time() {
+    let key_server = KeyServer::start(Some(json!({ "keys": [keys::ES256.jwk("only")] }))).await;
+    let setup = Setup::new().await.set("TICKETS__JWKS_URL", &key_server.url);
+    let service = setup.set("TICKETS__JWKS_MAX_AGE_S", 600).set("TICKETS__JWKS_REFETCH_MIN_S", 3).start().await;
+    let good = ticket_by(keys::ES256, Some("only"), MERCHANT);
+    let status = async |ticket: &str| service.payment(ORDER, ticket, "").await.status;
+    wait_for("the key set is fetched", async || (status(&good).await == 200).then_some(())).await;
+    let (began, before) = (std::time::Instant::now(), key_server.fetches());
+    let mut forged = 0;
+    while began.elapsed().as_secs() < 7 {
+        for (pair, kid) in [(keys::OTHER_ES256, Some("only")), (keys::OTHER_ES256, None), (keys::EDDSA, Some("none"))] {
+            assert_eq!(status(&ticket_by(pair, kid, MERCHANT)).await, 401);
+            forged += 1;
+        }
+        assert_eq!(status(&good).await, 200);
+    }
+    let (fetches, most) = (key_server.fetches() - before, began.elapsed().as_secs() / 3 + 1);
+    assert!(fetches >= 1 && fetches as u64 <= most, "{fetches} fetches for {forged} tickets");
+}
+
 #[tokio::test]
 async fn a_rotated_key_is_found_and_a_key_server_that_is_down_turns_nobody_away() {
     let key_server = KeyServer::start(None).await;

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::super::error::Problem;
 use super::Admin;
 use super::words::rfc3339_ms;
-use crate::runtime::unix_ms;
+use crate::runtime::{Object, unix_ms};
 
 /// Of one answer, and of what the page remembers.
 pub(super) const LISTED_MAX: usize = 1000;
@@ -283,9 +283,9 @@ pub(super) struct ReplayBody {
 pub(super) async fn replay(
     State(admin): State<Admin>,
     Path(id): Path<String>,
-    body: Result<Json<ReplayBody>, JsonRejection>,
+    body: Result<Json<Object<ReplayBody>>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let ReplayBody { confirm, again } = body?.0;
+    let Json(Object(ReplayBody { confirm, again })) = body?;
     if !confirm {
         return Err(not_confirmed());
     }

@@ -24,7 +24,7 @@ pub(super) struct Jwks {
     refetch_min: Duration,
     stale_max: Duration,
     current: RwLock<Current>,
-    /// Told where a ticket names a key that is not known.
+    /// Told where no key that is known fits a ticket.
     wanted: Notify,
     fetches: watch::Sender<Fetches>,
 }
@@ -89,8 +89,9 @@ impl Jwks {
     pub(super) async fn keep(&self, tasks: &Tasks, metrics: &Metrics) {
         loop {
             let fetched = tokio::select! {
-                fetched = self.fetch() => fetched,
+                biased;
                 () = tasks.stopping() => return,
+                fetched = self.fetch() => fetched,
             };
             metrics.key_set("url", if fetched { "ok" } else { "error" });
             let pause = if fetched { self.max_age.max(self.refetch_min) } else { self.refetch_min };

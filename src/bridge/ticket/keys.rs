@@ -9,11 +9,15 @@ use serde_json::Value;
 use super::LoadError;
 use crate::config::TicketKey;
 use crate::payment::MerchantId;
+use crate::runtime::Object;
 
 /// RFC 7518, 3.3 asks for 2048 bits at least.
 const RSA_MODULUS_BYTES_MIN: usize = 256;
 /// Keys that one set may hold; more are ignored.
 const JWKS_KEYS_MAX: usize = 64;
+
+/// Of the keys that a set may hold: a shared secret has no place in what is published.
+pub(super) const SET_ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 
 pub(super) struct VerifyingKey {
     pub(super) kid: Option<String>,
@@ -48,7 +52,7 @@ impl VerifyingKey {
 
     /// Not set for a key that is not for signatures, of another kind, or weak.
     fn from_jwk(json: &Value) -> Option<Self> {
-        let jwk: Jwk = serde_json::from_value(json.clone()).ok()?;
+        let Object(jwk) = serde_json::from_value::<Object<Jwk>>(json.clone()).ok()?;
         if matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption)) {
             return None;
         }
@@ -64,7 +68,6 @@ impl VerifyingKey {
             {
                 Algorithm::EdDSA
             }
-            // A shared secret has no place in a set that is published.
             _ => return None,
         };
         if let AlgorithmParameters::RSA(rsa) = &jwk.algorithm

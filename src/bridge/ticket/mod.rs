@@ -17,11 +17,15 @@ pub use refusal::Refusal;
 pub use revocations::{Full, Revocations};
 pub use verify::{LoadError, Verifier};
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use crate::payment::{Key, MerchantId, OrderId};
+use crate::runtime::{Object, unix_ms};
 
 /// A ticket that was checked.
 #[derive(Clone, Debug)]
@@ -60,7 +64,7 @@ pub fn peek(ticket: &str) -> Result<(Fingerprint, Vec<Key>), Refusal> {
         return Err(Refusal::Malformed);
     };
     let claims = URL_SAFE_NO_PAD.decode(claims).or(Err(Refusal::Malformed))?;
-    let claims = serde_json::from_slice::<claims::Unchecked>(&claims).or(Err(Refusal::Malformed))?.check()?;
+    let claims = serde_json::from_slice::<Object<claims::Unchecked>>(&claims).or(Err(Refusal::Malformed))?.check()?;
     let key = |order_id| Key::new(claims.merchant_id.clone(), order_id);
     Ok((fingerprint(ticket), claims.order_ids.into_iter().map(key).collect()))
 }
@@ -70,6 +74,13 @@ impl Ticket {
     #[must_use]
     pub fn key(&self, order_id: &OrderId) -> Key {
         Key::new(self.merchant_id.clone(), order_id.clone())
+    }
+
+    /// When its subscriptions end, by the clock of waits.
+    #[must_use]
+    pub fn ends_at(&self) -> Instant {
+        let ends_in_ms = self.ends_at_s.saturating_mul(1000).saturating_sub(unix_ms());
+        Instant::now() + Duration::from_millis(u64::try_from(ends_in_ms).unwrap_or(0))
     }
 
     /// The payment of the order that a page asks for.

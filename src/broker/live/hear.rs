@@ -20,7 +20,7 @@ use crate::broker::connect::{self, Purpose, reason};
 use crate::broker::settle::acknowledge_up_to;
 use crate::broker::{Error, topology};
 use crate::hub::Update;
-use crate::runtime::{Tasks, unix_us};
+use crate::runtime::{Object, Tasks, unix_us};
 
 /// For the queue and the subscription, once connected.
 const SET_UP_S_MAX: u64 = 15;
@@ -147,12 +147,14 @@ impl Ear<'_> {
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let first = tokio::select! {
+                // However much the others say.
+                biased;
                 () = tasks.stopping() => return Ok(()),
-                received = stream.next() => received,
                 _ = checks.tick() => {
                     self.check_silence().await?;
                     continue;
                 }
+                received = stream.next() => received,
             };
             let mut next = Some(first);
             let mut last = None;
@@ -200,8 +202,8 @@ impl Ear<'_> {
 
     fn heard(&mut self, text: &[u8]) {
         let live = self.live;
-        let message = serde_json::from_slice::<Message<'_>>(text);
-        let readable = message.ok().and_then(|message| Some((message.head.run()?, message)));
+        let message = serde_json::from_slice::<Object<Message<'_>>>(text);
+        let readable = message.ok().and_then(|Object(message)| Some((message.head.run()?, message)));
         let Some((run, message)) = readable.filter(|(_, message)| message.head.format == FORMAT) else {
             live.gaps.note(Gap::Unreadable);
             if !std::mem::replace(&mut self.told_of_unreadable, true) {

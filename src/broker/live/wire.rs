@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::pages::HeldTicket;
 use crate::payment::{Display, Key, MerchantId, Money, OrderId, Payment, Reason, Refund, Status, Timestamp};
+use crate::runtime::Object;
 use crate::store::{Revocation, Revoked};
 
 /// Raised where a message means something else than before. What is only added does not raise it.
@@ -73,7 +74,7 @@ pub(super) struct Message<'a> {
     #[serde(flatten, borrow)]
     pub(super) head: Head<'a>,
     #[serde(borrow, default)]
-    pub(super) payments: Vec<PaymentIn<'a>>,
+    pub(super) payments: Vec<Object<PaymentIn<'a>>>,
     #[serde(borrow, default)]
     pub(super) revocations: Vec<RevocationText<'a>>,
 }
@@ -97,7 +98,7 @@ impl PaymentIn<'_> {
     }
 
     pub(super) fn payment(&self, key: Key) -> Option<Payment> {
-        let text: PaymentText<'_> = serde_json::from_str(self.payment.get()).ok()?;
+        let Object(text): Object<PaymentText<'_>> = serde_json::from_str(self.payment.get()).ok()?;
         Some(Payment {
             key,
             version: text.version,

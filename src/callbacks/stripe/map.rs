@@ -9,6 +9,7 @@ use crate::callbacks::Provider;
 use crate::callbacks::draft::{Draft, money, reason};
 use crate::callbacks::receipt::{Fault, Meaning};
 use crate::payment::{MerchantId, Money, Refund, RefundStatus, Status, Timestamp};
+use crate::runtime::Object;
 
 /// From this API version on, a hold that is let go, wholly or by capturing less, is no longer told as a refund
 /// (Stripe's changelog, 2025-03-31.basil).
@@ -22,7 +23,7 @@ struct Notification<'a> {
     created: u64,
     api_version: Option<Box<str>>,
     #[serde(borrow)]
-    data: Option<Data<'a>>,
+    data: Option<Object<Data<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -41,7 +42,7 @@ struct PaymentIntent {
     currency: Box<str>,
     #[serde(default)]
     metadata: Value,
-    last_payment_error: Option<PaymentError>,
+    last_payment_error: Option<Object<PaymentError>>,
     cancellation_reason: Option<Box<str>>,
 }
 
@@ -69,7 +70,8 @@ struct Charge {
 /// # Errors
 /// `malformed`.
 pub(super) fn meaning(merchant_id: &MerchantId, body: &[u8]) -> Result<Meaning, Fault> {
-    let said: Notification = serde_json::from_slice(body).ok().ok_or(Fault::malformed("not an event"))?;
+    let Object(said): Object<Notification<'_>> =
+        serde_json::from_slice(body).ok().ok_or(Fault::malformed("not an event"))?;
     let of_intent = said.kind.starts_with("payment_intent.");
     if !of_intent && said.kind.as_ref() != "charge.refunded" {
         return Ok(Meaning::Nothing("event_type"));
@@ -79,7 +81,8 @@ pub(super) fn meaning(merchant_id: &MerchantId, body: &[u8]) -> Result<Meaning, 
 }
 
 fn intent(merchant_id: &MerchantId, said: &Notification<'_>, object: &str) -> Result<Meaning, Fault> {
-    let intent: PaymentIntent = serde_json::from_str(object).ok().ok_or(Fault::malformed("not a payment intent"))?;
+    let Object(intent): Object<PaymentIntent> =
+        serde_json::from_str(object).ok().ok_or(Fault::malformed("not a payment intent"))?;
     let Some(order_id) = order_id(&intent.metadata) else { return Ok(Meaning::Nothing("no_order_id")) };
     // After a declined attempt the intent waits for another means of payment, so its status says nothing of the decline.
     let provider_status = match said.kind.as_ref() {
@@ -123,7 +126,7 @@ fn intent(merchant_id: &MerchantId, said: &Notification<'_>, object: &str) -> Re
 }
 
 fn refund(merchant_id: &MerchantId, said: &Notification<'_>, object: &str) -> Result<Meaning, Fault> {
-    let charge: Charge = serde_json::from_str(object).ok().ok_or(Fault::malformed("not a charge"))?;
+    let Object(charge): Object<Charge> = serde_json::from_str(object).ok().ok_or(Fault::malformed("not a charge"))?;
     let captured = charge.amount_captured.unwrap_or(charge.amount);
     let refunded = charge.amount_refunded.saturating_sub(released(said, &charge, captured));
     // A hold that was never captured: no money moved, so neither `succeeded` nor a refund would be true.

@@ -6,6 +6,7 @@ use crate::callbacks::draft::{Draft, money, reason, rfc3339};
 use crate::callbacks::receipt::Fault;
 use crate::callbacks::{Code, Provider};
 use crate::payment::{Event, MerchantId, Refund, RefundStatus, Status};
+use crate::runtime::Object;
 
 /// What the resource stands in.
 pub(super) struct Envelope<'a> {
@@ -32,7 +33,7 @@ struct Transaction {
     trade_state: Box<str>,
     trade_state_desc: Option<Box<str>>,
     success_time: Option<Box<str>>,
-    amount: Option<TransactionAmount>,
+    amount: Option<Object<TransactionAmount>>,
 }
 
 /// In fen, or the currency's own minor unit.
@@ -50,7 +51,7 @@ struct RefundResource {
     transaction_id: Option<Box<str>>,
     refund_status: Box<str>,
     success_time: Option<Box<str>>,
-    amount: RefundAmount,
+    amount: Object<RefundAmount>,
 }
 
 /// In fen: `total` of the order, `refund` of this one refund.
@@ -65,7 +66,8 @@ impl Envelope<'_> {
     /// # Errors
     /// `malformed` or `foreign`.
     pub(super) fn transaction(&self, resource: &[u8]) -> Result<Event, Fault> {
-        let said: Transaction = serde_json::from_slice(resource).ok().ok_or(Fault::malformed("not a transaction"))?;
+        let Object(said): Object<Transaction> =
+            serde_json::from_slice(resource).ok().ok_or(Fault::malformed("not a transaction"))?;
         self.check_owner(&said.owner)?;
         let status = status(&said.trade_state)?;
         let amount = said.amount.map(|a| money(a.total, currency(a.currency.as_deref()))).transpose()?;
@@ -89,7 +91,8 @@ impl Envelope<'_> {
     /// # Errors
     /// `malformed` or `foreign`.
     pub(super) fn refund(&self, resource: &[u8]) -> Result<Event, Fault> {
-        let said: RefundResource = serde_json::from_slice(resource).ok().ok_or(Fault::malformed("not a refund"))?;
+        let Object(said): Object<RefundResource> =
+            serde_json::from_slice(resource).ok().ok_or(Fault::malformed("not a refund"))?;
         self.check_owner(&said.owner)?;
         let currency = currency(said.amount.currency.as_deref());
         let amount = money(said.amount.total, currency)?;

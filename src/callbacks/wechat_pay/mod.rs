@@ -15,6 +15,7 @@ use super::rsa_key::{KeyFile, RsaKey};
 use super::{Code, Error};
 use crate::config::WechatPayAccount;
 use crate::payment::MerchantId;
+use crate::runtime::Object;
 
 /// WeChat Pay sends a few notifications with a signature that starts so, to see that they are refused.
 const PROBE_PREFIX: &[u8] = b"WECHATPAY/SIGNTEST/";
@@ -33,7 +34,7 @@ struct Notification {
     id: Box<str>,
     create_time: Box<str>,
     event_type: Box<str>,
-    resource: Resource,
+    resource: Object<Resource>,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +84,7 @@ impl Account {
     /// Any [`Code`] but `unknown_account`.
     pub(super) fn receive(&self, headers: &HeaderMap, body: &[u8], now_unix_s: i64) -> Result<Meaning, Fault> {
         self.verify(headers, body, now_unix_s)?;
-        let notification: Notification =
+        let Object(notification): Object<Notification> =
             serde_json::from_slice(body).ok().ok_or(Fault::malformed("not a notification of API v3"))?;
         let kind = notification.event_type.as_ref();
         if kind != "TRANSACTION.SUCCESS" && !kind.starts_with("REFUND.") {
