@@ -8,15 +8,17 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query as AxumQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tokio::time::Instant;
 
 use super::context::Context;
 use super::error::{Problem, ProblemDocument};
 use super::request::{Query, authorize};
-use super::ticket::Ticket;
+use super::ticket::{Refusal, Ticket};
 use super::watch::Watch;
 use super::wire;
 use crate::hub::Update;
 use crate::payment::Key;
+use crate::runtime::{Object, unix_s};
 use crate::store::Acknowledgement;
 use crate::telemetry::Transport;
 
@@ -55,29 +57,40 @@ pub(super) async fn get(
         return Err(Problem::bad_request(format!("wait must be 0 to {wait_s_max} seconds")));
     }
     let (ticket, key) = authorize(&context, &headers, &query, &order_id).await?;
+    let ends_at = ticket.ends_at();
     let page = context.page(if query.after.is_some() { Transport::LongPoll } else { Transport::Poll });
     context.page_polls(page, ticket.fingerprint, &key);
     let update = match query.after {
         Some(after) if wait_s > 0 => {
             let place = context.limiter().take(ticket.fingerprint);
             let _place = place.ok_or_else(|| Problem::rate_limited("this ticket holds too many waiting pages"))?;
-            hold(&context, &ticket, &key, after, Duration::from_secs(wait_s)).await?
+            let until = ends_at.min(Instant::now() + Duration::from_secs(wait_s));
+            hold(&context, &ticket, &key, after, until).await?
         }
         _ => context.store.read(&key).await?.map(Update::stored),
     };
+    // Waiting and reading took their time.
+    if Instant::now() >= ends_at {
+        context.metrics.ticket_refused(Refusal::Expired.reason());
+        return Err(Refusal::Expired.into());
+    }
+    if let Some(refusal) = context.revoked(ticket.fingerprint, &key) {
+        return Err(refusal.into());
+    }
     if let Some(update) = update.as_ref().filter(|update| query.after != Some(update.payment.version)) {
         context.poll_told(page, ticket.fingerprint, update);
     }
     Ok(answer(&headers, &key, update.as_deref()))
 }
 
-/// Waits until the version is another than `after`, the time is over, the node drains or the ticket or order is revoked.
+/// Waits until the version is another than `after`, the time is over, the node drains or ticket or order is
+/// revoked.
 async fn hold(
     context: &Context,
     ticket: &Ticket,
     key: &Key,
     after: u64,
-    wait: Duration,
+    until: Instant,
 ) -> Result<Option<Arc<Update>>, Problem> {
     let _waits = context.metrics.page_waits(Transport::LongPoll);
     let watch = Watch::new(context);
@@ -94,18 +107,19 @@ async fn hold(
     let changed = async {
         loop {
             // Asked first: what was revoked before this page had registered has interrupted nobody.
-            if let Some(refusal) = context.revoked(ticket.fingerprint, key) {
-                return Err(refusal.into());
+            if context.revocations.refusal(ticket.fingerprint, key, unix_s()).is_some() {
+                return None;
             }
             if let Some(update) = watch.next().await {
-                return Ok(Some(update));
+                return Some(update);
             }
         }
     };
     tokio::select! {
-        changed = changed => changed,
-        () = tokio::time::sleep(wait) => Ok(watched.snapshot),
+        biased;
         () = drained => Ok(watched.snapshot),
+        () = tokio::time::sleep_until(until) => Ok(watched.snapshot),
+        changed = changed => Ok(changed.or(watched.snapshot)),
     }
 }
 
@@ -160,7 +174,7 @@ pub(super) async fn ack(
     order_id: Result<Path<String>, PathRejection>,
     query: Result<AxumQuery<Query>, QueryRejection>,
     headers: HeaderMap,
-    body: Result<Json<wire::AckBody>, JsonRejection>,
+    body: Result<Json<Object<wire::AckBody>>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
     let (order_id, query) = (path(order_id)?, query?.0);
     let (_ticket, key) = authorize(&context, &headers, &query, &order_id).await?;

@@ -22,7 +22,6 @@ use super::watch::{Watch, Watched};
 use super::wire;
 use crate::hub::Update;
 use crate::payment::Key;
-use crate::runtime::unix_ms;
 use crate::store::PageRef;
 use crate::telemetry::{Held, Transport};
 
@@ -71,11 +70,9 @@ pub(super) async fn get(
     let page = context.page(Transport::Sse);
     context.page_waits(page, &key);
     let last_event_id = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let ends_in_ms = ticket.ends_at_s.saturating_mul(1000).saturating_sub(unix_ms());
-    let now = Instant::now();
     let stream = Stream {
         first: Some(Snapshot { known_version: last_event_id.or(query.after) }),
-        ends_at: now + Duration::from_millis(u64::try_from(ends_in_ms).unwrap_or(0)),
+        ends_at: ticket.ends_at(),
         heartbeat: Duration::from_secs(context.http.heartbeat_s),
         _waits: context.metrics.page_waits(Transport::Sse),
         drain_at: None,
@@ -135,6 +132,9 @@ impl Stream {
 
     /// Says how soon to come back, and gives the payment unless the page has that version.
     fn opening(&mut self, snapshot: &Snapshot) -> String {
+        if let Some(refusal) = self.refusal() {
+            return self.end(refusal);
+        }
         let retry = self.retry();
         let update = self.watched.snapshot.take();
         let version = update.as_ref().map_or(0, |update| update.payment.version);
@@ -153,31 +153,35 @@ impl Stream {
         loop {
             let wake_at = heartbeat_at.min(self.ends_at).min(self.drain_at.unwrap_or(heartbeat_at));
             tokio::select! {
-                update = self.watch.next() => match update {
-                    Some(update) => return Some(self.told(&update)),
-                    None => if let Some(refusal) = self.revoked() {
-                        return Some(self.end(refusal));
-                    },
-                },
+                // What ends the stream goes before what it could say.
+                biased;
                 () = self.context.tasks.stopping(), if self.drain_at.is_none() => {
                     self.drain_at = Some(Instant::now() + self.context.drain_delay());
                 }
                 () = tokio::time::sleep_until(wake_at) => {
-                    let now = Instant::now();
-                    if now >= self.ends_at {
-                        return Some(self.end(Refusal::Expired));
+                    if let Some(refusal) = self.refusal() {
+                        return Some(self.end(refusal));
                     }
-                    if self.drain_at.is_some_and(|at| now >= at) {
+                    if self.drain_at.is_some_and(|at| Instant::now() >= at) {
                         self.ended = true;
                         return Some(self.retry());
                     }
                     return Some(":\n\n".to_owned());
                 }
+                update = self.watch.next() => match (self.refusal(), update) {
+                    (Some(refusal), _) => return Some(self.end(refusal)),
+                    (None, Some(update)) => return Some(self.told(&update)),
+                    (None, None) => {}
+                },
             }
         }
     }
 
-    fn revoked(&self) -> Option<Refusal> {
+    /// Why the page may be told nothing more.
+    fn refusal(&self) -> Option<Refusal> {
+        if Instant::now() >= self.ends_at {
+            return Some(Refusal::Expired);
+        }
         self.context.revoked(self.place.ticket(), &self.key)
     }
 

@@ -86,6 +86,16 @@ impl RawSocket {
         self.stream.write_all(&head).await.expect("open");
     }
 
+    /// Sends these bytes again and again from here on, for as long as the connection is open.
+    #[allow(dead_code, reason = "only the fault tests need it")]
+    pub(crate) fn flood_with(&mut self, bytes: &[u8]) {
+        let own = std::os::fd::AsFd::as_fd(&self.stream).try_clone_to_owned().expect("one more handle");
+        let mut writing = TcpStream::from_std(own.into()).expect("a socket");
+        let many = bytes.repeat((256 * 1024 / bytes.len()).max(1));
+        #[allow(clippy::disallowed_methods, reason = "it ends with the connection")]
+        tokio::spawn(async move { while writing.write_all(&many).await.is_ok() {} });
+    }
+
     /// Sends no more, and goes on reading.
     pub(crate) async fn half_close(&mut self) {
         self.stream.shutdown().await.expect("open");

@@ -118,12 +118,36 @@ async fn a_silent_page_gets_an_error_frame_and_close_4408_and_one_that_answers_p
 }
 
 #[tokio::test]
-async fn a_socket_that_never_subscribes_is_closed_too() {
-    let service = Setup::new().await.set("HTTP__SILENT_S", 2).set("HTTP__PING_S", 1).start().await;
+async fn a_socket_without_a_good_ticket_has_20_s_and_no_ping_or_bad_word_gives_it_more() {
+    let setup = Setup::new().await.set("HTTP__TICKET_WAIT_S", 2).set("HTTP__PING_S", 1);
+    let service = setup.start().await;
+    let (mut subscribed, _) = Page::subscribed(&service, &ticket("waits-1")).await;
+    // Who had a good ticket and watches nothing for the moment has as long as anybody.
+    let mut left = Page::open(&service).await;
+    left.subscribe(&ticket("waits-1")).await;
+    left.send(&json!({ "type": "unsubscribe", "order_id": "waits-1" })).await;
+    let began = std::time::Instant::now();
     let mut page = Page::open(&service).await;
-    let Heard::Frame(frame) = page.hear().await else { panic!("an error frame comes first") };
-    assert_eq!(frame["type"], "error", "{frame}");
-    assert_eq!(page.hear().await, Heard::Closed(Some(4408)));
+    let frame = loop {
+        page.send(&json!({ "type": "ping" })).await;
+        let frame = page.frame().await;
+        if frame["type"] == "error" {
+            break frame;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    };
+    assert_eq!(frame["code"], "bad_request", "{frame}");
+    assert!(frame["message"].as_str().unwrap().contains("ticket"), "{frame}");
+    let closed = loop {
+        if let Heard::Closed(code) = page.hear().await {
+            break code;
+        }
+    };
+    assert_eq!(closed, Some(4408));
+    let took = began.elapsed().as_millis();
+    assert!((1900..20_000).contains(&took), "{took} ms");
+    subscribed.ping_pong().await;
+    left.ping_pong().await;
 }
 
 #[tokio::test]

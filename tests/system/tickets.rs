@@ -247,6 +247,12 @@ async fn where_a_ticket_runs_out_its_subscriptions_end() {
     assert_eq!(page.hear().await, Heard::Closed(Some(4401)));
     stream.end().await;
 
+    // So does a poll that is held: no later event is told by that ticket.
+    let short = with_claims(json!({ "exp": now_s() + 2 }));
+    let began = std::time::Instant::now();
+    service.payment(ORDER, &short, "?after=0&wait=40").await.assert_problem(401, "ticket_expired");
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+
     // A newer ticket in time keeps the page.
     let mut page = Page::open(&service).await;
     page.subscribe(&with_claims(json!({ "exp": now_s() + 3 }))).await;

@@ -1,4 +1,4 @@
-//! Where one message ends and the next begins, seen from the bytes that pass by.
+//! Where one frame and one message end and the next begin, seen from the bytes that pass by.
 
 /// Two bytes, eight of length, four of mask (RFC 6455, 5.2).
 const HEADER_BYTES_MAX: usize = 14;
@@ -14,22 +14,29 @@ pub(super) struct Edge {
 }
 
 impl Edge {
-    /// Takes what was read.
-    pub(super) fn pass(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
+    /// Takes bytes up to the end of a frame, at most: how many, and whether a frame has ended with them.
+    pub(super) fn pass(&mut self, bytes: &[u8]) -> (usize, bool) {
+        let mut passed = 0;
+        while let Some(byte) = bytes.get(passed) {
             if self.payload_bytes_left > 0 {
-                let here = usize::try_from(self.payload_bytes_left).unwrap_or(usize::MAX).min(bytes.len());
-                bytes = &bytes[here..];
+                let rest = bytes.len() - passed;
+                let here = usize::try_from(self.payload_bytes_left).unwrap_or(usize::MAX).min(rest);
+                passed += here;
                 self.payload_bytes_left -= here as u64;
-                continue;
-            }
-            self.header[self.header_bytes] = bytes[0];
-            self.header_bytes += 1;
-            bytes = &bytes[1..];
-            if self.header_bytes == self.header_bytes_wanted() {
+            } else {
+                self.header[self.header_bytes] = *byte;
+                self.header_bytes += 1;
+                passed += 1;
+                if self.header_bytes < self.header_bytes_wanted() {
+                    continue;
+                }
                 self.begin_payload();
             }
+            if self.payload_bytes_left == 0 {
+                return (passed, true);
+            }
         }
+        (passed, false)
     }
 
     /// True between two messages: nothing of the next one was read.
@@ -104,10 +111,11 @@ mod tests {
                 if !control { in_message = !is_final }
                 let (last, before) = bytes.split_last().unwrap();
                 for part in before.chunks(step) {
-                    edge.pass(part);
+                    prop_assert_eq!(edge.pass(part), (part.len(), false));
                     prop_assert!(!edge.is_between_messages());
                 }
-                edge.pass(&[*last]);
+                // What follows the frame is left.
+                prop_assert_eq!(edge.pass(&[*last, 0x81, 0x80]), (1, true));
                 prop_assert_eq!(edge.is_between_messages(), !in_message);
             }
         }

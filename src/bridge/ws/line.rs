@@ -2,13 +2,15 @@
 //!
 //! A line that is silent holds no buffer: tungstenite's part of it lives from the first byte of a message to the last,
 //! and what is to be written waits in one buffer that goes once it is empty. What is not written yet is bounded by its
-//! user, who reads nothing and adds nothing meanwhile.
+//! user, who reads nothing and adds nothing meanwhile. Nothing is read beyond one frame at a time, so that its user can
+//! count frames and look at the clock between any two.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,8 +23,19 @@ use super::edge::Edge;
 
 /// Nearly all frames of a page fit; of a longer one the rest is read in further steps.
 const FIRST_READ_BYTES: usize = 1024;
-/// What tungstenite takes from the socket at once, for the rest of a message.
+/// What tungstenite takes at once, for the rest of a message.
 const READ_BUFFER_BYTES: usize = 1024;
+
+/// What was read.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// A whole message. A frame has ended with it.
+    Message(Message),
+    /// A whole frame that is not the last of its message.
+    Frame,
+    /// Some bytes of a frame.
+    Part,
+}
 
 pub(super) struct Line {
     io: TokioIo<Upgraded>,
@@ -38,6 +51,8 @@ pub(super) struct Line {
 struct Reader {
     context: WebSocketContext,
     edge: Edge,
+    /// Read from the socket, and behind the frame that is being taken apart.
+    ahead: Bytes,
 }
 
 impl Line {
@@ -47,33 +62,43 @@ impl Line {
         Self { io, reader: None, out: Vec::new(), written: 0, flushing: false, message_bytes_max }
     }
 
-    /// The next message. An answer that the standard asks for (to a ping, to a close) is added to what is to be written.
+    /// What comes next, at most one frame of it. An answer that the standard asks for (to a ping, to a close) is added to
+    /// what is to be written.
     ///
     /// # Errors
     /// As tungstenite says; [`Error::ConnectionClosed`] at the end of the stream.
-    pub(super) fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Result<Message, Error>> {
+    pub(super) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<Read, Error>> {
         let reader = match &mut self.reader {
             Some(reader) => reader,
             none => {
-                let mut space = [MaybeUninit::uninit(); FIRST_READ_BYTES];
-                let mut buffer = ReadBuf::uninit(&mut space);
-                ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
-                if buffer.filled().is_empty() {
+                let ahead = ready!(read_some(&mut self.io, context, Bytes::copy_from_slice))?;
+                if ahead.is_empty() {
                     return Poll::Ready(Err(Error::ConnectionClosed));
                 }
-                none.insert(Box::new(Reader::new(buffer.filled(), self.message_bytes_max)))
+                none.insert(Box::new(Reader::new(ahead, self.message_bytes_max)))
             }
         };
-        let (io, edge, out) = (&mut self.io, &mut reader.edge, &mut self.out);
-        match reader.context.read(&mut Stream { source: Some((io, edge, context)), out }) {
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                if reader.edge.is_between_messages() && reader.context.can_write() {
-                    self.reader = None;
+        let Reader { context: socket, edge, ahead } = &mut **reader;
+        let source = Some(Source { io: &mut self.io, edge, ahead, context });
+        let mut stream = Stream { source, out: &mut self.out, passed: None };
+        match (socket.read(&mut stream), stream.passed) {
+            (Err(Error::Io(error)), passed) if error.kind() == io::ErrorKind::WouldBlock => match passed {
+                Some(true) => Poll::Ready(Ok(Read::Frame)),
+                Some(false) => Poll::Ready(Ok(Read::Part)),
+                None => {
+                    if reader.edge.is_between_messages() && reader.context.can_write() {
+                        self.reader = None;
+                    }
+                    Poll::Pending
                 }
-                Poll::Pending
-            }
-            result => Poll::Ready(result),
+            },
+            (result, _) => Poll::Ready(result.map(Read::Message)),
         }
+    }
+
+    /// True where nothing of a message was read whose end is still to come.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.reader.as_ref().is_none_or(|reader| reader.edge.is_between_messages())
     }
 
     /// Adds a text frame of these parts to what is to be written.
@@ -98,7 +123,8 @@ impl Line {
     /// Adds the answer to the page's close frame, which was read.
     pub(super) fn push_close_answer(&mut self) {
         if let Some(reader) = &mut self.reader {
-            written_to_memory(reader.context.flush(&mut Stream { source: None, out: &mut self.out }));
+            let mut stream = Stream { source: None, out: &mut self.out, passed: None };
+            written_to_memory(reader.context.flush(&mut stream));
         }
     }
 
@@ -138,51 +164,67 @@ impl Line {
         std::future::poll_fn(|context| self.poll_discard(context)).await
     }
 
+    /// Bounded by its user's time alone: a page may be in the midst of a long message.
     fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let mut space = [MaybeUninit::uninit(); FIRST_READ_BYTES];
-            let mut buffer = ReadBuf::uninit(&mut space);
-            ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
-            if buffer.filled().is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-        }
+        while !ready!(read_some(&mut self.io, context, <[u8]>::is_empty))? {}
+        Poll::Ready(Ok(()))
     }
 }
 
+/// What the socket has, at most [`FIRST_READ_BYTES`] of it, given to `take`; nothing at its end.
+fn read_some<T>(
+    io: &mut TokioIo<Upgraded>,
+    context: &mut Context<'_>,
+    take: impl FnOnce(&[u8]) -> T,
+) -> Poll<io::Result<T>> {
+    let mut space = [MaybeUninit::uninit(); FIRST_READ_BYTES];
+    let mut buffer = ReadBuf::uninit(&mut space);
+    ready!(Pin::new(io).poll_read(context, &mut buffer))?;
+    Poll::Ready(Ok(take(buffer.filled())))
+}
+
 impl Reader {
-    fn new(begun: &[u8], message_bytes_max: usize) -> Self {
+    fn new(ahead: Bytes, message_bytes_max: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
             .max_frame_size(Some(message_bytes_max))
             .max_message_size(Some(message_bytes_max));
-        let mut edge = Edge::default();
-        edge.pass(begun);
-        Self { context: WebSocketContext::from_partially_read(begun.to_vec(), Role::Server, Some(config)), edge }
+        Self { context: WebSocketContext::new(Role::Server, Some(config)), edge: Edge::default(), ahead }
     }
 }
 
 /// What tungstenite reads from and writes to. Writing only adds to the buffer, so there is one way out of the line.
 struct Stream<'a, 'c> {
-    source: Option<(&'a mut TokioIo<Upgraded>, &'a mut Edge, &'a mut Context<'c>)>,
+    source: Option<Source<'a, 'c>>,
     out: &'a mut Vec<u8>,
+    /// Set once bytes were given: whether a frame has ended with them. No more are given then.
+    passed: Option<bool>,
 }
 
-impl Read for Stream<'_, '_> {
+struct Source<'a, 'c> {
+    io: &'a mut TokioIo<Upgraded>,
+    edge: &'a mut Edge,
+    ahead: &'a mut Bytes,
+    context: &'a mut Context<'c>,
+}
+
+impl io::Read for Stream<'_, '_> {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        let Some((io, edge, context)) = &mut self.source else {
+        let Some(Source { io, edge, ahead, context }) = self.source.as_mut().filter(|_| self.passed.is_none()) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
-        let mut buffer = ReadBuf::new(space);
-        match Pin::new(&mut **io).poll_read(context, &mut buffer) {
-            Poll::Ready(Ok(())) => {
-                edge.pass(buffer.filled());
-                Ok(buffer.filled().len())
-            }
-            Poll::Ready(Err(error)) => Err(error),
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        if ahead.is_empty() {
+            **ahead = match read_some(io, context, Bytes::copy_from_slice) {
+                Poll::Ready(read) => read?,
+                Poll::Pending => return Err(io::ErrorKind::WouldBlock.into()),
+            };
         }
+        // At the end of the stream there is nothing to pass.
+        let (bytes, ended) = edge.pass(&ahead[..ahead.len().min(space.len())]);
+        space[..bytes].copy_from_slice(&ahead.split_to(bytes));
+        self.passed = Some(ended);
+        Ok(bytes)
     }
 }
 

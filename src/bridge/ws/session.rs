@@ -1,8 +1,10 @@
 //! One socket from its first frame to its close.
 //!
 //! A page waits for hours and acts for milliseconds, so what it holds while it waits is kept small: the work that has to
-//! wait for something itself (`work.rs`) is boxed, and gone when it is done.
+//! wait for something itself (`work.rs`) is boxed, and gone when it is done. Whatever a page sends, time, the end of the
+//! node and revocations are looked at before the next frame (`time.rs`).
 
+mod time;
 mod work;
 
 use std::pin::Pin;
@@ -10,21 +12,21 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use hyper::upgrade::Upgraded;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tungstenite::error::ProtocolError;
 use tungstenite::{Error, Message};
 
 use super::close::{Close, End};
-use super::line::Line;
+use super::line::{Line, Read};
 use super::subscriptions::Subscriptions;
 use crate::bridge::clients::Client;
 use crate::bridge::context::Context;
 use crate::bridge::limits::Bucket;
-use crate::bridge::ticket::Refusal;
 use crate::bridge::watch::Watch;
 use crate::bridge::wire::{self, FromPage};
 use crate::hub::Update;
-use crate::runtime::Stopping;
+use crate::runtime::{Object, Stopping};
 use crate::store::PageRef;
 use crate::telemetry::{Held, Transport};
 
@@ -43,6 +45,10 @@ pub(super) struct Session {
     ping_at: Instant,
     /// Since when nothing is subscribed.
     idle_since: Option<Instant>,
+    /// Since when a message is being read that is not whole.
+    message_since: Option<Instant>,
+    /// A ticket of its was good.
+    had_ticket: bool,
     drain_at: Option<Instant>,
     waits: Option<Held>,
     /// Rings at the next of all those times or before it.
@@ -54,7 +60,7 @@ type Step = Result<(), End>;
 
 /// What a session waits for.
 enum Happened {
-    Read(Result<Message, Error>),
+    Read(Result<Read, Error>),
     Rang,
     Stopping,
     Interrupted,
@@ -87,9 +93,11 @@ impl Session {
             heard_at: now,
             ping_at,
             idle_since: Some(now),
+            message_since: None,
+            had_ticket: false,
             drain_at: None,
             waits: None,
-            alarm: Box::pin(sleep_until(ping_at.min(now + Duration::from_secs(http.silent_s)))),
+            alarm: Box::pin(sleep_until(ping_at.min(now + Duration::from_secs(http.silent_s.min(http.ticket_wait_s))))),
             stopping: context.tasks.until_stopping(),
             context,
         })
@@ -116,6 +124,9 @@ impl Session {
     /// what is being written to it, and is given up by the socket's own limit.
     fn poll(&mut self, context: &mut TaskContext<'_>) -> Poll<Happened> {
         loop {
+            if let Some(due) = self.due() {
+                return Poll::Ready(due);
+            }
             match self.line.poll_flush(context) {
                 Poll::Ready(Err(_broken)) => return Poll::Ready(Happened::Broken),
                 Poll::Pending => break,
@@ -125,6 +136,9 @@ impl Session {
                 let Some(update) = update else {
                     return Poll::Ready(Happened::Interrupted);
                 };
+                if !self.subscriptions.may_be_told(&update.payment.key, Instant::now()) {
+                    continue;
+                }
                 self.push_update(&update);
                 // Written before it is counted as told; what does not fit is on its way.
                 if matches!(self.line.poll_flush(context), Poll::Ready(Err(_))) {
@@ -133,22 +147,23 @@ impl Session {
                 self.context.page_told(self.page, &update);
                 continue;
             }
-            match self.line.poll_message(context) {
+            match self.line.poll_read(context) {
                 Poll::Ready(read) => return Poll::Ready(Happened::Read(read)),
                 // Reading may have made an answer to a ping.
                 Poll::Pending if self.line.unwritten_bytes() > 0 => {}
                 Poll::Pending => break,
             }
         }
-        if self.drain_at.is_none() && self.stopping.as_mut().poll(context).is_ready() {
+        // A socket that always has something has used up what this task may do in one turn.
+        if self.drain_at.is_none() && Pin::new(&mut unconstrained(self.stopping.as_mut())).poll(context).is_ready() {
             return Poll::Ready(Happened::Stopping);
         }
-        self.alarm.as_mut().poll(context).map(|()| Happened::Rang)
+        Pin::new(&mut unconstrained(self.alarm.as_mut())).poll(context).map(|()| Happened::Rang)
     }
 
     fn take(&mut self, happened: Happened) -> Result<Option<Work>, End> {
         match happened {
-            Happened::Read(Ok(message)) => self.message(message),
+            Happened::Read(Ok(read)) => self.read(read),
             Happened::Read(Err(error)) => self.broken(&error).map(|()| None),
             Happened::Rang => self.wake().map(|()| None),
             Happened::Stopping => {
@@ -161,62 +176,18 @@ impl Session {
         }
     }
 
-    fn silent_at(&self) -> Instant {
-        self.idle_since.map_or(self.heard_at, |since| since.min(self.heard_at))
-            + Duration::from_secs(self.context.http.silent_s)
-    }
-
-    fn wake_at(&self) -> Instant {
-        let ends = [self.subscriptions.next_end(), self.drain_at];
-        ends.into_iter().flatten().fold(self.ping_at.min(self.silent_at()), Instant::min)
-    }
-
-    /// Lets the alarm ring earlier if something is due earlier. What is due later is seen when it rings.
-    fn set_alarm(&mut self) {
-        let wake_at = self.wake_at();
-        if wake_at < self.alarm.deadline() {
-            self.alarm.as_mut().reset(wake_at);
-        }
-    }
-
-    fn wake(&mut self) -> Step {
+    /// Each frame counts, whether a message ends with it or not.
+    fn read(&mut self, read: Read) -> Result<Option<Work>, End> {
         let now = Instant::now();
-        if self.drain_at.is_some_and(|at| now >= at) {
-            let after_ms = self.context.reconnect_after_ms();
-            self.push(&wire::reconnect(after_ms));
-            return Err(End::Close(Close::Draining));
+        self.message_since = if self.line.is_between_messages() { None } else { self.message_since.or(Some(now)) };
+        match read {
+            Read::Message(message) => self.message(message, now),
+            Read::Frame => self.take_from_bucket(now).map(|()| None),
+            Read::Part => Ok(None),
         }
-        if now >= self.silent_at() {
-            let seconds = self.context.http.silent_s;
-            let message = match self.idle_since {
-                Some(_) => format!("nothing was subscribed for {seconds} s"),
-                None => format!("nothing was heard for {seconds} s"),
-            };
-            return self.refuse("bad_request", &message, None, Some(Close::Silent));
-        }
-        let expired = self.subscriptions.take_expired(now);
-        for entry in &expired {
-            let order_id = entry.subscription.key().order_id.as_str();
-            let message = Refusal::Expired.to_string();
-            self.refuse(Refusal::Expired.code(), &message, Some(order_id), None)?;
-        }
-        if !expired.is_empty() {
-            self.subscriptions_changed();
-            if self.subscriptions.is_empty() {
-                return Err(End::Close(Close::Ticket));
-            }
-        }
-        if now >= self.ping_at {
-            self.ping_at = now + Duration::from_secs(self.context.http.ping_s);
-            self.line.push_ping();
-        }
-        let wake_at = self.wake_at();
-        self.alarm.as_mut().reset(wake_at);
-        Ok(())
     }
 
-    fn message(&mut self, message: Message) -> Result<Option<Work>, End> {
-        let now = Instant::now();
+    fn message(&mut self, message: Message, now: Instant) -> Result<Option<Work>, End> {
         self.heard_at = now;
         let text = match message {
             Message::Text(text) => text,
@@ -235,7 +206,7 @@ impl Session {
         if text.len() > frame_bytes_max {
             return self.too_large();
         }
-        match serde_json::from_str::<FromPage>(&text) {
+        match serde_json::from_str(&text).map(|Object::<FromPage>(frame)| frame) {
             Ok(FromPage::Ping {}) => self.push(wire::PONG),
             Ok(FromPage::Subscribe { ticket }) => return Ok(Some(Work::Subscribe(ticket))),
             Ok(FromPage::Unsubscribe { order_id }) => self.unsubscribe(&order_id)?,

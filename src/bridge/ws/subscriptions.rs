@@ -44,6 +44,11 @@ impl Subscriptions {
         self.entries.iter().find(|entry| entry.subscription.key().order_id.as_str() == order_id)
     }
 
+    /// False where the order's ticket has run out, whether that was seen yet or not.
+    pub(super) fn may_be_told(&self, key: &Key, now: Instant) -> bool {
+        self.entries.iter().any(|entry| entry.subscription.key() == key && entry.ends_at > now)
+    }
+
     /// False if it was not watched.
     pub(super) fn remove(&mut self, order_id: &str) -> bool {
         let before = self.entries.len();

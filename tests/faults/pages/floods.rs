@@ -88,8 +88,16 @@ async fn floods_of_headers_are_refused_and_kept_nowhere() {
 }
 
 /// A masked frame; a mask of zeros leaves the payload as it is.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first, 0x80 | u8::try_from(payload.len()).expect("a short frame"), 0, 0, 0, 0];
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// The same for a payload of 126 bytes and more.
+fn long_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).expect("a length of two bytes").to_be_bytes();
+    let mut frame = vec![first, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
     frame.extend_from_slice(payload);
     frame
 }
@@ -120,9 +128,9 @@ async fn floods_of_frames_end_with_an_error_frame_and_their_close() {
     let before = resident_bytes(service.pid());
     let (text, fragment) = (0x01, 0x00);
     let cases = [
-        ("fragments", frame(text, b"{"), frame(fragment, &[b' '; 100]), "bad_request", vec![4413]),
-        // Nothing grows, and no frame is ever whole: it counts as silence.
-        ("empty fragments", frame(text, b""), frame(fragment, b""), "bad_request", vec![4408]),
+        ("large fragments", frame(text, b"{"), long_frame(fragment, &[b' '; 20_000]), "bad_request", vec![4413]),
+        ("fragments", frame(text, b"{"), frame(fragment, &[b' '; 100]), "rate_limited", vec![4429]),
+        ("empty fragments", frame(text, b""), frame(fragment, b""), "rate_limited", vec![4429]),
         ("pings", frame(0x89, b""), frame(0x89, &[0; 125]), "rate_limited", vec![4429]),
         ("pongs", frame(0x8a, b""), frame(0x8a, &[0; 125]), "rate_limited", vec![4429]),
         ("pings among fragments", frame(text, b"{"), frame(0x89, b""), "rate_limited", vec![4429]),

@@ -4,6 +4,7 @@ mod canary;
 mod clock;
 mod crowd;
 mod deaf;
+mod endless;
 mod enumeration;
 mod floods;
 mod forged;

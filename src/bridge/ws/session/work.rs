@@ -1,7 +1,6 @@
 //! What a page asks for and has to be waited for: a ticket to be checked, a payment to be read or acknowledged.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,8 +10,8 @@ use crate::bridge::ticket::{Refusal, Ticket};
 use crate::bridge::wire;
 use crate::bridge::ws::close::{Close, End};
 use crate::bridge::ws::subscriptions::Entry;
-use crate::payment::OrderId;
-use crate::runtime::unix_ms;
+use crate::payment::{Key, OrderId};
+use crate::runtime::unix_s;
 use crate::store::{self, Acknowledgement};
 use crate::telemetry::Transport;
 
@@ -40,14 +39,14 @@ impl Session {
                 return self.refuse(refusal.code(), &refusal.to_string(), None, close);
             }
         };
+        self.had_ticket = true;
         let held = self.subscriptions.place_of(ticket.fingerprint);
         let place = held.or_else(|| self.context.limiter().take(ticket.fingerprint).map(Arc::new));
         let Some(place) = place else {
             let close = self.subscriptions.is_empty().then_some(Close::TooMany);
             return self.refuse("rate_limited", "this ticket holds too many waiting pages", None, close);
         };
-        let ends_in_ms = ticket.ends_at_s.saturating_mul(1000).saturating_sub(unix_ms());
-        let ends_at = Instant::now() + Duration::from_millis(u64::try_from(ends_in_ms).unwrap_or(0));
+        let ends_at = ticket.ends_at();
         for order_id in &ticket.order_ids {
             self.subscribe_one(&ticket, order_id, ends_at, &place).await?;
         }
@@ -92,7 +91,9 @@ impl Session {
         place: &Arc<Place>,
     ) -> Step {
         let key = ticket.key(order_id);
-        let snapshot = if let Some(entry) = self.subscriptions.by_key(&key) {
+        let known = self.subscriptions.by_key(&key);
+        let is_new = known.is_none();
+        let snapshot = if let Some(entry) = known {
             entry.ends_at = ends_at;
             entry.place = Arc::clone(place);
             self.watch.read(&key).await
@@ -110,9 +111,6 @@ impl Session {
             match self.watch.open(&key).await {
                 Ok(Some(watched)) => {
                     self.context.page_waits(self.page, &key);
-                    if let Some(update) = &watched.snapshot {
-                        self.context.page_told(self.page, update);
-                    }
                     let place = Arc::clone(place);
                     self.subscriptions.add(Entry { subscription: watched.subscription, ends_at, place });
                     Ok(watched.snapshot)
@@ -122,7 +120,12 @@ impl Session {
             }
         };
         match snapshot {
+            // Reading took its time. Why the order is not told of is said when the ticket's orders are done.
+            Ok(_) if !self.may_be_told(&key) => Ok(()),
             Ok(snapshot) => {
+                if let Some(update) = snapshot.as_ref().filter(|_| is_new) {
+                    self.context.page_told(self.page, update);
+                }
                 let text = snapshot.map(|update| update.text(wire::payment_text));
                 self.push(&wire::subscribed(&key, text.as_ref()));
                 self.make_room().await
@@ -135,6 +138,12 @@ impl Session {
                 Err(End::Close(Close::Draining))
             }
         }
+    }
+
+    fn may_be_told(&mut self, key: &Key) -> bool {
+        let Some(entry) = self.subscriptions.by_key(key) else { return false };
+        let ticket = entry.place.ticket();
+        entry.ends_at > Instant::now() && self.context.revocations.refusal(ticket, key, unix_s()).is_none()
     }
 
     pub(super) fn unsubscribe(&mut self, order_id: &str) -> Step {
