@@ -1,6 +1,9 @@
 import type { Payment, Status } from '../../src/types';
 import type { Link, Service } from './world';
 
+/** `http.ticket_wait_s` */
+const TICKET_WAIT_MS = 20_000;
+
 const FINAL: Status[] = ['succeeded', 'failed', 'canceled', 'expired'];
 
 /** The contract, in memory. */
@@ -78,6 +81,10 @@ export function createService(): FakeService {
       const mine = new Map<string, string>();
       subscriptions.set(link, mine);
       service.links.add(link);
+      const unwait = link.later(TICKET_WAIT_MS, () => {
+        link.send({ type: 'error', code: 'bad_request', message: 'no good ticket came for 20 s' });
+        link.later(500, () => link.cut());
+      });
       return {
         message(text) {
           const frame = JSON.parse(text);
@@ -88,6 +95,7 @@ export function createService(): FakeService {
           else if (frame.type === 'subscribe') {
             const code = refusal(frame.ticket);
             if (code) return link.send({ type: 'error', code, message: '' });
+            unwait();
             orders(frame.ticket).forEach((orderId) => {
               mine.set(orderId, frame.ticket);
               link.send({ type: 'subscribed', order_id: orderId, payment: payments.get(orderId) || null });
@@ -95,6 +103,7 @@ export function createService(): FakeService {
           } else link.send({ type: 'error', code: 'bad_request', message: '' });
         },
         closed() {
+          unwait();
           subscriptions.delete(link);
           service.links.delete(link);
         },

@@ -28,6 +28,8 @@ export interface Link {
   send(frame: object): void;
   /** `silent`: the page is never told. A number: told that many milliseconds later. */
   cut(how?: 'told' | 'silent' | number): void;
+  /** By the service's own clock, whatever becomes of the page. */
+  later(ms: number, run: () => void): Cancel;
 }
 
 export interface World {
@@ -129,6 +131,7 @@ export function createWorld(service: Service, random: () => number = () => 0.5):
                 if (service_ && state === 'open') toPage(() => on.message(JSON.stringify(frame)));
               }),
             cut: entry.cut,
+            later,
           });
         }
         toPage(() => on.open());

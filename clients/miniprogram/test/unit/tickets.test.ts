@@ -71,6 +71,29 @@ test('the socket is not left when the ticket of a running subscription is replac
   await assertQuiet(world);
 });
 
+test('a socket that waits for its ticket is closed every 20 s and is there when the ticket comes', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const begun = world.now();
+  const page = openPage(world, {
+    deadlineMs: 200_000,
+    ticket: async () => {
+      if (world.now() - begun < 70_000) throw new Error('the back end is slow');
+      return ticketFor('t', 'o1');
+    },
+  });
+  await world.advance(69_000);
+  // No socket is missed for longer than its first wait, as if it had never failed.
+  assert.equal(world.counts.connects, 4);
+  assert.equal(service.links.size, 1);
+  await world.until(() => page.transport() === 'socket', 25_000);
+  assert.equal(world.counts.connects <= 5, true);
+  service.publish('o1', 'succeeded');
+  await world.until(() => !!page.outcome(), 1000);
+  assert.equal(page.outcome()?.final, true);
+  await assertQuiet(world);
+});
+
 test('a page that waits long may need many tickets', async () => {
   const service = createService();
   const world = createWorld(service);
