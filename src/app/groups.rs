@@ -20,13 +20,13 @@ pub(super) struct Groups {
 
 impl Groups {
     /// Ends them one after the other. Pages have `drain` to leave.
-    pub(super) async fn end(&self, drain: Duration, publisher: &broker::Publisher) {
+    pub(super) async fn end(&self, drain: Duration, publishers: &[broker::Publisher]) {
         // What is in flight is stored and shown before the pages are asked to leave.
         end("consumer", &self.consuming, STOP_LIMIT).await;
         end("pages", &self.serving, drain + STOP_LIMIT).await;
         // Nothing more is told of orders, and what was told is written.
         end("outbox", &self.telling, STOP_LIMIT).await;
-        publisher.close();
+        publishers.iter().for_each(broker::Publisher::close);
         end("admin", &self.watching, STOP_LIMIT).await;
     }
 }

@@ -106,6 +106,7 @@ async fn serve(
     let options = broker::Options::new(&settings, instance);
     let results = Arc::new(ResultsOverAmqp::new(&options)?);
     let publisher = results.publisher.clone();
+    let letters = broker::Publisher::for_dead_letters(&options)?;
     let telling = Telling::new(&settings, &options, &store, metrics)?;
     let teller = settings.is_live().then(|| broker::live::Teller::new(&settings.live, metrics.clone()));
     let consumer = broker::Consumer::new(
@@ -114,7 +115,7 @@ async fn serve(
             live: teller.clone(),
             store: Arc::clone(&store),
             hub: Arc::clone(&hub),
-            publisher: publisher.clone(),
+            publisher: letters.clone(),
             notes: telling.notes.clone(),
             outbox: telling.bell.clone(),
             metrics: metrics.clone(),
@@ -142,7 +143,7 @@ async fn serve(
         metrics: metrics.clone(),
         tasks: serving.clone(),
     });
-    let operators = operators::parts(&settings, instance, health, metrics, &publisher, watching);
+    let operators = operators::parts(&settings, instance, health, metrics, &letters, watching);
     let server = ServerOptions::new(&settings.http);
     let pages = bridge::router(context.clone(), settings.demo.enabled);
     let pages = bind("http.listen", settings.http.listen, pages, &server, Some(metrics), serving).await?;
@@ -161,13 +162,13 @@ async fn serve(
 
     stop.await;
     health.fault(Part::Node, "draining");
-    drain(Duration::from_secs(settings.http.drain_s), &groups, &publisher, &store).await;
+    drain(Duration::from_secs(settings.http.drain_s), &groups, &[publisher, letters], &store).await;
     Ok(())
 }
 
-async fn drain(limit: Duration, groups: &Groups, publisher: &broker::Publisher, store: &Arc<dyn PaymentStore>) {
+async fn drain(limit: Duration, groups: &Groups, publishers: &[broker::Publisher], store: &Arc<dyn PaymentStore>) {
     tracing::info!("draining");
-    groups.end(limit, publisher).await;
+    groups.end(limit, publishers).await;
     store.close().await;
     tracing::info!("stopped");
 }

@@ -39,7 +39,9 @@ impl ResultPublisher for ResultsOverAmqp {
                 broker::PublishError::TimedOut(_) | broker::PublishError::Nacked => bridge::PublishError::NotConfirmed,
                 broker::PublishError::Unavailable(_)
                 | broker::PublishError::TooLong(_)
-                | broker::PublishError::HeadersTooLarge => bridge::PublishError::Unavailable,
+                | broker::PublishError::HeadersTooLarge { .. }
+                | broker::PublishError::Truncated
+                | broker::PublishError::Refused(_) => bridge::PublishError::Unavailable,
             }
         })
     }

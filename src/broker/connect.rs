@@ -18,6 +18,8 @@ pub(super) enum Purpose {
     Outbox,
     /// A command that looks after the dead letters.
     DeadLetters,
+    /// What this node puts among the dead letters, or takes back from there.
+    DeadLettersOut,
     /// What this node stores, on its way to the other nodes.
     LiveOut,
     /// What the other nodes store, on its way to this one.
@@ -31,6 +33,7 @@ impl Purpose {
             Self::Publisher => "publisher",
             Self::Outbox => "outbox",
             Self::DeadLetters => "dead-letters",
+            Self::DeadLettersOut => "dead-letters-out",
             Self::LiveOut => "live-out",
             Self::LiveIn => "live-in",
         }

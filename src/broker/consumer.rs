@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::address::Address;
+use super::binding::{self, Probes};
 use super::connect::{self, Purpose, reason};
 use super::decode::{Decoder, Reject};
 use super::session::{CHANGES, End, Session};
@@ -58,6 +59,7 @@ pub struct Consumer {
     addresses: Vec<Address>,
     pub(super) parts: Parts,
     pub(super) decoder: Decoder,
+    pub(super) probes: Probes,
     /// The store did not take the last batch.
     pub(super) store_failed: AtomicBool,
     /// Events of damaged payments hold every place of the prefetch.
@@ -86,6 +88,7 @@ impl Consumer {
             addresses,
             parts,
             decoder,
+            probes: Probes::new(),
             store_failed: AtomicBool::new(false),
             all_held: AtomicBool::new(false),
         })
@@ -198,6 +201,7 @@ impl Consumer {
         let end = tokio::select! {
             end = session.run(stream, tasks, narrow) => end,
             never = lag::watch(&connection, &self.options.amqp, metrics) => match never {},
+            never = binding::watch(&connection, &self.options.amqp, &self.parts, &self.probes) => match never {},
         };
         metrics.set_broker_connected(false);
         if let End::Failed { why, .. } = &end

@@ -1,5 +1,8 @@
 //! Messages that cannot be taken, on their way to the dead-letter exchange. A delivery is settled only after the broker
 //! has confirmed its dead letter; until then it is tried again and again, and good events go on meanwhile.
+//!
+//! What no other try can pass leads to a smaller dead letter at once: without what a publisher has given beside the body, then
+//! with less of the body. One message is never a fault of the node, and never stands in the way of another.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -9,7 +12,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use lapin::message::Delivery;
-use lapin::types::{AMQPValue, ShortString};
+use lapin::types::ShortString;
 use tracing::{info, warn};
 
 use super::consumer::Parts;
@@ -26,10 +29,10 @@ use crate::telemetry::Metrics;
 
 /// Dead letters that are published at once. More wait, bounded by the prefetch.
 const UNDER_WAY_MAX: usize = 16;
-
-/// Headers larger than this are not passed on: with ours added they might not fit one AMQP frame, which ends the
-/// connection.
-const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of their bodies, of each of which the AMQP library makes a copy. One alone may be larger.
+const UNDER_WAY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// In readiness.
+const HEALTH_THING: &str = "dead letters";
 
 struct Letter {
     unsettled: Unsettled,
@@ -39,9 +42,24 @@ struct Letter {
     about: Option<(Key, String)>,
     /// Set once it has failed.
     backoff: Option<Backoff>,
+    state: State,
+    headers_left_out: bool,
+    body_left_out: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Well,
+    /// The dead-letter exchange does not take it, as it would take no other.
+    Failing,
+    /// It may be why the connection was closed. To be tried with no other under way.
+    Suspect,
+    /// Refused in its smallest form.
+    Stuck,
 }
 
 type Attempt = Pin<Box<dyn Future<Output = (Letter, Result<(), PublishError>)> + Send>>;
+type Rest = Pin<Box<dyn Future<Output = Letter> + Send>>;
 
 /// All dead letters of one channel that are not confirmed yet.
 pub(super) struct DeadLetters {
@@ -51,19 +69,40 @@ pub(super) struct DeadLetters {
     metrics: Metrics,
     notes: Notes,
     waiting: VecDeque<Letter>,
+    /// To be tried one by one.
+    suspects: VecDeque<Letter>,
     under_way: FuturesUnordered<Attempt>,
+    under_way_bytes: usize,
+    /// What is under way is a suspect.
+    is_alone: bool,
+    /// Until they are tried again.
+    resting: FuturesUnordered<Rest>,
     failing: usize,
+    stuck: usize,
 }
 
 impl DeadLetters {
     pub(super) fn new(amqp: Arc<config::Amqp>, parts: Parts) -> Self {
         let Parts { publisher, health, metrics, notes, .. } = parts;
-        let (waiting, under_way) = (VecDeque::new(), FuturesUnordered::new());
-        Self { amqp, publisher, health, metrics, notes, waiting, under_way, failing: 0 }
+        Self {
+            amqp,
+            publisher,
+            health,
+            metrics,
+            notes,
+            waiting: VecDeque::new(),
+            suspects: VecDeque::new(),
+            under_way: FuturesUnordered::new(),
+            under_way_bytes: 0,
+            is_alone: false,
+            resting: FuturesUnordered::new(),
+            failing: 0,
+            stuck: 0,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.under_way.is_empty()
+        self.waiting.is_empty() && self.suspects.is_empty() && self.under_way.is_empty() && self.resting.is_empty()
     }
 
     /// Takes a delivery that is refused, and logs it once.
@@ -81,15 +120,34 @@ impl DeadLetters {
         let exchange = ShortString::try_new(self.amqp.dead_letter_exchange.as_str()).unwrap_or_default();
         let message = letter(exchange, delivery, reject);
         let about = reject.about().map(|(key, event_id)| (key.clone(), event_id.to_owned()));
-        self.waiting.push_back(Letter { unsettled, message, code: reject.code, about, backoff: None });
+        self.waiting.push_back(Letter {
+            unsettled,
+            message,
+            code: reject.code,
+            about,
+            backoff: None,
+            state: State::Well,
+            headers_left_out: false,
+            body_left_out: false,
+        });
         self.fill();
     }
 
     /// The next delivery whose dead letter is confirmed. Nothing is lost if this is dropped while it waits.
     pub(super) async fn next(&mut self) -> Option<Unsettled> {
         loop {
-            let (letter, answer) = self.under_way.next().await?;
-            let done = self.after(letter, answer);
+            let done = tokio::select! {
+                Some((letter, answer)) = self.under_way.next() => {
+                    self.under_way_bytes -= letter.message.body.len();
+                    self.is_alone = false;
+                    self.after(letter, answer)
+                }
+                Some(letter) = self.resting.next() => {
+                    self.line_up(letter);
+                    None
+                }
+                else => return None,
+            };
             self.fill();
             if done.is_some() {
                 return done;
@@ -98,54 +156,140 @@ impl DeadLetters {
     }
 
     fn after(&mut self, mut letter: Letter, answer: Result<(), PublishError>) -> Option<Unsettled> {
+        let Err(error) = answer else { return Some(self.confirmed(letter)) };
+        let may_be_anothers = matches!(&error, PublishError::Refused(refusal) if refusal.ends_connection);
+        if !error.is_of_the_message() {
+            self.failed(letter, &error);
+        } else if may_be_anothers && !matches!(letter.state, State::Suspect | State::Stuck) {
+            self.becomes(&mut letter, State::Suspect);
+            self.line_up(letter);
+        } else if letter.reduce(&error) {
+            if letter.state != State::Suspect {
+                self.becomes(&mut letter, State::Well);
+            }
+            self.line_up(letter);
+        } else {
+            if letter.state != State::Stuck {
+                let (exchange, delivery_tag) = (&self.amqp.dead_letter_exchange, letter.unsettled.tag());
+                warn!(exchange, delivery_tag, reason = letter.code, %error, "message is refused as a dead letter in every form, and stays unacknowledged");
+            }
+            self.becomes(&mut letter, State::Stuck);
+            self.rest(letter);
+        }
+        None
+    }
+
+    fn confirmed(&mut self, mut letter: Letter) -> Unsettled {
+        self.metrics.dead_letter(letter.code);
+        let left_out = [("headers", letter.headers_left_out), ("body", letter.body_left_out)];
+        for (what, _) in left_out.into_iter().filter(|(_, is_left_out)| *is_left_out) {
+            self.metrics.dead_letter_reduced(what);
+        }
+        self.becomes(&mut letter, State::Well);
+        if let Some((key, event_id)) = letter.about {
+            self.notes.dead_lettered(&key, event_id, letter.code);
+        }
+        letter.unsettled
+    }
+
+    /// The exchange is at fault, or the way to it.
+    fn failed(&mut self, mut letter: Letter, error: &PublishError) {
         let exchange = &self.amqp.dead_letter_exchange;
-        match answer {
-            Ok(()) => {
-                self.metrics.dead_letter(letter.code);
-                if let Some((key, event_id)) = letter.about {
-                    self.notes.dead_lettered(&key, event_id, letter.code);
-                }
-                if letter.backoff.is_some() {
-                    self.failing -= 1;
-                    if self.failing == 0 {
-                        self.health.ok(Part::Broker);
-                        info!(exchange, "dead-letter exchange takes messages again");
-                    }
-                }
-                Some(letter.unsettled)
-            }
-            Err(error) => {
-                self.metrics.dead_letter_failure();
-                self.health.fault(Part::Broker, format!("dead-letter exchange {exchange:?}: {error}"));
-                if letter.backoff.is_none() {
-                    if self.failing == 0 {
-                        warn!(exchange, %error, "dead-letter exchange does not take messages, trying again");
-                    }
-                    self.failing += 1;
-                }
-                let (first, longest) = (self.amqp.retry_first_ms, self.amqp.retry_longest_ms);
-                let backoff = letter
-                    .backoff
-                    .get_or_insert_with(|| Backoff::new(Duration::from_millis(first), Duration::from_millis(longest)));
-                let wait = backoff.wait();
-                self.under_way.push(attempt(self.publisher.clone(), letter, wait));
-                None
-            }
+        self.metrics.dead_letter_failure();
+        self.health.fault_in(Part::Broker, HEALTH_THING, format!("dead-letter exchange {exchange:?}: {error}"));
+        if self.failing == 0 {
+            warn!(exchange, %error, "dead-letter exchange does not take messages, trying again");
+        }
+        self.becomes(&mut letter, State::Failing);
+        self.rest(letter);
+    }
+
+    fn becomes(&mut self, letter: &mut Letter, state: State) {
+        let was = std::mem::replace(&mut letter.state, state);
+        let (failing, stuck) = (self.failing, self.stuck);
+        self.failing = self.failing + usize::from(state == State::Failing) - usize::from(was == State::Failing);
+        self.stuck = self.stuck + usize::from(state == State::Stuck) - usize::from(was == State::Stuck);
+        if self.stuck != stuck {
+            self.metrics.set_dead_letters_stuck(self.stuck);
+        }
+        if self.failing == 0 && failing > 0 {
+            self.health.ok_in(Part::Broker, HEALTH_THING);
+            info!(exchange = self.amqp.dead_letter_exchange, "dead-letter exchange takes messages again");
+        }
+    }
+
+    fn rest(&mut self, mut letter: Letter) {
+        let (first, longest) = (self.amqp.retry_first_ms, self.amqp.retry_longest_ms);
+        let backoff = letter
+            .backoff
+            .get_or_insert_with(|| Backoff::new(Duration::from_millis(first), Duration::from_millis(longest)));
+        let wait = backoff.wait();
+        self.resting.push(Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            letter
+        }));
+    }
+
+    fn line_up(&mut self, letter: Letter) {
+        match letter.state {
+            State::Well | State::Failing => self.waiting.push_back(letter),
+            State::Suspect | State::Stuck => self.suspects.push_back(letter),
         }
     }
 
     fn fill(&mut self) {
-        while self.under_way.len() < UNDER_WAY_MAX
-            && let Some(letter) = self.waiting.pop_front()
-        {
-            self.under_way.push(attempt(self.publisher.clone(), letter, Duration::ZERO));
+        while !self.is_alone {
+            // Suspects first: the others wait until none is under way, and go on behind each.
+            let next = match self.suspects.front() {
+                Some(_) if !self.under_way.is_empty() => return,
+                Some(_) => self.suspects.pop_front(),
+                None if self.is_full() => return,
+                None => self.waiting.pop_front(),
+            };
+            let Some(letter) = next else { return };
+            self.is_alone = matches!(letter.state, State::Suspect | State::Stuck);
+            self.under_way_bytes += letter.message.body.len();
+            self.under_way.push(attempt(self.publisher.clone(), letter));
         }
+    }
+
+    fn is_full(&self) -> bool {
+        let next_bytes = self.waiting.front().map_or(0, |letter| letter.message.body.len());
+        let is_too_much = self.under_way_bytes + next_bytes > UNDER_WAY_BYTES_MAX && !self.under_way.is_empty();
+        self.under_way.len() >= UNDER_WAY_MAX || is_too_much
     }
 }
 
-fn attempt(publisher: Publisher, letter: Letter, wait: Duration) -> Attempt {
+impl Drop for DeadLetters {
+    fn drop(&mut self) {
+        // What is left is delivered again.
+        self.health.ok_in(Part::Broker, HEALTH_THING);
+        self.metrics.set_dead_letters_stuck(0);
+    }
+}
+
+impl Letter {
+    /// Leaves out more of the message. False where nothing is left that could be.
+    fn reduce(&mut self, error: &PublishError) -> bool {
+        let (mut headers, mut body) = (false, false);
+        match error {
+            PublishError::HeadersTooLarge { bytes_max } => headers = self.message.fit(*bytes_max),
+            // In RabbitMQ's words: message size 5 is larger than configured max size 4.
+            PublishError::Refused(refusal) if refusal.why.contains("size") => body = self.message.cut_body(),
+            _ => {}
+        }
+        if !headers && !body {
+            headers = self.message.drop_foreign();
+            body = !headers && self.message.cut_body();
+        }
+        self.headers_left_out |= headers;
+        self.body_left_out |= body;
+        headers || body
+    }
+}
+
+fn attempt(publisher: Publisher, letter: Letter) -> Attempt {
     Box::pin(async move {
-        tokio::time::sleep(wait).await;
         let answer = publisher.publish(&letter.message).await;
         (letter, answer)
     })
@@ -155,25 +299,26 @@ fn attempt(publisher: Publisher, letter: Letter, wait: Duration) -> Attempt {
 fn letter(exchange: ShortString, delivery: Delivery, reject: &Reject) -> Message {
     let given = &delivery.properties;
     let mut headers = headers::of(given);
-    if headers::bytes(&headers) > HEADER_BYTES_MAX {
-        headers.retain(|name, _| headers::OWN_ABOUT_REPLAYS.contains(&name.as_str()));
-        headers.insert("x-headers-dropped".into(), AMQPValue::Boolean(true));
+    // One that was cut before holds less than it had.
+    let bytes = headers.get(headers::TRUNCATED).and_then(headers::whole_number);
+    if bytes.is_none_or(|bytes| usize::try_from(bytes).is_ok_and(|bytes| bytes <= delivery.data.len())) {
+        headers.remove(headers::TRUNCATED);
     }
     headers::remember_reason(&mut headers);
     headers::set_text(&mut headers, headers::REASON, reject.code);
-    headers::set_text(&mut headers, headers::ERROR, &reject.sentence);
+    headers::set_error(&mut headers, &reject.sentence);
     if let Ok(at) = Timestamp::from_unix_ms(unix_ms()) {
         headers::set_text(&mut headers, headers::DEAD_LETTERED_AT, at.as_str());
     }
     headers::keep_origin(&mut headers, &delivery.exchange, &delivery.routing_key, given);
     let properties = headers::properties_kept(given).with_headers(headers.into());
-    Message::as_is(exchange, delivery.routing_key, properties, delivery.data)
+    Message::dead_letter(exchange, delivery.routing_key, properties, delivery.data)
 }
 
 #[cfg(test)]
 mod tests {
     use lapin::BasicProperties;
-    use lapin::types::FieldTable;
+    use lapin::types::{AMQPValue, FieldTable};
 
     use super::*;
 
@@ -247,13 +392,59 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_might_not_fit_a_frame_are_left_behind() {
+    fn what_a_publisher_sets_under_our_names_is_bounded_and_what_is_not_ours_to_say_is_set_right() {
         let mut headers = FieldTable::default();
-        headers.insert("big".into(), AMQPValue::LongString("x".repeat(HEADER_BYTES_MAX).into()));
-        let message =
-            letter("dead".into(), delivery(BasicProperties::default().with_headers(headers)), &Reject::id_reused());
-        let properties = message.properties();
-        assert_eq!(header(&properties, "big"), None);
-        assert!(header(&properties, "x-headers-dropped").is_some() && header(&properties, "x-reason").is_some());
+        let long = || AMQPValue::LongString("a".repeat(130_850).into());
+        for name in ["x-original-exchange", "x-original-routing-key", "x-error", "x-reason", "x-replayed-reason"] {
+            headers.insert(name.into(), long());
+        }
+        headers.insert("x-replays".into(), long());
+        headers.insert("x-truncated".into(), AMQPValue::LongLongInt(-1));
+        headers.insert("x-headers-dropped".into(), long());
+        let entries: Vec<AMQPValue> = std::iter::repeat_with(long).take(40).collect();
+        headers.insert("x-reason-history".into(), AMQPValue::FieldArray(entries.into()));
+        let given = BasicProperties::default().with_headers(headers);
+        let properties = letter("dead".into(), delivery(given), &Reject::id_reused()).properties();
+        assert_eq!(header(&properties, "x-original-exchange").as_deref(), Some("payments"));
+        assert_eq!(header(&properties, "x-original-routing-key").as_deref(), Some("payment.result.x"));
+        assert_eq!(header(&properties, "x-reason").as_deref(), Some("id_reused"));
+        for name in ["x-replays", "x-truncated", "x-headers-dropped"] {
+            assert_eq!(header(&properties, name), None, "{name}");
+        }
+        let bytes = super::super::fit::properties_bytes(&properties);
+        assert!(bytes < 16 * 1024, "{bytes}");
+    }
+
+    fn refused(code: u16, ends_connection: bool, why: &str) -> PublishError {
+        PublishError::Refused(super::super::publisher::Refusal { code, ends_connection, why: why.to_owned() })
+    }
+
+    #[test]
+    fn a_refusal_that_no_other_try_can_pass_leads_to_a_smaller_letter_until_nothing_is_left() {
+        let mut headers = FieldTable::default();
+        headers.insert("mine".into(), AMQPValue::LongInt(7));
+        let given = BasicProperties::default().with_headers(headers);
+        let message = letter("dead".into(), delivery(given), &Reject::id_reused());
+        let mut letter = Letter {
+            unsettled: crate::broker::settle::Unsettled::mock(1),
+            message,
+            code: "id_reused",
+            about: None,
+            backoff: None,
+            state: State::Well,
+            headers_left_out: false,
+            body_left_out: false,
+        };
+        let frame = refused(501, true, "FRAME_ERROR");
+        assert!(frame.is_of_the_message() && letter.reduce(&frame));
+        assert!(letter.headers_left_out && !letter.body_left_out);
+        assert_eq!(header(&letter.message.properties(), "mine"), None);
+        assert!(letter.reduce(&frame) && letter.body_left_out);
+        assert_eq!(letter.message.body, b"");
+        assert_eq!(header(&letter.message.properties(), "x-truncated").as_deref(), Some("LongLongInt(4)"));
+        assert!(!letter.reduce(&frame));
+        for passes in [refused(403, false, "ACCESS_REFUSED"), refused(404, false, "NOT_FOUND"), PublishError::Nacked] {
+            assert!(!passes.is_of_the_message(), "{passes}");
+        }
     }
 }

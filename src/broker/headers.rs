@@ -22,10 +22,35 @@ pub(super) const ORIGINAL_EXCHANGE: &str = "x-original-exchange";
 /// With what.
 pub(super) const ORIGINAL_ROUTING_KEY: &str = "x-original-routing-key";
 
-/// What has to survive even where a message's other headers are left behind.
-pub(super) const OWN_ABOUT_REPLAYS: [&str; 5] =
-    [REASON_HISTORY, REPLAYS, REPLAYED_REASON, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY];
+/// Whose it was first.
+pub(super) const ORIGINAL_USER_ID: &str = "x-original-user-id";
+/// How long it was to live at first, milliseconds as text.
+pub(super) const ORIGINAL_EXPIRATION: &str = "x-original-expiration";
+/// True where headers or properties were left out.
+pub(super) const HEADERS_DROPPED: &str = "x-headers-dropped";
+/// Bytes that the body had before it was cut.
+pub(super) const TRUNCATED: &str = "x-truncated";
 
+/// The names above. A publisher may set them too, so what they hold is bounded by [`of`].
+const OWN: [&str; 12] = [
+    REASON,
+    ERROR,
+    REASON_HISTORY,
+    DEAD_LETTERED_AT,
+    REPLAYS,
+    REPLAYED_REASON,
+    ORIGINAL_EXCHANGE,
+    ORIGINAL_ROUTING_KEY,
+    ORIGINAL_USER_ID,
+    ORIGINAL_EXPIRATION,
+    HEADERS_DROPPED,
+    TRUNCATED,
+];
+
+/// Bytes of a name, as AMQP has them.
+const NAME_BYTES_MAX: usize = 255;
+/// Bytes of a sentence.
+const SENTENCE_BYTES_MAX: usize = 1024;
 /// Entries of [`REASON_HISTORY`]. Older ones are dropped.
 const HISTORY_ENTRIES_MAX: usize = 10;
 /// RabbitMQ writes it into what it delivers. On a message that is published anew it would be another message's.
@@ -34,15 +59,71 @@ const DELIVERY_COUNT: &str = "x-delivery-count";
 /// A message's headers, to be changed.
 pub(super) type Headers = BTreeMap<ShortString, AMQPValue>;
 
-/// Those that it came with, without what RabbitMQ adds to a delivery.
+/// Those that it came with, without what RabbitMQ adds to a delivery. Of those that are named like this service's own only
+/// what this service could have written: sentences are cut, and what is of another type or too long for a name is left out.
 pub(super) fn of(properties: &BasicProperties) -> Headers {
     let mut headers = properties.headers().as_ref().map(|table| table.inner().clone()).unwrap_or_default();
     headers.remove(DELIVERY_COUNT);
+    for name in OWN {
+        if let Some(value) = headers.remove(name)
+            && let Some(value) = bounded(name, &value)
+        {
+            headers.insert(name.into(), value);
+        }
+    }
     headers
+}
+
+pub(super) fn is_own(name: &str) -> bool {
+    OWN.contains(&name)
+}
+
+/// What may stand under one of [`OWN`].
+fn bounded(name: &str, value: &AMQPValue) -> Option<AMQPValue> {
+    let long = |text: &str| AMQPValue::LongString(text.into());
+    match name {
+        REASON | REPLAYED_REASON => as_text(value).map(|text| long(cut(&text, NAME_BYTES_MAX))),
+        ERROR => as_text(value).map(|text| long(cut(&text, SENTENCE_BYTES_MAX))),
+        REPLAYS | TRUNCATED => whole_number(value).filter(|n| *n >= 0).map(AMQPValue::LongLongInt),
+        HEADERS_DROPPED => matches!(value, AMQPValue::Boolean(true)).then(|| value.clone()),
+        REASON_HISTORY => match value {
+            AMQPValue::FieldArray(entries) => {
+                let latest = entries.as_slice().iter().rev().take(HISTORY_ENTRIES_MAX).rev();
+                let texts = latest.filter_map(as_text).map(|text| long(cut(&text, SENTENCE_BYTES_MAX)));
+                Some(AMQPValue::FieldArray(FieldArray::from(texts.collect::<Vec<_>>())))
+            }
+            _ => None,
+        },
+        // Cut, a name would be another's.
+        _ => as_name(value).map(|text| long(&text)),
+    }
 }
 
 pub(super) fn set_text(headers: &mut Headers, name: &str, value: &str) {
     headers.insert(name.into(), AMQPValue::LongString(value.into()));
+}
+
+/// The beginning of a text, of so many bytes at most.
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// The sentence of a reason.
+pub(super) fn set_error(headers: &mut Headers, sentence: &str) {
+    set_text(headers, ERROR, cut(sentence, SENTENCE_BYTES_MAX));
+}
+
+/// A header that AMQP could carry as a name: of an exchange, of a queue, a routing key.
+pub(super) fn name(headers: &FieldTable, header: &str) -> Option<String> {
+    headers.inner().get(header).and_then(as_name)
+}
+
+fn as_name(value: &AMQPValue) -> Option<String> {
+    as_text(value).filter(|text| text.len() <= NAME_BYTES_MAX)
 }
 
 /// A header that is text; bytes that are not UTF-8 are replaced.
@@ -60,7 +141,12 @@ pub(super) fn as_text(value: &AMQPValue) -> Option<String> {
 
 /// A header that is a whole number of any size.
 pub(super) fn number(headers: &FieldTable, name: &str) -> Option<i64> {
-    match headers.inner().get(name)? {
+    headers.inner().get(name).and_then(whole_number)
+}
+
+/// The same of one value.
+pub(super) fn whole_number(value: &AMQPValue) -> Option<i64> {
+    match value {
         AMQPValue::ShortShortInt(n) => Some((*n).into()),
         AMQPValue::ShortShortUInt(n) => Some((*n).into()),
         AMQPValue::ShortInt(n) => Some((*n).into()),
@@ -86,7 +172,7 @@ pub(super) fn push_history(headers: &mut Headers, entry: &str) {
         Some(AMQPValue::FieldArray(entries)) => entries.as_slice().to_vec(),
         _ => Vec::new(),
     };
-    entries.push(AMQPValue::LongString(entry.into()));
+    entries.push(AMQPValue::LongString(cut(entry, SENTENCE_BYTES_MAX).into()));
     let surplus = entries.len().saturating_sub(HISTORY_ENTRIES_MAX);
     headers.insert(REASON_HISTORY.into(), AMQPValue::FieldArray(FieldArray::from(entries.split_off(surplus))));
 }
@@ -100,10 +186,10 @@ pub(super) fn keep_origin(headers: &mut Headers, exchange: &ShortString, key: &S
     note(ORIGINAL_ROUTING_KEY, key);
     // As properties these would be refused (another user's name) or would delete the message in time.
     if let Some(user) = given.user_id() {
-        note("x-original-user-id", user);
+        note(ORIGINAL_USER_ID, user);
     }
     if let Some(expiration) = given.expiration() {
-        note("x-original-expiration", expiration);
+        note(ORIGINAL_EXPIRATION, expiration);
     }
 }
 
@@ -129,23 +215,6 @@ pub(super) fn properties_kept(given: &BasicProperties) -> BasicProperties {
         kept = kept.with_timestamp(*timestamp);
     }
     kept
-}
-
-/// At least as many bytes as the headers take in a frame.
-pub(super) fn bytes(headers: &Headers) -> usize {
-    4 + headers.iter().map(|(name, value)| 1 + name.as_str().len() + value_bytes(value)).sum::<usize>()
-}
-
-fn value_bytes(value: &AMQPValue) -> usize {
-    const SCALAR_BYTES_MAX: usize = 9;
-    match value {
-        AMQPValue::LongString(text) => 5 + text.len(),
-        AMQPValue::ShortString(text) => 5 + text.as_str().len(),
-        AMQPValue::ByteArray(bytes) => 5 + bytes.len(),
-        AMQPValue::FieldArray(list) => 5 + list.as_slice().iter().map(value_bytes).sum::<usize>(),
-        AMQPValue::FieldTable(table) => 1 + bytes(table.inner()),
-        _ => SCALAR_BYTES_MAX,
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use sha2::{Digest, Sha256};
 
+use super::fit;
 use super::publisher::PublishError;
 use crate::payment::Event;
 use crate::runtime::{unix_ms, unix_s};
@@ -20,6 +21,8 @@ pub struct Message {
     properties: BasicProperties,
     /// False for what is passed on just as it came.
     stamped: bool,
+    /// Bytes that have to stay free in the frame of the properties.
+    free_bytes: usize,
 }
 
 impl Message {
@@ -50,6 +53,7 @@ impl Message {
             body,
             properties,
             stamped: true,
+            free_bytes: fit::BROKER_BYTES,
         })
     }
 
@@ -73,6 +77,15 @@ impl Message {
         Ok(self)
     }
 
+    /// Sets the property `type`.
+    ///
+    /// # Errors
+    /// [`PublishError::TooLong`] for more than 255 bytes.
+    pub(super) fn of_kind(mut self, kind: &str) -> Result<Self, PublishError> {
+        self.properties = self.properties.with_type(short("type", kind)?);
+        Ok(self)
+    }
+
     /// A message that is passed on with properties of another's making.
     pub(super) fn as_is(
         exchange: ShortString,
@@ -80,7 +93,47 @@ impl Message {
         properties: BasicProperties,
         body: Vec<u8>,
     ) -> Self {
-        Self { exchange, routing_key, body, properties: properties.with_delivery_mode(PERSISTENT), stamped: false }
+        let properties = properties.with_delivery_mode(PERSISTENT);
+        Self { exchange, routing_key, body, properties, stamped: false, free_bytes: fit::BROKER_BYTES }
+    }
+
+    /// A message for the dead letters, which may be replayed.
+    pub(super) fn dead_letter(
+        exchange: ShortString,
+        routing_key: ShortString,
+        properties: BasicProperties,
+        body: Vec<u8>,
+    ) -> Self {
+        let free_bytes = fit::DEAD_LETTER_BYTES;
+        Self { free_bytes, ..Self::as_is(exchange, routing_key, properties, body) }
+    }
+
+    /// The bytes that the properties may take on a connection with such frames, where they take more.
+    pub(super) fn too_large_for(&self, frame_max: u32) -> Option<usize> {
+        let bytes_max = fit::properties_bytes_max(frame_max, self.free_bytes);
+        (fit::properties_bytes(&self.properties) > bytes_max).then_some(bytes_max)
+    }
+
+    /// Makes the properties take at most `bytes_max` bytes. False where they cannot.
+    pub(super) fn fit(&mut self, bytes_max: usize) -> bool {
+        self.take(fit::fit(&self.properties, bytes_max))
+    }
+
+    /// Leaves out what a publisher has given beside the body. False where there is nothing of it.
+    pub(super) fn drop_foreign(&mut self) -> bool {
+        self.take(fit::without_foreign(&self.properties))
+    }
+
+    /// Cuts the body. False where it is empty.
+    pub(super) fn cut_body(&mut self) -> bool {
+        let smaller = fit::with_less_body(&self.properties, &mut self.body);
+        self.take(smaller)
+    }
+
+    fn take(&mut self, properties: Option<BasicProperties>) -> bool {
+        let Some(properties) = properties else { return false };
+        self.properties = properties.with_delivery_mode(PERSISTENT);
+        true
     }
 
     /// The properties as they go out at this moment.

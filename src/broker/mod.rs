@@ -5,12 +5,14 @@
 //! no message, however wrong, ends anything but itself.
 
 mod address;
+mod binding;
 mod commit;
 mod connect;
 mod consumer;
 mod dead_letters;
 pub mod decode;
 mod error;
+mod fit;
 mod headers;
 mod held;
 mod lag;

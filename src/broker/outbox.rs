@@ -175,7 +175,9 @@ impl Outbox {
             };
             turn.failed_by.get_or_insert_with(|| why.to_string());
             // What the broker alone refuses must not hold up the others: it comes again after its lease.
-            if matches!(why, PublishError::Unavailable(_) | PublishError::TimedOut(_)) {
+            let is_of_the_broker =
+                matches!(why, PublishError::Unavailable(_) | PublishError::TimedOut(_) | PublishError::Refused(_));
+            if is_of_the_broker && !why.is_of_the_message() {
                 goes_on = false;
                 turn.again.push_back(outgoing);
             }

@@ -24,8 +24,11 @@ use crate::runtime::Backoff;
 const CHANNELS_PER_CONNECTION_MAX: usize = 16;
 /// Bytes. RabbitMQ asks for at least 8,192.
 const OUTBOX_FRAME_MAX: u32 = 16_384;
+/// Bytes of a body for which the confirm is waited for one second longer each.
+const BODY_BYTES_PER_S: usize = 1024 * 1024;
 
-/// Why a message must not be taken as published. It may have arrived all the same, but for `Unroutable` and `TooLong`.
+/// Why a message must not be taken as published. It may have arrived all the same, but for `Unroutable`, `TooLong`,
+/// `HeadersTooLarge` and `Truncated`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     /// No queue is bound where it was sent.
@@ -48,9 +51,50 @@ pub enum PublishError {
     /// AMQP cannot carry this name.
     #[error("{0} is longer than 255 bytes")]
     TooLong(&'static str),
-    /// Nor headers that do not fit one frame.
+    /// Nor properties and headers that do not fit one frame. Nothing was sent.
     #[error("the headers do not fit one AMQP frame")]
-    HeadersTooLarge,
+    HeadersTooLarge {
+        /// What properties and headers may take on this connection, in bytes.
+        bytes_max: usize,
+    },
+    /// A dead letter that does not hold the whole message.
+    #[error("only a part of the body is left (x-truncated): publish the message again where it came from")]
+    Truncated,
+    /// The broker closed the channel or the connection, and said why.
+    #[error("{0}")]
+    Refused(Refusal),
+}
+
+/// Why the broker closed a channel or a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// AMQP's reply code.
+    pub code: u16,
+    /// The whole connection was closed, with all that was under way on it, and not the channel alone.
+    pub ends_connection: bool,
+    /// For operators: the exchange, and the broker's words.
+    pub why: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl PublishError {
+    /// Whether the same message could never be published, whatever else is mended. Where the whole connection was closed,
+    /// another message on it may have been the cause.
+    #[must_use]
+    pub fn is_of_the_message(&self) -> bool {
+        match self {
+            Self::TooLong(_) | Self::HeadersTooLarge { .. } | Self::Truncated => true,
+            // Content too large, precondition failed (also: larger than `max_message_size`), frame, syntax, command invalid,
+            // unexpected frame, not implemented, internal error.
+            Self::Refused(refusal) => matches!(refusal.code, 311 | 406 | 501..=503 | 505 | 540 | 541),
+            Self::Unroutable { .. } | Self::TimedOut(_) | Self::Nacked | Self::Unavailable(_) => false,
+        }
+    }
 }
 
 /// Publishes. Clones share their connections.
@@ -63,8 +107,14 @@ struct Inner {
     pools: Pools,
     confirm_timeout_s: u64,
     under_way: Semaphore,
-    idle: Mutex<Vec<Channel>>,
+    idle: Mutex<Vec<Lane>>,
     connecting: Mutex<Connecting>,
+}
+
+/// A channel to publish on, and the largest frame of its connection.
+struct Lane {
+    channel: Channel,
+    frame_max: u32,
 }
 
 /// Keeps a broker that cannot be reached from being asked for each message.
@@ -89,6 +139,14 @@ impl Publisher {
     /// [`Error::Address`].
     pub fn for_outbox(options: &Options) -> Result<Self, Error> {
         Self::with(options, Purpose::Outbox, 1, Some(OUTBOX_FRAME_MAX))
+    }
+
+    /// For dead letters: a connection of its own, since a broker that closes it for one of them ends what else is under way.
+    ///
+    /// # Errors
+    /// [`Error::Address`].
+    pub fn for_dead_letters(options: &Options) -> Result<Self, Error> {
+        Self::with(options, Purpose::DeadLettersOut, 1, None)
     }
 
     fn with(
@@ -119,16 +177,17 @@ impl Publisher {
         Address::all(amqp).map(drop)
     }
 
-    /// Publishes and waits for the confirm, at most `amqp.confirm_timeout_s` in all. When this answers `Ok`, the broker
-    /// has the message in at least one queue, durably if the queue is durable.
+    /// Publishes and waits for the confirm, at most `amqp.confirm_timeout_s` in all, and one second longer for each MiB of
+    /// the body. When this answers `Ok`, the broker has the message in at least one queue, durably if the queue is durable.
     ///
     /// # Errors
     /// [`PublishError`]. A retry may deliver the message twice.
     pub async fn publish(&self, message: &Message) -> Result<(), PublishError> {
-        let limit = Duration::from_secs(self.inner.confirm_timeout_s);
-        match tokio::time::timeout(limit, self.inner.publish(message)).await {
+        let longer_s = u64::try_from(message.body.len() / BODY_BYTES_PER_S).unwrap_or(u64::MAX);
+        let limit_s = self.inner.confirm_timeout_s.saturating_add(longer_s);
+        match tokio::time::timeout(Duration::from_secs(limit_s), self.inner.publish(message)).await {
             Ok(answer) => answer,
-            Err(_elapsed) => Err(self.inner.late()),
+            Err(_elapsed) => Err(self.inner.late(limit_s)),
         }
     }
 
@@ -146,17 +205,23 @@ impl Inner {
             return Err(PublishError::Unavailable("the publisher is closed".to_owned()));
         };
         // A connection that was lost unnoticed shows with the next use of its channel; then a fresh one is tried.
-        while let Some(channel) = self.idle_channel() {
-            match self.publish_on(channel, message).await {
+        while let Some(lane) = self.idle_lane() {
+            match self.publish_on(lane, message).await {
                 Err(Failed { answer: PublishError::Unavailable(_), with_channel: false }) => {}
                 answer => return answer.map_err(|failed| failed.answer),
             }
         }
-        let channel = self.open_channel().await?;
-        self.publish_on(channel, message).await.map_err(|failed| failed.answer)
+        let lane = self.open_lane().await?;
+        self.publish_on(lane, message).await.map_err(|failed| failed.answer)
     }
 
-    async fn publish_on(&self, channel: Channel, message: &Message) -> Result<(), Failed> {
+    async fn publish_on(&self, lane: Lane, message: &Message) -> Result<(), Failed> {
+        // A larger one would end the connection.
+        if let Some(bytes_max) = message.too_large_for(lane.frame_max) {
+            lock(&self.idle).push(lane);
+            return Err(Failed { answer: PublishError::HeadersTooLarge { bytes_max }, with_channel: true });
+        }
+        let channel = &lane.channel;
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let (exchange, key) = (message.exchange.clone(), message.routing_key.clone());
         let sent = channel.basic_publish(exchange, key, options, &message.body, message.properties()).await;
@@ -175,21 +240,23 @@ impl Inner {
                 return Err(Failed::by("the channel gives no confirms".to_owned(), true));
             }
             Err(error) => {
-                let told_by_broker = matches!(error.kind(), ErrorKind::ProtocolError(_));
                 let why = format!("exchange {:?}: {}", message.exchange.as_str(), reason(&error));
-                return Err(Failed::by(why, told_by_broker));
+                let ErrorKind::ProtocolError(told) = error.kind() else { return Err(Failed::by(why, false)) };
+                let (code, ends_connection) = (told.get_id(), error.is_amqp_hard_error());
+                let answer = PublishError::Refused(Refusal { code, ends_connection, why });
+                return Err(Failed { answer, with_channel: true });
             }
         };
-        lock(&self.idle).push(channel);
+        lock(&self.idle).push(lane);
         answer.map_err(|answer| Failed { answer, with_channel: true })
     }
 
-    fn idle_channel(&self) -> Option<Channel> {
+    fn idle_lane(&self) -> Option<Lane> {
         let mut idle = lock(&self.idle);
-        std::iter::from_fn(|| idle.pop()).find(|channel| channel.status().connected())
+        std::iter::from_fn(|| idle.pop()).find(|lane| lane.channel.status().connected())
     }
 
-    async fn open_channel(&self) -> Result<Channel, PublishError> {
+    async fn open_lane(&self) -> Result<Lane, PublishError> {
         if let Some((until, why)) = &lock(&self.connecting).refused
             && Instant::now() < *until
         {
@@ -210,7 +277,7 @@ impl Inner {
         let lost = |error: lapin::Error| PublishError::Unavailable(reason(&error));
         let channel = connection.create_channel().await.map_err(lost)?;
         channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(lost)?;
-        Ok(channel)
+        Ok(Lane { channel, frame_max: connection.configuration().frame_max() })
     }
 
     fn refused(&self, why: String) -> PublishError {
@@ -220,8 +287,8 @@ impl Inner {
         PublishError::Unavailable(why)
     }
 
-    fn late(&self) -> PublishError {
-        if self.pools.is_blocked() { blocked() } else { PublishError::TimedOut(self.confirm_timeout_s) }
+    fn late(&self, limit_s: u64) -> PublishError {
+        if self.pools.is_blocked() { blocked() } else { PublishError::TimedOut(limit_s) }
     }
 }
 

@@ -156,10 +156,13 @@ impl<'a> Session<'a> {
                     let failed = self.receive(&mut stream, received);
                     if let Some(End::Failed { why, .. }) = &failed {
                         (open, lost) = (false, self.channel_is_lost());
-                        // Told before the time that finishing may take.
-                        self.consumer.fault(why);
-                        self.consumer.parts.metrics.set_broker_connected(false);
+                        // Told before the time that finishing may take. An end that was asked for is no fault.
+                        if end.is_none() {
+                            self.consumer.fault(why);
+                            self.consumer.parts.metrics.set_broker_connected(false);
+                        }
                     }
+                    self.acknowledge_soon().await;
                     failed
                 }
             };
@@ -206,7 +209,8 @@ impl<'a> Session<'a> {
                     return Some(End::Failed { why: reason(&error), unreadable });
                 }
                 None => {
-                    let why = "the broker ended the subscription (queue deleted or moved?)".to_owned();
+                    let why =
+                        "the broker cancelled the subscription: the queue was deleted, or lost its leader".to_owned();
                     return Some(End::Failed { why, unreadable: false });
                 }
             }
@@ -220,6 +224,10 @@ impl<'a> Session<'a> {
         self.consumer.parts.metrics.delivery(delivery.redelivered);
         let (received_at, received_ms) = (std::time::Instant::now(), unix_ms());
         let unsettled = self.settler.received(delivery.delivery_tag, delivery.acker.clone());
+        if self.consumer.probes.takes(&delivery, &self.consumer.options.amqp) {
+            self.settler.settle(unsettled);
+            return;
+        }
         let payload = Payload::of(&delivery.properties, &delivery.data);
         match self.consumer.decoder.decode(&payload) {
             Ok(event) => {

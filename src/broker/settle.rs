@@ -19,6 +19,11 @@ impl Unsettled {
     pub(super) fn tag(&self) -> u64 {
         self.0
     }
+
+    #[cfg(test)]
+    pub(super) fn mock(tag: u64) -> Self {
+        Self(tag)
+    }
 }
 
 /// Acknowledges one delivery of a tool that takes few, one by one. Without an error it was sent; that it arrived is sure

@@ -38,9 +38,25 @@ pub async fn establish(connection: &Connection, amqp: &config::Amqp) -> Result<(
     arguments.insert("x-dead-letter-exchange".into(), dead_letters);
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(amqp.delivery_limit.into()));
     desk.queue(&amqp.queue, arguments).await?;
-    // Nothing in AMQP asks whether a binding exists. With declare = false a missing one shows as a queue that stays
-    // empty, and to publishers as unroutable messages.
+    // Nothing in AMQP asks whether a binding exists: with declare = false a probe does, once the queue is consumed.
     if amqp.declare {
+        desk.bind(&amqp.dead_letter_queue, &amqp.dead_letter_exchange, "").await?;
+        desk.bind(&amqp.queue, &amqp.exchange, &amqp.binding).await?;
+    }
+    Ok(())
+}
+
+/// Looks again at what may go while the queue is consumed, and makes it anew where that is allowed: the exchanges and the
+/// bindings.
+///
+/// # Errors
+/// As for [`establish`].
+pub(super) async fn look_again(connection: &Connection, amqp: &config::Amqp) -> Result<(), Error> {
+    let desk = Desk { connection, declare: amqp.declare };
+    desk.exchange_again(&amqp.exchange, ExchangeKind::Topic).await?;
+    desk.exchange_again(&amqp.dead_letter_exchange, ExchangeKind::Fanout).await?;
+    if amqp.declare {
+        desk.exchange_again(&amqp.events_exchange, ExchangeKind::Topic).await?;
         desk.bind(&amqp.dead_letter_queue, &amqp.dead_letter_exchange, "").await?;
         desk.bind(&amqp.queue, &amqp.exchange, &amqp.binding).await?;
     }
@@ -92,6 +108,14 @@ impl Desk<'_> {
             Ok(()) => Ok(()),
             Err(refusal) if exists && !refusal.get_message().as_str().contains("'type'") => Ok(()),
             Err(refusal) => Err(self.unmade("exchange", name, &refusal)),
+        }
+    }
+
+    /// Leaves one that is there as it is: declaring it with other arguments would be an error in the broker's log each time.
+    async fn exchange_again(&self, name: &str, kind: ExchangeKind) -> Result<(), Error> {
+        match self.ask(Ask::HasExchange(name)).await? {
+            Ok(()) => Ok(()),
+            Err(_refusal) => self.exchange(name, kind).await,
         }
     }
 

@@ -103,6 +103,7 @@ fn amqp(amqp: &Amqp) -> Result<(), Error> {
     at_most_s("amqp.retry_longest_ms", amqp.retry_longest_ms)?;
     at_least("amqp.publish_connections_max", amqp.publish_connections_max, 1)?;
     at_least_s("amqp.confirm_timeout_s", amqp.confirm_timeout_s)?;
+    at_most_s("amqp.probe_interval_s", amqp.probe_interval_s)?;
     at_least_s("amqp.lag_interval_s", amqp.lag_interval_s)
 }
 

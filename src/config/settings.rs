@@ -54,6 +54,8 @@ pub struct Amqp {
     pub publish_connections_max: usize,
     pub confirm_timeout_s: u64,
     pub lag_interval_s: u64,
+    /// Seconds between two probes of the binding with `declare = false`; 0: none.
+    pub probe_interval_s: u64,
 }
 
 /// `[live]`

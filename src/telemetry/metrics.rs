@@ -135,6 +135,10 @@ impl Metrics {
             recorder,
         };
         counter(&inner.recorder, names::DEAD_LETTER_FAILURES, vec![]).absolute(0);
+        for what in ["headers", "body"] {
+            counter(&inner.recorder, names::DEAD_LETTERS_REDUCED, vec![Label::new("left_out", what)]).absolute(0);
+        }
+        gauge(&inner.recorder, names::DEAD_LETTERS_STUCK, vec![]).set(0.0);
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -185,6 +189,16 @@ impl Metrics {
     /// One message in the dead letters.
     pub fn dead_letter(&self, reason: &'static str) {
         self.count(names::DEAD_LETTERS, "reason", reason, 1);
+    }
+
+    /// One dead letter that does not hold the whole message: `headers` or `body` were left out in part.
+    pub fn dead_letter_reduced(&self, left_out: &'static str) {
+        self.count(names::DEAD_LETTERS_REDUCED, "left_out", left_out, 1);
+    }
+
+    /// Messages that cannot be dead-lettered in any form.
+    pub fn set_dead_letters_stuck(&self, messages: usize) {
+        gauge(&self.inner.recorder, names::DEAD_LETTERS_STUCK, vec![]).set(as_f64(messages));
     }
 
     /// One attempt to dead-letter that was not confirmed.

@@ -28,7 +28,9 @@ names! {
     DAMAGED = "damaged_payments_total", Kind::Counter, "Times that a payment which cannot be read or written was passed over, by what came upon it: event, escalation, retention.";
     CONFLICTS = "conflicts_total", Kind::Counter, "Contradictions between events of one payment, by kind.";
     DEAD_LETTERS = "dead_letters_total", Kind::Counter, "Messages published to the dead-letter exchange, by reason.";
-    DEAD_LETTER_FAILURES = "dead_letter_failures_total", Kind::Counter, "Attempts to dead-letter that were not confirmed.";
+    DEAD_LETTER_FAILURES = "dead_letter_failures_total", Kind::Counter, "Attempts to dead-letter that the exchange did not take, as it would take no other.";
+    DEAD_LETTERS_REDUCED = "dead_letters_reduced_total", Kind::Counter, "Dead letters that hold only a part of their message, by what was left out: headers, body.";
+    DEAD_LETTERS_STUCK = "dead_letters_stuck", Kind::Gauge, "Messages that the broker takes as a dead letter in no form.";
     ACKS_LOST = "acks_lost_total", Kind::Counter, "Acknowledgements whose channel was gone; RabbitMQ delivers those again.";
     IN_FLIGHT = "deliveries_in_flight", Kind::Gauge, "Deliveries received and not settled yet.";
     QUEUE_MESSAGES = "queue_messages_ready", Kind::Gauge, "Messages that wait in a queue, by queue. Consumer lag for the results queue.";

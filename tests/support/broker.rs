@@ -209,6 +209,26 @@ impl Vhost {
         assert!(status < 300, "POST binding: {status} {answer}");
     }
 
+    /// Binds a queue to an exchange by a routing key.
+    #[allow(dead_code, reason = "only the fault tests take bindings away")]
+    pub(crate) async fn bind_by(&self, exchange: &str, queue: &str, key: &str) {
+        let path = format!("{}/e/{}/q/{}", self.path("bindings"), encoded(exchange), encoded(queue));
+        let (status, answer) = self.broker.call_async("POST", path, Some(json!({ "routing_key": key }))).await;
+        assert!(status < 300, "POST binding: {status} {answer}");
+    }
+
+    /// Takes every binding of a queue to an exchange away.
+    #[allow(dead_code, reason = "only the fault tests take bindings away")]
+    pub(crate) async fn unbind(&self, exchange: &str, queue: &str) {
+        let path = format!("{}/e/{}/q/{}", self.path("bindings"), encoded(exchange), encoded(queue));
+        let (_, bindings) = self.broker.call_async("GET", path.clone(), None).await;
+        for binding in bindings.as_array().into_iter().flatten() {
+            let key = encoded(binding["properties_key"].as_str().unwrap_or_default());
+            let (status, answer) = self.broker.call_async("DELETE", format!("{path}/{key}"), None).await;
+            assert!(status < 300, "DELETE binding: {status} {answer}");
+        }
+    }
+
     /// Takes the first message out of a queue: its `payload`, its `properties`.
     pub(crate) async fn take(&self, queue: &str) -> Value {
         let path = format!("{}/{}/get", self.path("queues"), encoded(queue));

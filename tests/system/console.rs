@@ -45,7 +45,7 @@ async fn connections_channels_and_consumers_say_program_node_and_purpose() {
         (ours.len() == 2).then_some(ours)
     })
     .await;
-    for purpose in ["consumer", "publisher"] {
+    for purpose in ["consumer", "dead-letters-out"] {
         let name = format!("payment-notifier {purpose} till-7");
         let one = connections.iter().find(|c| c["user_provided_name"] == name.as_str());
         let properties = &one.unwrap_or_else(|| panic!("{name} in {connections:?}"))["client_properties"];

@@ -56,9 +56,9 @@ impl Letter {
             at_ms: said_at_ms,
         });
         let reason = latest(said, death.as_ref());
-        let first_key = text(headers, headers::ORIGINAL_ROUTING_KEY);
+        let first_key = headers::name(headers, headers::ORIGINAL_ROUTING_KEY);
         let routing_key = first_key.unwrap_or_else(|| delivery.routing_key.to_string());
-        let first_exchange = text(headers, headers::ORIGINAL_EXCHANGE).or_else(|| Some(death?.exchange));
+        let first_exchange = headers::name(headers, headers::ORIGINAL_EXCHANGE).or_else(|| Some(death?.exchange));
         let history = match headers.inner().get(headers::REASON_HISTORY) {
             Some(AMQPValue::FieldArray(entries)) => {
                 entries.as_slice().iter().filter_map(as_text).map(cut).take(HISTORY_SHOWN_MAX).collect()

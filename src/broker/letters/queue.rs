@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::super::address::Address;
 use super::super::connect::{self, Purpose, reason};
 use super::super::settle::acknowledge;
-use super::super::{Error, Options, headers};
+use super::super::{Error, Options, fit};
 use super::{Filter, Letter, details};
 use crate::runtime::unix_ms;
 
@@ -218,7 +218,7 @@ impl Queue {
                 look.found.push(Found { letter, acker, delivery: None });
                 continue;
             };
-            let bytes = kept.data.len() + headers::bytes(&headers::of(&kept.properties));
+            let bytes = kept.data.len() + fit::properties_bytes(&kept.properties);
             if look.seen.left_out > 0 || (kept_bytes > 0 && kept_bytes + bytes > HELD_BYTES_MAX) {
                 if look.seen.left_out == 0 {
                     look.fitted = look.seen.looked_at - 1;

@@ -8,9 +8,6 @@ use super::super::settle::acknowledge;
 use super::super::{Error, Message, PublishError, Publisher};
 use super::{HELD_MAX, Letter, Look, Queue, Seen, Want};
 
-/// Headers that are sure to fit one AMQP frame; larger ones would end the connection.
-const HEADER_BYTES_MAX: usize = 120 * 1024;
-
 /// What became of one dead letter.
 #[derive(Debug)]
 pub enum Outcome {
@@ -110,10 +107,7 @@ impl<'a> Replay<'a> {
                     self.replayed += 1;
                     told(&found.letter, &Outcome::Replayed);
                 }
-                Err(
-                    error
-                    @ (PublishError::Unroutable { .. } | PublishError::TooLong(_) | PublishError::HeadersTooLarge),
-                ) => {
+                Err(error) if matches!(error, PublishError::Unroutable { .. }) || error.is_of_the_message() => {
                     self.refused += 1;
                     told(&found.letter, &Outcome::Refused(error));
                 }
@@ -131,6 +125,9 @@ fn message(exchange: &str, key: Option<&str>, delivery: &Delivery, letter: &Lett
     let short = |what, text: &str| ShortString::try_new(text).map_err(|_too_long| PublishError::TooLong(what));
     let given = &delivery.properties;
     let mut headers = headers::of(given);
+    if headers.contains_key(headers::TRUNCATED) {
+        return Err(PublishError::Truncated);
+    }
     headers::remember_reason(&mut headers);
     headers::keep_origin(
         &mut headers,
@@ -140,9 +137,6 @@ fn message(exchange: &str, key: Option<&str>, delivery: &Delivery, letter: &Lett
     );
     headers.insert(headers::REPLAYS.into(), AMQPValue::LongLongInt(letter.replays.saturating_add(1)));
     headers::set_text(&mut headers, headers::REPLAYED_REASON, &letter.reason);
-    if headers::bytes(&headers) > HEADER_BYTES_MAX {
-        return Err(PublishError::HeadersTooLarge);
-    }
     let properties = properties_kept(given).with_headers(headers.into());
     Ok(Message::as_is(short("exchange", exchange)?, short("routing key", key)?, properties, delivery.data.clone()))
 }

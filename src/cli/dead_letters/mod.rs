@@ -173,7 +173,7 @@ async fn open(options: Options, printer: &Printer) -> Result<Queue, Failure> {
 }
 
 async fn replay(options: Options, printer: &Printer, mut replay: Replay<'_>) -> Result<(), Failure> {
-    let publisher = Publisher::new(&options)?;
+    let publisher = Publisher::for_dead_letters(&options)?;
     let queue = open(options, printer).await?;
     let mut unprinted = None;
     let mut told = |letter: &Letter, outcome: &Outcome| {

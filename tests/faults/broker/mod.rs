@@ -2,9 +2,11 @@
 
 mod alarm;
 mod away;
+mod binding;
 mod calm;
 mod cluster;
 mod consumer_timeout;
+mod frames;
 mod large;
 mod letters;
 mod namespace;
