@@ -31,6 +31,8 @@ use crate::telemetry::Metrics;
 const UNDER_WAY_MAX: usize = 16;
 /// Bytes of their bodies, of each of which the AMQP library makes a copy. One alone may be larger.
 const UNDER_WAY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of a body. config/rabbitmq lets nothing larger in.
+const BODY_BYTES_USUAL_MAX: usize = 1024 * 1024;
 /// In readiness.
 const HEALTH_THING: &str = "dead letters";
 
@@ -79,6 +81,7 @@ pub(super) struct DeadLetters {
     resting: FuturesUnordered<Rest>,
     failing: usize,
     stuck: usize,
+    told_of_size: bool,
 }
 
 impl DeadLetters {
@@ -98,6 +101,7 @@ impl DeadLetters {
             resting: FuturesUnordered::new(),
             failing: 0,
             stuck: 0,
+            told_of_size: false,
         }
     }
 
@@ -117,6 +121,16 @@ impl DeadLetters {
             body_bytes = delivery.data.len(),
             "message refused, goes to the dead letters"
         );
+        if delivery.data.len() > BODY_BYTES_USUAL_MAX {
+            self.metrics.large_body();
+            if !std::mem::replace(&mut self.told_of_size, true) {
+                let queue = &self.amqp.queue;
+                warn!(
+                    queue,
+                    "a body is larger than 1 MiB: set max_message_size of RabbitMQ, since each takes its memory here"
+                );
+            }
+        }
         let exchange = ShortString::try_new(self.amqp.dead_letter_exchange.as_str()).unwrap_or_default();
         let message = letter(exchange, delivery, reject);
         let about = reject.about().map(|(key, event_id)| (key.clone(), event_id.to_owned()));

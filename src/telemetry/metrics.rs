@@ -135,6 +135,7 @@ impl Metrics {
             recorder,
         };
         counter(&inner.recorder, names::DEAD_LETTER_FAILURES, vec![]).absolute(0);
+        counter(&inner.recorder, names::LARGE_BODIES, vec![]).absolute(0);
         for what in ["headers", "body"] {
             counter(&inner.recorder, names::DEAD_LETTERS_REDUCED, vec![Label::new("left_out", what)]).absolute(0);
         }
@@ -189,6 +190,11 @@ impl Metrics {
     /// One message in the dead letters.
     pub fn dead_letter(&self, reason: &'static str) {
         self.count(names::DEAD_LETTERS, "reason", reason, 1);
+    }
+
+    /// One delivery refused that has a body of more than 1 MiB.
+    pub fn large_body(&self) {
+        counter(&self.inner.recorder, names::LARGE_BODIES, vec![]).increment(1);
     }
 
     /// One dead letter that does not hold the whole message: `headers` or `body` were left out in part.

@@ -22,6 +22,7 @@ macro_rules! names {
 
 names! {
     DELIVERIES = "deliveries_total", Kind::Counter, "Deliveries from RabbitMQ.";
+    LARGE_BODIES = "large_bodies_total", Kind::Counter, "Deliveries refused that have a body of more than 1 MiB.";
     REDELIVERIES = "redeliveries_total", Kind::Counter, "Deliveries that RabbitMQ had delivered before.";
     EVENTS_STORED = "events_total", Kind::Counter, "Events by what became of them: applied, duplicate, stale, id_reused.";
     EVENTS_HELD = "events_held", Kind::Gauge, "Events that wait, unacknowledged, for payments that cannot be read or written.";

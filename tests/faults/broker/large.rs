@@ -27,6 +27,8 @@ async fn message_of_16_mib_is_put_aside_in_bounded_memory() {
     .await;
     let grown = service.status("VmHWM") - before;
     assert!(grown <= GROWTH_KIB_MAX, "{grown} KiB more");
+    assert!(service.metric("payment_notifier_large_bodies_total", "").await >= 4.0);
+    assert!(service.logs().text().contains("set max_message_size"), "the log says what to do");
     ledger.flows().await;
     ledger.prove(&service, RUNS).await;
 }
