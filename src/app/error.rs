@@ -19,6 +19,12 @@ pub enum Error {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The service has stopped, and its store has not.
+    #[error("the store did not close in {limit_s} s, and was left: what it had not stored was not acknowledged")]
+    StoreNotClosed {
+        /// How long it was waited for.
+        limit_s: u64,
+    },
     /// Logs or traces cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] telemetry::logs::Error),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rounds::{Pace, Rounds};
+use super::rounds::{Pace, Rounds, unless_stopping};
 use crate::runtime::unix_ms;
 use crate::store;
 
@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(super) async fn run(rounds: Rounds) {
     let mut pace = Pace::new("escalation", INTERVAL);
     while !rounds.tasks.is_stopping() {
-        let wait = pace.after(round(&rounds).await);
+        let wait = pace.after(unless_stopping(&rounds.tasks, round(&rounds)).await);
         rounds.tasks.rest(wait).await;
     }
 }

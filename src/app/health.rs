@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::runtime::{Backoff, Health, Part, Tasks};
-use crate::store::PaymentStore;
+use crate::store::{PaymentStore, silent};
 use crate::telemetry::Metrics;
 
 const FOLD_INTERVAL: Duration = Duration::from_secs(5);
@@ -21,18 +21,40 @@ pub(super) async fn fold_metrics(metrics: Metrics, tasks: Tasks) {
     }
 }
 
-/// Says in readiness whether the store can be written, also while nothing arrives that would show it.
-pub(super) async fn watch_store(store: Arc<dyn PaymentStore>, metrics: Metrics, health: Health, tasks: Tasks) {
+/// Says in readiness whether the store can be written, also while nothing arrives that would show it. A store that has not
+/// answered in `limit` is a fault until it answers; the question stays the same one, so that a disk which hangs for long has
+/// no more of them before it.
+pub(super) async fn watch_store(
+    store: Arc<dyn PaymentStore>,
+    limit: Duration,
+    metrics: Metrics,
+    health: Health,
+    tasks: Tasks,
+) {
     let mut backoff = Backoff::new(STORE_CHECK_INTERVAL, STORE_CHECK_INTERVAL);
     loop {
         tokio::select! {
             () = tokio::time::sleep(backoff.wait()) => {}
             () = tasks.stopping() => return,
         }
-        match store.check().await {
-            Ok(()) => health.ok(Part::Store),
-            Err(error) => health.fault(Part::Store, error.to_string()),
-        }
-        metrics.set_store_available(!health.faults().contains_key(&Part::Store));
+        let mut check = store.check();
+        let answer = loop {
+            tokio::select! {
+                answer = tokio::time::timeout(limit, &mut check) => match answer {
+                    Ok(answer) => break answer,
+                    Err(_elapsed) => tell(&metrics, &health, Some(silent(limit).to_string())),
+                },
+                () = tasks.stopping() => return,
+            }
+        };
+        tell(&metrics, &health, answer.err().map(|error| error.to_string()));
     }
+}
+
+fn tell(metrics: &Metrics, health: &Health, why: Option<String>) {
+    match why {
+        None => health.ok(Part::Store),
+        Some(why) => health.fault(Part::Store, why),
+    }
+    metrics.set_store_available(!health.faults().contains_key(&Part::Store));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::rounds::{Pace, Rounds};
+use super::rounds::{Pace, Rounds, unless_stopping};
 use crate::config;
 use crate::hub::{Hub, Overdue};
 use crate::store::{self, Inquiry};
@@ -20,7 +20,8 @@ pub(super) async fn run(rounds: Rounds, settings: config::Inquiry, hub: Arc<Hub>
     let mut pace = Pace::new("inquiry", INTERVAL);
     while !rounds.tasks.is_stopping() {
         let began = Instant::now();
-        let wait = pace.after(round(&rounds, &hub, &spans_s, orders_max).await);
+        let round = round(&rounds, &hub, &spans_s, orders_max);
+        let wait = pace.after(unless_stopping(&rounds.tasks, round).await);
         rounds.tasks.rest(wait.saturating_sub(began.elapsed())).await;
     }
 }

@@ -39,6 +39,8 @@ use telling::Telling;
 const DEMO_MERCHANT: &str = "demo";
 /// Orders that a page has left and may come back to within a minute. About 200 bytes each.
 const ORDERS_LEFT_MAX: usize = 65_536;
+/// For the store to end. What it has not finished by then was not acknowledged, and is delivered again.
+const STORE_CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Proves, without side effects, that the service could start with these settings.
 ///
@@ -96,8 +98,7 @@ async fn serve(
     let store = opening::open(&settings, instance)?;
     let mut stop = pin!(stop);
     let Some(revoked) = opening::revocations(&store, &settings, metrics, health, stop.as_mut()).await? else {
-        store.close().await;
-        return Ok(());
+        return close(&store).await;
     };
     let revocations = Revocations::new(settings.tickets.revocations_max, revoked);
     health.ok(Part::Store);
@@ -156,21 +157,34 @@ async fn serve(
     live::begin(teller, &options, &settings.live, &context, watching)?;
     watching.spawn(pages.run(watching.clone()));
     watching.spawn(admin.run(watching.clone()));
-    look_after(verifier, tls, Arc::clone(&store), metrics, health, watching);
+    let answer_limit = Duration::from_secs(settings.store.answer_timeout_s);
+    look_after(verifier, tls, (Arc::clone(&store), answer_limit), metrics, health, watching);
     telling.begin(&settings, hub, &groups.telling);
     health.ok(Part::Node);
 
     stop.await;
     health.fault(Part::Node, "draining");
-    drain(Duration::from_secs(settings.http.drain_s), &groups, &[publisher, letters], &store).await;
+    drain(Duration::from_secs(settings.http.drain_s), &groups, &[publisher, letters], &store).await
+}
+
+async fn drain(
+    limit: Duration,
+    groups: &Groups,
+    publishers: &[broker::Publisher],
+    store: &Arc<dyn PaymentStore>,
+) -> Result<(), Error> {
+    tracing::info!("draining");
+    groups.end(limit, publishers).await;
+    close(store).await?;
+    tracing::info!("stopped");
     Ok(())
 }
 
-async fn drain(limit: Duration, groups: &Groups, publishers: &[broker::Publisher], store: &Arc<dyn PaymentStore>) {
-    tracing::info!("draining");
-    groups.end(limit, publishers).await;
-    store.close().await;
-    tracing::info!("stopped");
+/// # Errors
+/// [`Error::StoreNotClosed`]: a disk that hangs must not keep the process.
+async fn close(store: &Arc<dyn PaymentStore>) -> Result<(), Error> {
+    let closed = tokio::time::timeout(STORE_CLOSE_LIMIT, store.close()).await;
+    closed.map_err(|_elapsed| Error::StoreNotClosed { limit_s: STORE_CLOSE_LIMIT.as_secs() })
 }
 
 fn say_where(pages: &Server, admin: &Server, instance: &str) {
@@ -183,7 +197,7 @@ fn say_where(pages: &Server, admin: &Server, instance: &str) {
 fn look_after(
     verifier: Arc<Verifier>,
     tls: Option<Arc<Tls>>,
-    store: Arc<dyn PaymentStore>,
+    (store, answer_limit): (Arc<dyn PaymentStore>, Duration),
     metrics: &Metrics,
     health: &Health,
     watching: &Tasks,
@@ -193,7 +207,7 @@ fn look_after(
         watching.spawn(tls.watch(watching.clone()));
     }
     watching.spawn(health::fold_metrics(metrics.clone(), watching.clone()));
-    watching.spawn(health::watch_store(store, metrics.clone(), health.clone(), watching.clone()));
+    watching.spawn(health::watch_store(store, answer_limit, metrics.clone(), health.clone(), watching.clone()));
 }
 
 async fn bind(

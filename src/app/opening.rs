@@ -8,7 +8,7 @@ use super::{Error, bind};
 use crate::bridge::{self, ServerOptions};
 use crate::config::{self, Settings};
 use crate::runtime::{Backoff, Health, Part, Tasks, unix_s};
-use crate::store::{self, EscalatedOrders, Escalation, PaymentStore, Postgres, Revocation, Sqlite, postgres};
+use crate::store::{self, Bounded, EscalatedOrders, Escalation, PaymentStore, Postgres, Revocation, Sqlite, postgres};
 use crate::telemetry::Metrics;
 
 /// How long the listener of the meantime may take to end.
@@ -36,8 +36,10 @@ pub(super) fn check(settings: &Settings, instance: &str) -> Result<(), Error> {
 /// A file that cannot be opened, an address that cannot be used. A database that is away is none.
 pub(super) fn open(settings: &Settings, instance: &str) -> Result<Arc<dyn PaymentStore>, Error> {
     let url = settings.store.url.expose();
+    let limit = Duration::from_secs(settings.store.answer_timeout_s);
     if is_remote(settings) {
-        return Ok(Arc::new(Postgres::open(url, &of_postgres(settings, instance))?));
+        let store = Postgres::open(url, &of_postgres(settings, instance))?;
+        return Ok(Arc::new(Bounded::new(store, limit)));
     }
     let options = store::Options {
         batch_events_max: settings.store.batch_events_max,
@@ -48,7 +50,7 @@ pub(super) fn open(settings: &Settings, instance: &str) -> Result<Arc<dyn Paymen
         timeline: settings.timeline.enabled,
         escalation: escalation(settings),
     };
-    Ok(Arc::new(Sqlite::open(url, options)?))
+    Ok(Arc::new(Bounded::new(Sqlite::open(url, options)?, limit)))
 }
 
 fn of_postgres(settings: &Settings, instance: &str) -> postgres::Options {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::rounds::{Pace, Rounds};
+use super::rounds::{Pace, Rounds, unless_stopping};
 use crate::config::{Settings, Span};
 use crate::runtime::unix_ms;
 use crate::store;
@@ -37,7 +37,7 @@ impl Retention {
     pub(super) async fn run(self, rounds: Rounds) {
         let mut pace = Pace::new("retention", self.interval);
         while !rounds.tasks.is_stopping() {
-            let wait = pace.after(self.round(&rounds).await);
+            let wait = pace.after(unless_stopping(&rounds.tasks, self.round(&rounds)).await);
             rounds.tasks.rest(wait).await;
         }
     }

@@ -41,6 +41,18 @@ impl Rounds {
     }
 }
 
+/// A round that the end of the service does not wait for: a store that hangs would hold it, and what it has taken it does all
+/// the same.
+pub(super) async fn unless_stopping(
+    tasks: &Tasks,
+    round: impl Future<Output = Result<(), store::Error>>,
+) -> Result<(), store::Error> {
+    tokio::select! {
+        round = round => round,
+        () = tasks.stopping() => Ok(()),
+    }
+}
+
 /// When the next round is due, and which of its faults were told.
 pub(super) struct Pace {
     what: &'static str,

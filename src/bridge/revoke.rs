@@ -33,7 +33,8 @@ pub(super) struct Answer {
     until: String,
 }
 
-/// Durable first, then in force for who comes, then told to those who wait.
+/// Durable first, then in force for who comes, then told to those who wait. Where the store does not say whether it is
+/// durable, it is in force, and the operator is told to try again.
 pub(super) async fn post(
     State(context): State<Context>,
     body: Result<Json<Object<Body>>, JsonRejection>,
@@ -51,9 +52,22 @@ pub(super) async fn post(
         return Err(Problem::new(StatusCode::CONFLICT, "too_many_revocations", detail));
     }
     let revocation = Revocation { revoked, until_s: now_s.saturating_add(ttl_s) };
-    context.store.revoke(&revocation, now_s).await?;
+    if let Err(error) = context.store.revoke(&revocation, now_s).await {
+        // It may be stored all the same, and nobody reads it again before the next start: refused too early is the lesser
+        // harm. What is lifted is not taken so.
+        if ttl_s > 0 {
+            enforce(&context, revocation, watched, now_s);
+        }
+        return Err(error.into());
+    }
     let until = rfc3339(revocation.until_s);
     tracing::info!(what = named(&revocation.revoked), until, "revoked");
+    enforce(&context, revocation, watched, now_s);
+    Ok(Json(Answer { until }))
+}
+
+/// For who comes, and for those who wait, here and on the other nodes.
+fn enforce(context: &Context, revocation: Revocation, watched: Vec<Key>, now_s: i64) {
     context.revocations.put(revocation.clone(), now_s);
     for key in &watched {
         context.hub.interrupt(key);
@@ -61,7 +75,6 @@ pub(super) async fn post(
     if let Some(neighbours) = &context.neighbours {
         neighbours.revoked(revocation, watched);
     }
-    Ok(Json(Answer { until }))
 }
 
 /// What is revoked, and the orders whose pages have to look whether it concerns them.

@@ -13,7 +13,7 @@ use super::consumer::Consumer;
 use super::settle::Unsettled;
 use crate::payment::Event;
 use crate::runtime::{Backoff, Part};
-use crate::store::{Applied, Arrival};
+use crate::store::{Applied, Arrival, silent};
 
 /// A commit that takes longer is a fault of the store, and goes on being waited for.
 const COMMIT_SLOW_S: u64 = 10;
@@ -51,7 +51,7 @@ impl Consumer {
             let answer = loop {
                 match timeout(Duration::from_secs(COMMIT_SLOW_S), &mut apply).await {
                     Ok(answer) => break answer,
-                    Err(_elapsed) => self.store_is_down(&format!("no answer for {} s", began.elapsed().as_secs())),
+                    Err(_elapsed) => self.store_is_down(&silent(began.elapsed()).to_string()),
                 }
             };
             match answer {
@@ -109,7 +109,7 @@ impl Consumer {
     async fn check(&self) -> Result<(), String> {
         match timeout(Duration::from_secs(COMMIT_SLOW_S), self.parts.store.check()).await {
             Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(_elapsed) => Err(format!("no answer for {COMMIT_SLOW_S} s")),
+            Err(_elapsed) => Err(silent(Duration::from_secs(COMMIT_SLOW_S)).to_string()),
         }
     }
 

@@ -32,6 +32,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     at_least("store.readers", store.readers, 1)?;
     require(store.readers <= 64, "store.readers must be at most 64")?;
     at_least("store.reads_waiting_max", store.reads_waiting_max, 1)?;
+    at_least_s("store.answer_timeout_s", store.answer_timeout_s)?;
     at_least("store.postgres_connections_max", store.postgres_connections_max, 2)?;
     at_least_s("store.postgres_timeout_s", store.postgres_timeout_s)?;
     outgoing(settings)?;

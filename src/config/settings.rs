@@ -116,6 +116,7 @@ pub struct Store {
     pub batch_events_max: usize,
     pub readers: usize,
     pub reads_waiting_max: usize,
+    pub answer_timeout_s: u64,
     pub cache_kib: u32,
     pub postgres_connections_max: usize,
     pub postgres_timeout_s: u64,

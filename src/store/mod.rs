@@ -5,6 +5,7 @@
 
 mod arrival;
 mod bell;
+mod bounded;
 #[cfg(test)]
 mod contract;
 mod entries;
@@ -30,6 +31,7 @@ use crate::payment::{Event, Key, Payment};
 
 pub use arrival::{Arrival, PageRef};
 pub use bell::Bell;
+pub use bounded::{Bounded, silent};
 pub use error::Error;
 pub use notes::{NoteOptions, NoteWriter, Notes};
 pub use outbox::{EscalatedOrders, Escalation, Inquiry, Outgoing, Retired};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::pieces::Pieces;
@@ -74,7 +74,8 @@ impl Notes {
     pub fn new(options: NoteOptions, metrics: Metrics) -> (Self, NoteWriter) {
         let (queue, waiting) = mpsc::channel(options.waiting_max.max(1));
         let inner = Arc::new(Inner { queue, options, committed_events: AtomicU64::new(0), metrics });
-        let writer = NoteWriter { inner: Arc::clone(&inner), waiting, looked_at: Instant::now(), seen_events: 0 };
+        let writer =
+            NoteWriter { inner: Arc::clone(&inner), waiting, under_way: 0, looked_at: Instant::now(), seen_events: 0 };
         (Self { inner: Some(inner) }, writer)
     }
 
@@ -139,6 +140,8 @@ impl Inner {
 pub struct NoteWriter {
     inner: Arc<Inner>,
     waiting: mpsc::Receiver<Note>,
+    /// Notes that the store has been given.
+    under_way: usize,
     looked_at: Instant,
     seen_events: u64,
 }
@@ -146,6 +149,19 @@ pub struct NoteWriter {
 impl NoteWriter {
     /// Writes until `tasks` are told to stop, and then what waits, within 5 s.
     pub async fn run(mut self, store: Arc<dyn PaymentStore>, tasks: Tasks) {
+        // From the first: a store that hangs would hold a batch that was begun before.
+        let late = async {
+            tasks.stopping().await;
+            sleep(STOP_LIMIT).await;
+        };
+        tokio::select! {
+            () = self.work(&*store, &tasks) => return,
+            () = late => {}
+        }
+        self.lose(self.under_way + self.waiting.len(), "the store did not take them in time");
+    }
+
+    async fn work(&mut self, store: &dyn PaymentStore, tasks: &Tasks) {
         let mut batch = Vec::new();
         while !tasks.is_stopping() {
             let first = tokio::select! {
@@ -157,15 +173,13 @@ impl NoteWriter {
             batch = self.fill(first, notes_max);
             while !batch.is_empty() && !tasks.is_stopping() {
                 let began = Instant::now();
-                self.write(batch, &*store, &tasks).await;
+                self.write(batch, store, tasks).await;
                 let step = self.step();
                 tasks.rest((began.elapsed() * step.pause).min(PAUSE_MAX)).await;
                 batch = self.fill(None, step.notes_max);
             }
         }
-        if timeout(STOP_LIMIT, self.finish(batch, &*store, &tasks)).await.is_err() {
-            self.lose(self.waiting.len(), "the store did not take them in time");
-        }
+        self.finish(batch, store, tasks).await;
     }
 
     async fn finish(&mut self, mut batch: Vec<Note>, store: &dyn PaymentStore, tasks: &Tasks) {
@@ -188,7 +202,13 @@ impl NoteWriter {
         batch
     }
 
-    async fn write(&self, batch: Vec<Note>, store: &dyn PaymentStore, tasks: &Tasks) {
+    async fn write(&mut self, batch: Vec<Note>, store: &dyn PaymentStore, tasks: &Tasks) {
+        self.under_way = batch.len();
+        self.try_to_write(batch, store, tasks).await;
+        self.under_way = 0;
+    }
+
+    async fn try_to_write(&self, batch: Vec<Note>, store: &dyn PaymentStore, tasks: &Tasks) {
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
         for attempt in 1..=ATTEMPTS_MAX {
             match store.note(batch.clone()).await {
