@@ -23,5 +23,6 @@ mod broker;
 mod document;
 mod ledger;
 mod pages;
+mod powerloss;
 mod rfc6455;
 mod store;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::support::{Publisher, Vhost, event, wait_for};
+use crate::ledger::PATIENCE;
+use crate::support::{Publisher, Vhost, event, wait_up_to};
 
 /// Of every so many events one goes to the order that a page watches, the others to an order of their own each.
 const WATCHED_EVERY: usize = 5;
@@ -68,8 +69,13 @@ impl Confirmed {
 
     /// Waits until each order is in the database, and checks that each of its events was counted once.
     pub(crate) async fn prove(&self, database: &Path) {
-        let stored = wait_for("each confirmed event is stored", async || {
-            let stored = versions(database);
+        self.prove_by(async || versions(database)).await;
+    }
+
+    /// The same by another way to look up each stored order with its version.
+    pub(crate) async fn prove_by(&self, mut look: impl AsyncFnMut() -> BTreeMap<String, i64>) {
+        let stored = wait_up_to(PATIENCE, "each confirmed event is stored", async || {
+            let stored = look().await;
             self.orders.iter().all(|order| stored.contains_key(order)).then_some(stored)
         })
         .await;
@@ -79,7 +85,7 @@ impl Confirmed {
 }
 
 /// Each stored order with its version.
-fn versions(database: &Path) -> BTreeMap<String, i64> {
+pub(crate) fn versions(database: &Path) -> BTreeMap<String, i64> {
     let connection = rusqlite::Connection::open(database).unwrap();
     let mut orders = connection.prepare("SELECT order_id, version FROM payments").unwrap();
     let rows = orders.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();

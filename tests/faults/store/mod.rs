@@ -5,5 +5,7 @@ mod damaged_row;
 mod disk_full;
 mod flips;
 mod flood;
+mod hung;
 mod kills;
 mod outbox;
+mod power;
