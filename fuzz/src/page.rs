@@ -1,20 +1,47 @@
 //! What a page may hear, whatever it said: docs/PROTOCOL.md and RFC 6455, read by a parser of their own.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 const KINDS: [&str; 5] = ["subscribed", "payment", "error", "pong", "reconnect"];
 const CODES: [&str; 6] =
     ["invalid_ticket", "ticket_expired", "forbidden", "bad_request", "too_many_subscriptions", "rate_limited"];
+/// Within which two clocks are one: tickets go by seconds.
+const LATE: Duration = Duration::from_secs(2);
 /// After an error frame.
 const CLOSES: [u16; 5] = [4400, 4401, 4408, 4413, 4429];
 /// After a reconnect frame.
 const DRAINING: u16 = 1012;
 
+/// What came, and when.
+#[derive(Default)]
+pub(crate) struct Arrived {
+    pub(crate) bytes: Vec<u8>,
+    /// How much there was at which time.
+    times: Vec<(usize, Instant)>,
+}
+
+impl Arrived {
+    pub(crate) fn push(&mut self, part: &[u8]) {
+        self.bytes.extend_from_slice(part);
+        self.times.push((self.bytes.len(), Instant::now()));
+    }
+
+    /// When the byte before this place was there.
+    fn at(&self, place: usize) -> Instant {
+        let first = self.times.partition_point(|(bytes, _)| *bytes < place);
+        self.times[first].1
+    }
+}
+
 /// Everything that came, in its order.
 #[derive(Default)]
 pub(crate) struct Heard {
+    /// Each order with the time at which it was subscribed last, and the versions that were told after that.
+    pub(crate) subscribed: Vec<(String, Instant, Vec<u64>)>,
     /// The last version of each order.
     pub(crate) versions: HashMap<String, u64>,
     pub(crate) is_closed: bool,
@@ -23,14 +50,16 @@ pub(crate) struct Heard {
 
 impl Heard {
     /// Takes the stream apart after the head of the handshake's answer. `page_closed`: the page may have sent a close.
-    pub(crate) fn check(mut rest: &[u8], page_closed: bool, tickets: &[&str]) -> Self {
+    pub(crate) fn check(arrived: &Arrived, head_bytes: usize, page_closed: bool, tickets: &[&str]) -> Self {
         let mut heard = Self::default();
+        let mut rest = &arrived.bytes[head_bytes..];
         while !rest.is_empty() {
             assert!(!heard.is_closed, "nothing follows a close");
             let (first, payload, after) = frame(rest);
             rest = after;
+            let at = arrived.at(arrived.bytes.len() - rest.len());
             match first {
-                0x81 => heard.text(payload, tickets),
+                0x81 => heard.text(payload, tickets, at),
                 0x88 => heard.close(payload, page_closed),
                 0x89 | 0x8a => assert!(payload.len() <= 125, "control frames are short"),
                 other => panic!("a service sends no frame that begins {other:#x}"),
@@ -39,7 +68,17 @@ impl Heard {
         heard
     }
 
-    fn text(&mut self, payload: &[u8], tickets: &[&str]) {
+    /// No version of the order was told that was shown when its ticket, of that life, was over.
+    pub(crate) fn assert_told_in_time(&self, order: &str, life: Duration, published: &HashMap<u64, Instant>) {
+        for (_, at, versions) in self.subscribed.iter().filter(|(subscribed, ..)| subscribed == order) {
+            for version in versions {
+                let late = published.get(version).is_some_and(|shown| *shown > *at + life + LATE);
+                assert!(!late, "version {version} was told by a ticket that is over");
+            }
+        }
+    }
+
+    fn text(&mut self, payload: &[u8], tickets: &[&str], at: Instant) {
         let frame: Value = serde_json::from_slice(payload).expect("every text frame is JSON");
         let kind = frame["type"].as_str().expect("a type");
         assert!(KINDS.contains(&kind), "{frame}");
@@ -52,6 +91,7 @@ impl Heard {
             "subscribed" => {
                 let order = frame["order_id"].as_str().expect("an order");
                 let version = frame["payment"]["version"].as_u64().unwrap_or(0);
+                self.subscribed.push((order.to_owned(), at, Vec::new()));
                 let known = self.versions.insert(order.to_owned(), version);
                 // An order of that name of another merchant is not known.
                 assert!(version == 0 || known.is_none_or(|known| version >= known), "never backward: {frame}");
@@ -61,6 +101,8 @@ impl Heard {
                 let version = frame["payment"]["version"].as_u64().expect("a version");
                 let known = self.versions.insert(order.to_owned(), version).expect("subscribed comes first");
                 assert!(version > known, "versions only grow: {frame}");
+                let subscribed = self.subscribed.iter_mut().rfind(|(subscribed, ..)| subscribed == order);
+                subscribed.expect("as just seen").2.push(version);
             }
             "reconnect" => assert!(frame["after_ms"].is_u64(), "{frame}"),
             _ => {}

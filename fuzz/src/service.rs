@@ -3,7 +3,9 @@
 //! program merges. Nothing is published.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hyper::server::conn::http1;
@@ -12,7 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use payment_notifier::bridge::ticket::{Minter, Revocations, Verifier};
 use payment_notifier::bridge::{Context, Parts, PublishError, ResultPublisher, router};
 use payment_notifier::callbacks::Accounts;
-use payment_notifier::config::Secret;
+use payment_notifier::config::{Http, Secret};
 use payment_notifier::hub::{Hub, Update};
 use payment_notifier::payment::{Event, Key, Payment, State};
 use payment_notifier::runtime::Tasks;
@@ -36,10 +38,10 @@ pub(crate) struct Service {
 
 impl Service {
     /// Serves the other end of a connection.
-    pub(crate) fn serve(stream: DuplexStream) -> Self {
+    pub(crate) fn serve(stream: DuplexStream, http: Http) -> Self {
         let (hub, tasks, store) = (Hub::new(), Tasks::new(), Arc::new(InMemory::default()));
         let context = Context::new(Parts {
-            http: SETTINGS.http.clone(),
+            http,
             api_key: Secret::default(),
             api_key_merchant_id: None,
             demo_merchant_id: None,
@@ -73,6 +75,11 @@ impl Service {
         }
     }
 
+    /// Each reading of the store takes so long from here on.
+    pub(crate) fn read_slowly(&self, seconds: u64) {
+        self.store.read_s.store(seconds, Ordering::Relaxed);
+    }
+
     /// The version that is stored.
     pub(crate) fn version(&self, key: &Key) -> u64 {
         self.store.states.lock().expect("no thread panicked").get(key).map_or(0, State::version)
@@ -81,6 +88,7 @@ impl Service {
 
 #[derive(Default)]
 struct InMemory {
+    read_s: AtomicU64,
     states: Mutex<HashMap<Key, State>>,
 }
 
@@ -108,6 +116,10 @@ impl PaymentStore for InMemory {
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {
+        let read_s = self.read_s.load(Ordering::Relaxed);
+        if read_s > 0 {
+            tokio::time::sleep(Duration::from_secs(read_s)).await;
+        }
         let states = self.states.lock().expect("no thread panicked");
         Ok(states.get(key).map(|state| Arc::new(state.payment())))
     }
