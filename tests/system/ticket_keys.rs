@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::routing::get;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::RwLock;
 
 use crate::support::keys::{self, KeyPair};
-use crate::support::ticket::{API_KEY, SUB, changed, claims, now_s, signed};
+use crate::support::ticket::{API_KEY, SUB, changed, claims, now_s, signed, ticket};
 use crate::support::{MERCHANT, Page, Service, Setup, wait_for};
 
 const ORDER: &str = "key-1";
@@ -277,6 +278,54 @@ async fn a_slow_key_server_holds_only_those_who_need_it_and_is_asked_once_for_al
     );
     tokio::join!(waiting, async { drop(shut) });
     assert_eq!(key_server.at_once_most.load(Ordering::SeqCst), 1);
+}
+
+/// The address of a key server that begins its answers and never ends them.
+async fn endless_key_server(first: &'static str, then: String) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+    #[allow(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    tokio::spawn(async move {
+        while let Ok((mut asking, _)) = listener.accept().await {
+            let mut sent = asking.write_all(first.as_bytes()).await;
+            while sent.is_ok() {
+                sent = asking.write_all(then.as_bytes()).await;
+                if then.len() < 16 {
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+            }
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_server_that_never_ends_its_answer_is_given_up_and_holds_nobody() {
+    let (whole, chunked) =
+        ("HTTP/1.1 200 OK\r\n\r\n{\"keys\":[", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+    let cases = [
+        ("", "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000)),
+        ("HTTP/1.1 200 OK\r\n", "x-a: b\r\n".repeat(1000)),
+        (whole, " ".repeat(10_000)),
+        (chunked, "1\r\n \r\n".repeat(1000)),
+        // A little at a time.
+        (whole, " ".to_owned()),
+    ];
+    let given_up = cases.into_iter().map(|(first, then)| async move {
+        let setup = Setup::new().await.set("TICKETS__JWKS_URL", endless_key_server(first, then).await);
+        let mut service = setup.set("TICKETS__JWKS_REFETCH_MIN_S", 1).start().await;
+        wait_for("the fetch is given up", async || {
+            assert_eq!(service.payment(ORDER, &ticket(ORDER), "").await.status, 200);
+            let failed = service.metric("payment_notifier_ticket_key_sets_total", "result=\"error\"").await;
+            (failed >= 1.0).then_some(())
+        })
+        .await;
+        let began = std::time::Instant::now();
+        service.terminate();
+        assert!(service.wait_end().await.success());
+        assert!(began.elapsed().as_secs() < 15, "{:?}", began.elapsed());
+    });
+    futures_util::future::join_all(given_up).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use reqwest::Certificate;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{Answer, Heard, Page, Publisher, Service, Setup, event, ticket, wait_for, within};
@@ -153,6 +153,53 @@ async fn a_handshake_that_does_not_end_is_given_up_and_more_than_the_bound_are_c
     assert_eq!(within("the end", silent.read(&mut [0; 16])).await.unwrap_or(0), 0, "closed without a word");
     wait_for("it is counted", async || (handshakes("timed_out").await == 1.0).then_some(())).await;
     Page::open_tls(&service, identity.client()).await.unwrap().subscribe(&ticket("tls-3")).await;
+}
+
+/// A record of that kind.
+fn record(kind: u8, body: &[u8]) -> Vec<u8> {
+    [&[kind, 3, 3, 0, u8::try_from(body.len()).expect("short")], body].concat()
+}
+
+#[tokio::test]
+async fn a_handshake_without_end_is_cut_off_in_time_however_it_comes() {
+    let identity = Identity::new();
+    let service = with_tls(&identity).await.0.set("HTTP__TLS_HANDSHAKE_TIMEOUT_S", 2).start().await;
+    let cases = [
+        // A first message of 16 MiB, a byte at a time.
+        (record(22, &[1, 0xff, 0xff, 0xff]), record(22, &[0])),
+        (Vec::new(), record(22, &[])),
+        (Vec::new(), record(20, &[1])),
+        (Vec::new(), record(21, &[1, 90])),
+    ];
+    let both = cases.iter().flat_map(|(first, then)| [(first, then, false), (first, then, true)]);
+    let open_for = both.map(|(first, then, slowly)| {
+        let address = service.http;
+        async move {
+            let began = std::time::Instant::now();
+            let (mut reading, mut writing) = TcpStream::connect(address).await.unwrap().into_split();
+            let write = async {
+                let many = if slowly { then.clone() } else { then.repeat(1000) };
+                let mut sent = writing.write_all(first).await;
+                while sent.is_ok() {
+                    sent = writing.write_all(&many).await;
+                    if slowly {
+                        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    }
+                }
+                std::future::pending::<()>().await;
+            };
+            let mut nowhere = tokio::io::sink();
+            let read = tokio::io::copy(&mut reading, &mut nowhere);
+            let closed = async {
+                tokio::select! { () = write => {}, _ = read => {} }
+            };
+            within("the connection is closed", closed).await;
+            began.elapsed()
+        }
+    });
+    let longest = futures_util::future::join_all(open_for).await.into_iter().max().unwrap();
+    assert!(longest.as_secs() < 12, "{longest:?}");
+    Page::open_tls(&service, identity.client()).await.unwrap().subscribe(&ticket("tls-5")).await;
 }
 
 #[tokio::test]
