@@ -19,8 +19,8 @@ use payment_notifier::hub::{Hub, Update};
 use payment_notifier::payment::{Event, Key, Payment, State};
 use payment_notifier::runtime::Tasks;
 use payment_notifier::store::{
-    Acknowledgement, Arrival, Bell, Error, Inquiry, Note, Notes, Outcome, Outgoing, PageRef, PaymentStore, Retired,
-    Revocation, Story,
+    Acknowledgement, Applied, Arrival, Bell, Error, Inquiry, Note, Notes, Outcome, Outgoing, PageRef, PaymentStore,
+    Retired, Revocation, Story,
 };
 use payment_notifier::telemetry::Metrics;
 use tokio::io::DuplexStream;
@@ -94,23 +94,23 @@ struct InMemory {
 
 #[async_trait]
 impl PaymentStore for InMemory {
-    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Outcome>, Error> {
+    async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error> {
         let mut states = self.states.lock().expect("no thread panicked");
         let outcomes = batch.into_iter().map(|Arrival { event, .. }| {
             let key = event.key.clone();
             if let Some(state) = states.get_mut(&key) {
                 let merged = state.merge(event);
-                return Outcome {
+                return Ok(Outcome {
                     change: merged.change,
                     conflicts: merged.conflicts,
                     payment: Arc::new(state.payment()),
-                };
+                });
             }
             let state = State::first(event);
             let payment = Arc::new(state.payment());
             let conflicts = state.conflicts();
             states.insert(key, state);
-            Outcome { change: payment_notifier::payment::Change::Applied, conflicts, payment }
+            Ok(Outcome { change: payment_notifier::payment::Change::Applied, conflicts, payment })
         });
         Ok(outcomes.collect())
     }
