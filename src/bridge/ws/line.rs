@@ -26,6 +26,9 @@ const FIRST_READ_BYTES: usize = 1024;
 /// What tungstenite takes at once, for the rest of a message.
 const READ_BUFFER_BYTES: usize = 1024;
 
+/// Taken after the last word, for a page that is in the midst of a long message. Who sends more waits for the end.
+const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What was read.
 #[derive(Debug)]
 pub(super) enum Read {
@@ -161,13 +164,19 @@ impl Line {
     pub(super) async fn farewell(&mut self) -> io::Result<()> {
         std::future::poll_fn(|context| self.poll_flush(context)).await?;
         std::future::poll_fn(|context| Pin::new(&mut self.io).poll_shutdown(context)).await?;
-        std::future::poll_fn(|context| self.poll_discard(context)).await
+        let mut left = DISCARDED_BYTES_MAX;
+        std::future::poll_fn(|context| self.poll_discard(context, &mut left)).await
     }
 
-    /// Bounded by its user's time alone: a page may be in the midst of a long message.
-    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !ready!(read_some(&mut self.io, context, <[u8]>::is_empty))? {}
-        Poll::Ready(Ok(()))
+    /// Never ready once nothing is left to be taken: its user's time is the bound then.
+    fn poll_discard(&mut self, context: &mut Context<'_>, left: &mut usize) -> Poll<io::Result<()>> {
+        while *left > 0 {
+            match ready!(read_some(&mut self.io, context, <[u8]>::len))? {
+                0 => return Poll::Ready(Ok(())),
+                bytes => *left = left.saturating_sub(bytes),
+            }
+        }
+        Poll::Pending
     }
 }
 

@@ -16,6 +16,8 @@ use crate::support::{Heard, MERCHANT, Publisher, Service, Setup, event, ticket, 
 /// What must not be asked of a machine with two busy cores: to be on time. What is late by more was never seen.
 const LATE: Duration = Duration::from_secs(8);
 const TEXT_BEGINS: u8 = 0x01;
+const SOCKET: &str = "/v1/ws HTTP/1.1\r\nhost: HOST\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+    sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// What is sent first, and then without end. None of it is a fault of its own.
 fn endless() -> [(&'static str, Vec<u8>, Vec<u8>); 4] {
@@ -163,6 +165,35 @@ async fn sockets_and_requests_without_end_do_not_hold_a_node_that_stops() {
     row(&format!("endless-frames-at-the-end runs=6 lost=0 drain_s=1 ended_ms={}", took.as_millis()));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_socket_that_fills_a_core_does_not_hold_a_node_that_stops_and_is_read_no_further_once_it_is_closed() {
+    let mut service = without_a_rate().await.set("HTTP__DRAIN_S", 1).start().await;
+    let [(_, first, then), ..] = endless();
+    let mut socket = endless_socket(&service, None, &first, &then).await;
+    // It is well under way.
+    assert!(tokio::time::timeout(Duration::from_secs(2), socket.next()).await.is_err(), "nothing is due yet");
+    let began = Instant::now();
+    service.terminate();
+    let (last, _, closed) = heard_until_closed(&mut socket).await;
+    assert_eq!((&last["type"], closed), (&json!("reconnect"), Some(1012)), "{last}");
+    assert!(service.wait_end().await.success());
+    let took = began.elapsed();
+    assert!(took < LATE, "{took:?}");
+    row(&format!("endless-frames-of-one runs=1 lost=0 drain_s=1 ended_ms={}", took.as_millis()));
+
+    // What comes after the last word is taken up to a bound, and then no more of it.
+    let service = Service::start().await;
+    let mut stream = TcpStream::connect(service.http).await.unwrap();
+    let open = format!("GET {SOCKET}").replace("HOST", &service.http.to_string());
+    stream.write_all(open.as_bytes()).await.unwrap();
+    let many = frame(0x00, b"").repeat(10_000);
+    let mut taken = 0;
+    while let Ok(bytes) = within("the flood is cut off", stream.write(&many)).await {
+        taken += bytes;
+    }
+    assert!(taken < 64 << 20, "{taken} bytes were taken of a socket that was closed");
+}
+
 /// Sends `first`, then `then` without end and a little at a time if `slowly`, until the service has closed.
 async fn open_for(service: &Service, first: &str, then: &'static str, slowly: bool) -> Duration {
     let (mut reading, mut writing) = TcpStream::connect(service.http).await.unwrap().into_split();
@@ -197,10 +228,7 @@ async fn requests_that_never_end_are_cut_off_in_time_however_they_come() {
     let service = setup.start().await;
     // The body of a callback is read before anything is known of it.
     let chunked = "POST /v1/callbacks/stripe/shop HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked\r\n\r\n";
-    let socket = "GET /v1/ws HTTP/1.1\r\nhost: HOST\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        .to_owned()
-        + "\u{3}\u{0}";
+    let socket = format!("GET {SOCKET}\u{3}\u{0}");
     let cases = [
         ("a header", "GET / HTTP/1.1\r\nx-a: ", "a"),
         ("header lines", "GET / HTTP/1.1\r\n", "a: b\r\n"),
