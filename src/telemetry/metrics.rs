@@ -76,6 +76,10 @@ struct Inner {
     outgoing: outgoing::Outgoing,
 }
 
+/// From the publishing of a message to a page. One longer span that somebody made up would stay in a histogram's sum for
+/// as long as the process lives.
+const SPAN_MAX: Duration = Duration::from_secs(24 * 3600);
+
 const METADATA: Metadata<'static> = Metadata::new("payment_notifier", metrics::Level::INFO, None);
 
 fn counter(recorder: &PrometheusRecorder, name: &'static str, labels: Vec<Label>) -> Counter {
@@ -262,11 +266,13 @@ impl Metrics {
     }
 
     /// A page was given an update that came `since_arrival` ago and was published at that time, if the publisher said.
+    /// Both times are others' words, and one that cannot be true is left out.
     pub fn page_told(&self, transport: Transport, since_arrival: Duration, published_at_ms: Option<i64>, now_ms: i64) {
         let metrics = self.of(transport);
-        metrics.arrival_to_page.record(since_arrival.as_secs_f64());
-        if let Some(published_at_ms) = published_at_ms {
-            let since = Duration::from_millis(u64::try_from(now_ms - published_at_ms).unwrap_or(0));
+        if since_arrival <= SPAN_MAX {
+            metrics.arrival_to_page.record(since_arrival.as_secs_f64());
+        }
+        if let Some(since) = published_at_ms.and_then(|at_ms| since(at_ms, now_ms)) {
             metrics.publish_to_page.record(since.as_secs_f64());
         }
     }
@@ -335,6 +341,13 @@ impl Drop for Held {
     }
 }
 
+/// A clock that is ahead by less is taken as one that is right.
+fn since(at_ms: i64, now_ms: i64) -> Option<Duration> {
+    let span = Duration::from_millis(now_ms.abs_diff(at_ms));
+    let is_over = at_ms <= now_ms;
+    (span <= SPAN_MAX).then_some(if is_over { span } else { Duration::ZERO })
+}
+
 fn as_f64(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
 }
@@ -356,5 +369,31 @@ mod tests {
         drop(waits);
         assert!(a.render().contains(r#"payment_notifier_pages_waiting{transport="sse"} 0"#));
         assert!(!b.render().contains("invalid_json"));
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_true_is_in_no_histogram() {
+        const NOW_MS: i64 = 1_790_000_000_000;
+        let metrics = Metrics::new().unwrap();
+        let day_ms = 24 * 3_600_000;
+        for at_ms in
+            [i64::MIN, i64::MIN + 1, -1, 0, 1, NOW_MS - day_ms - 1, NOW_MS + day_ms + 1, i64::MAX - 1, i64::MAX]
+        {
+            metrics.page_told(Transport::Sse, Duration::MAX, Some(at_ms), NOW_MS);
+            metrics.page_told(Transport::Sse, Duration::ZERO, Some(at_ms), i64::MIN);
+            metrics.page_told(Transport::Sse, Duration::ZERO, Some(at_ms), i64::MAX - 2);
+        }
+        let sum = |metrics: &Metrics, name: &str| -> f64 {
+            let text = metrics.render();
+            let line = format!(r#"payment_notifier_{name}_seconds_sum{{transport="sse"}} "#);
+            text.lines().find_map(|l| l.strip_prefix(&line)?.parse().ok()).unwrap()
+        };
+        // Near the ends of what a clock can show, two such times may be close to each other.
+        assert!(sum(&metrics, "publish_to_page") < 0.1, "{}", metrics.render());
+        assert!(sum(&metrics, "arrival_to_page") < 0.1);
+        metrics.page_told(Transport::Sse, Duration::from_secs(2), Some(NOW_MS - 3000), NOW_MS);
+        metrics.page_told(Transport::Sse, Duration::ZERO, Some(NOW_MS + 3000), NOW_MS);
+        assert!((sum(&metrics, "publish_to_page") - 3.0).abs() < 0.1);
+        assert!((sum(&metrics, "arrival_to_page") - 2.0).abs() < 0.1);
     }
 }

@@ -34,6 +34,7 @@ mod dead_letters_faults;
 mod demo;
 mod drain;
 mod examples;
+mod extremes;
 mod hosts;
 mod live;
 mod metrics;

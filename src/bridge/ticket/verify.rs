@@ -175,7 +175,7 @@ impl Verifier {
             return Err(Refusal::TooLongLived);
         }
         // A page that comes within the leeway gets the rest of it; all others end on time.
-        let ends_at_s = if claims.exp_s > now_s { claims.exp_s } else { claims.exp_s + leeway_s };
+        let ends_at_s = if claims.exp_s > now_s { claims.exp_s } else { claims.exp_s.saturating_add(leeway_s) };
         Ok(Ticket {
             merchant_id: claims.merchant_id,
             order_ids: claims.order_ids,
