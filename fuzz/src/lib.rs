@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod amqp;
 pub mod config;
 pub mod event;
 pub mod frames;

@@ -1,12 +1,14 @@
 //! Opens connections that a person can tell apart in RabbitMQ's console. The address carries a password: it is never
 //! part of an error or a log line, nor is any type that would print it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::{Connection, ConnectionProperties, ErrorKind};
 
 use super::Error;
 use super::address::Address;
+use super::transport::{self, frames::Witness};
 use crate::config;
 
 /// What the connection is for; the middle of its name.
@@ -58,13 +60,24 @@ pub(super) async fn connect(
     purpose: Purpose,
     instance: &str,
 ) -> Result<Connection, Error> {
+    connect_witnessed(addresses, amqp, purpose, instance).await.map(|(connection, _witness)| connection)
+}
+
+/// The same, with what its frames say of messages.
+pub(super) async fn connect_witnessed(
+    addresses: &[Address],
+    amqp: &config::Amqp,
+    purpose: Purpose,
+    instance: &str,
+) -> Result<(Connection, Arc<Witness>), Error> {
     let (limit_s, first) = (amqp.connect_timeout_s, rand::random_range(0..addresses.len().max(1)));
     let (before, from_first) = addresses.split_at(first);
     let mut failed = Vec::with_capacity(addresses.len());
     for address in from_first.iter().chain(before) {
-        let attempt = Connection::connect_uri(address.uri.clone(), properties(purpose, instance));
+        let (uri, runtime, witness) = transport::under(&address.uri);
+        let attempt = Connection::connect_uri_with_runtime(uri, properties(purpose, instance), runtime);
         let why = match address.attempt(Duration::from_secs(limit_s), attempt).await {
-            Some(Ok(connection)) => return Ok(connection),
+            Some(Ok(connection)) => return Ok((connection, witness)),
             Some(Err(error)) => reason(&error),
             None => format!("no answer in {limit_s} s"),
         };

@@ -15,7 +15,8 @@ use super::address::Address;
 use super::binding::{self, Probes};
 use super::connect::{self, Purpose, reason};
 use super::decode::{Decoder, Reject};
-use super::session::{CHANGES, End, Session};
+use super::session::{CHANGES, End, Session, Unreadable};
+use super::transport::frames::Witness;
 use super::{Error, Options, Publisher, lag, live, topology};
 use crate::hub::Hub;
 use crate::payment::Conflict;
@@ -31,6 +32,29 @@ const CLOSE_S_MAX: u64 = 2;
 /// Attempts in a row that a message which breaks the connection is given without a growing wait: enough for RabbitMQ's
 /// usual delivery limit of 20 to take it away.
 const UNREADABLE_FAST_MAX: u32 = 32;
+
+/// Messages that broke the connection, since one was read that did not.
+#[derive(Default)]
+struct Broken {
+    /// By the last one of them.
+    times: u32,
+    last: Option<Unreadable>,
+}
+
+impl Broken {
+    fn note(&mut self, unreadable: Option<Unreadable>) {
+        let count = |unreadable: &Unreadable| unreadable.delivery_count;
+        let (before, after) = (self.last.as_ref().and_then(count), unreadable.as_ref().and_then(count));
+        // A queue that counts counts on for as long as it is the same message. One that does not count has no limit either.
+        let is_another = before.is_some_and(|before| after.is_none_or(|after| after <= before));
+        self.times = match unreadable {
+            None => 0,
+            Some(_) if is_another => 1,
+            Some(_) => self.times.saturating_add(1),
+        };
+        self.last = unreadable;
+    }
+}
 
 /// What the consumer works with.
 #[derive(Clone)]
@@ -71,6 +95,7 @@ struct Link {
     connection: Connection,
     channel: Channel,
     stream: lapin::Consumer,
+    witness: Arc<Witness>,
 }
 
 impl Consumer {
@@ -101,10 +126,10 @@ impl Consumer {
         let (first, longest) =
             (Duration::from_millis(amqp.retry_first_ms), Duration::from_millis(amqp.retry_longest_ms));
         let mut backoff = Backoff::new(first, longest);
-        let mut unreadable_in_a_row = 0;
+        let mut broken = Broken::default();
         let mut last_why = String::new();
         while !tasks.is_stopping() {
-            let narrow = unreadable_in_a_row > 0;
+            let narrow = broken.times > 0;
             let began = Instant::now();
             let end = match self.set_up_unless_stopping(&tasks, narrow).await {
                 Some(Ok(link)) => {
@@ -117,7 +142,7 @@ impl Consumer {
             let wait = match end {
                 End::Stopped => break,
                 End::Narrowed => {
-                    unreadable_in_a_row = 0;
+                    broken.note(None);
                     Duration::ZERO
                 }
                 End::Failed { why, unreadable } => {
@@ -127,11 +152,11 @@ impl Consumer {
                         last_why.clone_from(&why);
                     }
                     self.fault(&why);
-                    unreadable_in_a_row = if unreadable { unreadable_in_a_row + 1 } else { 0 };
+                    broken.note(unreadable);
                     if began.elapsed() >= longest {
                         backoff.reset();
                     }
-                    let fast = (1..=UNREADABLE_FAST_MAX).contains(&unreadable_in_a_row);
+                    let fast = (1..=UNREADABLE_FAST_MAX).contains(&broken.times);
                     if fast { first } else { backoff.wait() }
                 }
             };
@@ -153,7 +178,8 @@ impl Consumer {
         // With the store down, each subscription would take deliveries and give them back, and each time counts towards
         // the queue's delivery limit: a long fault of ours would dead-letter good events.
         self.store_works().await?;
-        let connection = connect::connect(&self.addresses, amqp, Purpose::Consumer, instance).await?;
+        let connected = connect::connect_witnessed(&self.addresses, amqp, Purpose::Consumer, instance).await;
+        let (connection, witness) = connected?;
         let limit = Duration::from_secs(SET_UP_S_MAX);
         let silent = || format!("no answer in {SET_UP_S_MAX} s");
         match timeout(limit, topology::establish(&connection, amqp)).await {
@@ -162,7 +188,7 @@ impl Consumer {
         }
         let failed = |reason| Error::Consume { queue: amqp.queue.clone(), reason };
         match timeout(limit, self.subscribe(&connection, narrow)).await {
-            Ok(Ok((channel, stream))) => Ok(Link { connection, channel, stream }),
+            Ok(Ok((channel, stream))) => Ok(Link { connection, channel, stream, witness }),
             Ok(Err(error)) => Err(failed(reason(&error))),
             Err(_elapsed) => Err(failed(format!("{} (has it a leader?)", silent()))),
         }
@@ -186,7 +212,7 @@ impl Consumer {
         if !matches!(error, Error::Consume { .. } | Error::Store(_)) {
             self.parts.health.fault(Part::Broker, why.clone());
         }
-        End::Failed { why, unreadable: false }
+        End::Failed { why, unreadable: None }
     }
 
     async fn established(&self, link: Link, tasks: &Tasks, narrow: bool) -> End {
@@ -196,8 +222,8 @@ impl Consumer {
         health.ok(Part::Broker);
         health.ok(Part::Consumer);
         info!(queue = self.options.amqp.queue, "consumer established");
-        let Link { connection, channel, stream } = link;
-        let mut session = Session::new(self, channel, self.tag());
+        let Link { connection, channel, stream, witness } = link;
+        let mut session = Session::new(self, channel, self.tag(), witness);
         let end = tokio::select! {
             end = session.run(stream, tasks, narrow) => end,
             never = lag::watch(&connection, &self.options.amqp, metrics) => match never {},

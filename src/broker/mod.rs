@@ -25,6 +25,7 @@ mod publisher;
 mod session;
 mod settle;
 pub mod topology;
+pub mod transport;
 
 use std::sync::Arc;
 

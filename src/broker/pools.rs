@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deadpool_lapin::{Config, Connection, Pool, PoolConfig, PoolError, QueueMode, Runtime, TimeoutType, Timeouts};
+use deadpool_lapin::{Connection, Manager, Pool, PoolConfig, PoolError, QueueMode, Runtime, TimeoutType, Timeouts};
 
 use super::address::Address;
 use super::connect::{self, Purpose, reason};
-use super::{Error, Options};
+use super::{Error, Options, transport};
 
 /// One pool an address, of which one is in use.
 pub(super) struct Pools {
@@ -40,11 +40,13 @@ impl Pools {
             let pool = PoolConfig { max_size: connections_max, timeouts, queue_mode: QueueMode::Fifo };
             let mut uri = address.uri.clone();
             uri.query.frame_max = frame_max;
-            let config = Config { url: Some(uri.to_string()), pool: Some(pool) };
+            let (uri, runtime, _witness) = transport::under(&uri);
             let instance = options.instance.clone();
             let properties = move || connect::properties(purpose, &instance);
-            // The error could only repeat the configuration, which holds the address.
-            config.create_pool(properties, Runtime::Tokio1).map(|pool| (address, pool)).map_err(|_shown| Error::Address)
+            let manager = Manager::new(uri.to_string(), properties, runtime);
+            let built = Pool::builder(manager).config(pool).runtime(Runtime::Tokio1).build();
+            // Fails only where a pool with limits in time has no runtime.
+            built.map(|pool| (address, pool)).map_err(|_no_runtime| Error::Address)
         };
         let pools = addresses.into_iter().map(pool).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { pools, limit, in_use })

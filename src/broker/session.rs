@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
@@ -22,6 +23,7 @@ use super::dead_letters::DeadLetters;
 use super::decode::{Payload, Reject};
 use super::held::Held;
 use super::settle::{Settler, Unsettled};
+use super::transport::frames::Witness;
 use crate::hub::Update;
 use crate::payment::Change;
 use crate::runtime::{Tasks, unix_ms};
@@ -36,6 +38,8 @@ const ACKS_GATHER: Duration = Duration::from_millis(5);
 const ACKS_AT_ONCE: u16 = 8;
 /// For the broker to stop delivering.
 const CANCEL_S_MAX: u64 = 2;
+/// For acknowledgements that are due when the time for all else is over.
+const LAST_ACKS_MAX: Duration = Duration::from_millis(250);
 
 /// Why a subscription ended.
 #[derive(Debug)]
@@ -47,16 +51,28 @@ pub(super) enum End {
         /// For operators.
         why: String,
         /// A message could not even be read from the wire, which ends the connection.
-        unreadable: bool,
+        unreadable: Option<Unreadable>,
     },
     /// As many deliveries went well one by one as the prefetch allows at once.
     Narrowed,
 }
 
+/// What is known of a message that lapin cannot read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    /// How often it had been delivered before, where the queue says so.
+    pub(super) delivery_count: Option<i64>,
+}
+
+/// Something under way, of which there is at most one.
+pub(super) type Work<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 pub(super) struct Session<'a> {
     consumer: &'a Consumer,
     channel: Channel,
     tag: ShortString,
+    witness: Arc<Witness>,
+    told_of_mending: bool,
     settler: Settler,
     letters: DeadLetters,
     waiting: VecDeque<Arrived>,
@@ -64,7 +80,8 @@ pub(super) struct Session<'a> {
     held: Held<Arrived>,
     /// The last commit was of these.
     tried_held: bool,
-    commit: Option<Pin<Box<dyn Future<Output = Committed> + Send + 'a>>>,
+    commit: Option<Work<'a, Committed>>,
+    cancel: Option<Work<'a, ()>>,
     deliveries: u64,
     /// When what is settled is acknowledged at the latest, and with more than how much it is at once.
     acks_due: Option<Instant>,
@@ -75,7 +92,9 @@ pub(super) struct Session<'a> {
 enum Next {
     Stop,
     Late,
+    Cancelled,
     Acknowledge,
+    Acknowledged,
     /// Some of what is held is due.
     Try,
     Committed(Committed),
@@ -84,18 +103,21 @@ enum Next {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(consumer: &'a Consumer, channel: Channel, tag: ShortString) -> Self {
+    pub(super) fn new(consumer: &'a Consumer, channel: Channel, tag: ShortString, witness: Arc<Witness>) -> Self {
         let parts = &consumer.parts;
         Self {
             consumer,
             channel,
             tag,
+            witness,
+            told_of_mending: false,
             settler: Settler::new(parts.metrics.clone()),
             letters: DeadLetters::new(consumer.options.amqp.clone(), parts.clone()),
             waiting: VecDeque::new(),
             held: consumer.hold_none(),
             tried_held: false,
             commit: None,
+            cancel: None,
             deliveries: 0,
             acks_due: None,
             acks_gathered_max: usize::from(consumer.options.amqp.prefetch / ACKS_AT_ONCE),
@@ -113,48 +135,49 @@ impl<'a> Session<'a> {
         loop {
             self.begin_commit(end.is_some());
             if !open && self.commit.is_none() && (lost || self.letters.is_empty()) {
-                break;
+                self.acknowledge();
+                if !self.settler.is_sending() {
+                    break;
+                }
             }
             let next = tokio::select! {
                 biased;
                 () = tasks.stopping(), if end.is_none() => Next::Stop,
                 () = sleep_until(deadline), if end.is_some() => Next::Late,
+                () = self.settler.sent(), if self.settler.is_sending() => Next::Acknowledged,
                 done = finished(&mut self.commit), if self.commit.is_some() => Next::Committed(done),
                 () = until(self.acks_due) => Next::Acknowledge,
                 () = until(self.held.due()), if self.commit.is_none() && end.is_none() => Next::Try,
+                () = finished(&mut self.cancel), if self.cancel.is_some() => Next::Cancelled,
                 settled = self.letters.next(), if !self.letters.is_empty() => Next::DeadLettered(settled),
                 // Polled whatever is in flight, or its end would go unseen; the prefetch is the bound.
                 received = stream.next(), if open => Next::Received(received),
             };
-            let ended = match next {
+            let mut ended = None;
+            match next {
                 Next::Stop => {
-                    self.acknowledge().await;
-                    self.cancel().await;
-                    Some(End::Stopped)
+                    self.acknowledge();
+                    self.begin_cancel();
+                    ended = Some(End::Stopped);
                 }
                 Next::Late => {
-                    let (queue, deliveries) = (&self.consumer.options.amqp.queue, self.settler.open());
-                    warn!(queue, deliveries, "not settled in time, the broker delivers them again");
+                    self.late().await;
                     break;
                 }
-                Next::Try => None,
                 Next::Committed(committed) => {
                     self.committed(committed);
-                    self.acknowledge_soon().await;
-                    None
+                    self.acknowledge_soon();
                 }
-                Next::Acknowledge => {
-                    self.acknowledge().await;
-                    None
-                }
+                Next::Acknowledge => self.acknowledge(),
+                Next::Acknowledged => self.acknowledge_soon(),
+                Next::Try | Next::Cancelled => {}
                 Next::DeadLettered(settled) => {
                     settled.into_iter().for_each(|unsettled| self.settler.settle(unsettled));
-                    self.acknowledge_soon().await;
-                    None
+                    self.acknowledge_soon();
                 }
                 Next::Received(received) => {
-                    let failed = self.receive(&mut stream, received);
-                    if let Some(End::Failed { why, .. }) = &failed {
+                    ended = self.receive(&mut stream, received);
+                    if let Some(End::Failed { why, .. }) = &ended {
                         (open, lost) = (false, self.channel_is_lost());
                         // Told before the time that finishing may take. An end that was asked for is no fault.
                         if end.is_none() {
@@ -162,10 +185,9 @@ impl<'a> Session<'a> {
                             self.consumer.parts.metrics.set_broker_connected(false);
                         }
                     }
-                    self.acknowledge_soon().await;
-                    failed
+                    self.acknowledge_soon();
                 }
-            };
+            }
             // What is held would keep the only place of a narrow subscription.
             let went_well = self.deliveries >= self.consumer.options.amqp.prefetch.into();
             let narrowed = narrow && (went_well || self.held.len() > 0);
@@ -173,14 +195,21 @@ impl<'a> Session<'a> {
                 && let Some(first) = ended.or_else(|| narrowed.then_some(End::Narrowed))
             {
                 if matches!(first, End::Narrowed) {
-                    self.cancel().await;
+                    self.begin_cancel();
                 }
                 deadline = Instant::now() + Duration::from_secs(SETTLE_S_MAX);
                 end = Some(first);
             }
         }
-        self.acknowledge().await;
         end.unwrap_or(End::Stopped)
+    }
+
+    /// The time for what is in flight is over.
+    async fn late(&mut self) {
+        let (queue, deliveries) = (&self.consumer.options.amqp.queue, self.settler.open());
+        warn!(queue, deliveries, "not settled in time, the broker delivers them again");
+        self.acknowledge();
+        drop(timeout(LAST_ACKS_MAX, self.settler.sent()).await);
     }
 
     fn channel_is_lost(&self) -> bool {
@@ -188,14 +217,16 @@ impl<'a> Session<'a> {
     }
 
     /// Asks for no more deliveries. Those already here are still taken, and then the stream ends.
-    async fn cancel(&mut self) {
-        let cancel = self.channel.basic_cancel(self.tag.clone(), BasicCancelOptions::default());
-        let queue = &self.consumer.options.amqp.queue;
-        match timeout(Duration::from_secs(CANCEL_S_MAX), cancel).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => info!(queue, reason = reason(&error), "subscription could not be cancelled"),
-            Err(_elapsed) => info!(queue, "subscription was not cancelled in time"),
-        }
+    fn begin_cancel(&mut self) {
+        let (channel, tag, queue) = (self.channel.clone(), self.tag.clone(), &self.consumer.options.amqp.queue);
+        self.cancel = Some(Box::pin(async move {
+            let cancel = channel.basic_cancel(tag, BasicCancelOptions::default());
+            match timeout(Duration::from_secs(CANCEL_S_MAX), cancel).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => info!(queue, reason = reason(&error), "subscription could not be cancelled"),
+                Err(_elapsed) => info!(queue, "subscription was not cancelled in time"),
+            }
+        }));
     }
 
     /// Takes a delivery and all that are ready behind it. Answers why, where the stream has ended.
@@ -205,18 +236,35 @@ impl<'a> Session<'a> {
             match item {
                 Some(Ok(delivery)) => self.take(delivery),
                 Some(Err(error)) => {
-                    let unreadable = matches!(error.kind(), ErrorKind::ParsingError(_));
-                    return Some(End::Failed { why: reason(&error), unreadable });
+                    let is_unreadable = matches!(error.kind(), ErrorKind::ParsingError(_));
+                    let unreadable = Unreadable { delivery_count: self.witness.delivery_count() };
+                    return Some(End::Failed { why: reason(&error), unreadable: is_unreadable.then_some(unreadable) });
                 }
                 None => {
                     let why =
                         "the broker cancelled the subscription: the queue was deleted, or lost its leader".to_owned();
-                    return Some(End::Failed { why, unreadable: false });
+                    return Some(End::Failed { why, unreadable: None });
                 }
             }
             next = stream.next().now_or_never();
         }
+        self.count_mended();
         None
+    }
+
+    fn count_mended(&mut self) {
+        let frames = self.witness.take_mended();
+        if frames == 0 {
+            return;
+        }
+        self.consumer.parts.metrics.mended(frames);
+        if !std::mem::replace(&mut self.told_of_mending, true) {
+            let queue = &self.consumer.options.amqp.queue;
+            warn!(
+                queue,
+                "messages have properties or headers that are no UTF-8 or nested too deeply, read without them"
+            );
+        }
     }
 
     fn take(&mut self, delivery: Delivery) {
@@ -320,17 +368,18 @@ impl<'a> Session<'a> {
     }
 
     /// Acknowledges what is settled, at once or together with what is settled within [`ACKS_GATHER`].
-    async fn acknowledge_soon(&mut self) {
+    fn acknowledge_soon(&mut self) {
         if self.settler.settled() > self.acks_gathered_max {
-            self.acknowledge().await;
+            self.acknowledge();
         } else if self.settler.settled() > 0 {
             self.acks_due.get_or_insert_with(|| Instant::now() + ACKS_GATHER);
         }
     }
 
-    async fn acknowledge(&mut self) {
+    /// What is settled while acknowledgements are under way waits for their end, and the pages wait for neither.
+    fn acknowledge(&mut self) {
         self.acks_due = None;
-        self.settler.flush().await;
+        self.settler.send();
     }
 }
 
@@ -349,7 +398,8 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-async fn finished<T>(work: &mut Option<Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> T {
+/// Waits for its end. Nothing is lost if this is dropped while it waits.
+pub(super) async fn finished<T>(work: &mut Option<Work<'_, T>>) -> T {
     let Some(running) = work else {
         return std::future::pending().await;
     };

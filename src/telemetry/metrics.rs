@@ -69,6 +69,8 @@ struct Inner {
     redeliveries: Counter,
     acks_lost: Counter,
     in_flight: Gauge,
+    unacknowledged: Gauge,
+    mended: Counter,
     batch_events: Histogram,
     commit_seconds: Histogram,
     connections: Gauge,
@@ -130,6 +132,8 @@ impl Metrics {
             redeliveries: counter(r, names::REDELIVERIES, vec![]),
             acks_lost: counter(r, names::ACKS_LOST, vec![]),
             in_flight: gauge(r, names::IN_FLIGHT, vec![]),
+            unacknowledged: gauge(r, names::UNACKNOWLEDGED, vec![]),
+            mended: counter(r, names::MENDED, vec![]),
             batch_events: histogram(r, names::BATCH_EVENTS, vec![]),
             commit_seconds: histogram(r, names::COMMIT_SECONDS, vec![]),
             connections: gauge(r, names::CONNECTIONS, vec![]),
@@ -168,6 +172,16 @@ impl Metrics {
     /// Deliveries received and not settled.
     pub fn set_in_flight(&self, deliveries: usize) {
         self.inner.in_flight.set(as_f64(deliveries));
+    }
+
+    /// Deliveries received whose acknowledgement has not left.
+    pub fn set_unacknowledged(&self, deliveries: usize) {
+        self.inner.unacknowledged.set(as_f64(deliveries));
+    }
+
+    /// Frames with properties, headers or names that could be read only once they were mended.
+    pub fn mended(&self, frames: u64) {
+        self.inner.mended.increment(frames);
     }
 
     /// Acknowledgements that did not reach the broker.

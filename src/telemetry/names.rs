@@ -34,6 +34,8 @@ names! {
     DEAD_LETTERS_STUCK = "dead_letters_stuck", Kind::Gauge, "Messages that the broker takes as a dead letter in no form.";
     ACKS_LOST = "acks_lost_total", Kind::Counter, "Acknowledgements whose channel was gone; RabbitMQ delivers those again.";
     IN_FLIGHT = "deliveries_in_flight", Kind::Gauge, "Deliveries received and not settled yet.";
+    UNACKNOWLEDGED = "deliveries_unacknowledged", Kind::Gauge, "Deliveries received whose acknowledgement has not left yet. At most amqp.prefetch.";
+    MENDED = "messages_mended_total", Kind::Counter, "Properties, headers and names of messages that could be read only once they were mended: texts that are not UTF-8, tables nested too deeply.";
     QUEUE_MESSAGES = "queue_messages_ready", Kind::Gauge, "Messages that wait in a queue, by queue. Consumer lag for the results queue.";
     QUEUE_CONSUMERS = "queue_consumers", Kind::Gauge, "Consumers of the results queue, over all nodes.";
     BROKER_CONNECTED = "broker_connected", Kind::Gauge, "1 while the consumer is established.";

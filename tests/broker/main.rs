@@ -9,6 +9,8 @@
     reason = "a test says so by failing"
 )]
 
+#[path = "../support/amqp.rs"]
+mod amqp;
 mod consume;
 mod dead_letters;
 mod harness;

@@ -3,6 +3,7 @@
 //! Nothing here sleeps and hopes or tries a failed assertion again: what takes time is awaited by its condition, and
 //! each wait ends at [`DEADLINE`] with a sentence that says what did not happen.
 
+pub(crate) mod amqp;
 pub(crate) mod api;
 pub(crate) mod broker;
 pub(crate) mod events;

@@ -9,6 +9,14 @@ use std::time::Duration;
 
 use super::broker::Broker;
 
+/// In a body: the frame is not ended as frames are.
+pub(crate) const BREAKS: &[u8] = b"breaks-the-wire";
+const FRAME_END: u8 = 0xce;
+
+/// `connection.blocked` with an empty reason, and `connection.unblocked`: a client may not write in between.
+const BLOCKED: [u8; 13] = [1, 0, 0, 0, 0, 0, 5, 0, 10, 0, 60, 0, FRAME_END];
+const UNBLOCKED: [u8; 12] = [1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 61, FRAME_END];
+
 /// A method frame of 13 bytes that is `basic.ack`, from its length on.
 const ACK: [u8; 8] = [0, 0, 0, 13, 0, 60, 0, 80];
 
@@ -31,6 +39,8 @@ enum Mode {
 struct State {
     mode: Mutex<Mode>,
     sockets: Mutex<Vec<TcpStream>>,
+    /// Whoever writes to clients holds it: the broker's frames are not to be mixed with the proxy's own.
+    clients: Mutex<Vec<TcpStream>>,
     has_lost_an_ack: AtomicBool,
     target: String,
 }
@@ -55,6 +65,7 @@ impl Proxy {
         let state = Arc::new(State {
             mode: Mutex::new(Mode::Pass),
             sockets: Mutex::default(),
+            clients: Mutex::default(),
             has_lost_an_ack: AtomicBool::new(false),
             target,
         });
@@ -98,6 +109,18 @@ impl Proxy {
     /// on another arrives.
     pub(crate) fn lose_acks(&self) {
         self.state.set(Mode::LoseAcks);
+    }
+
+    /// Tells every client to write no more, as a broker does that is short of memory. Nothing may be on its way to them.
+    #[allow(dead_code, reason = "only the fault tests hold clients back")]
+    pub(crate) fn block_clients(&self) {
+        self.state.tell_clients(&BLOCKED);
+    }
+
+    /// Tells them that they may write again.
+    #[allow(dead_code, reason = "only the fault tests hold clients back")]
+    pub(crate) fn unblock_clients(&self) {
+        self.state.tell_clients(&UNBLOCKED);
     }
 
     pub(crate) fn has_lost_an_ack(&self) -> bool {
@@ -148,10 +171,18 @@ impl State {
         }
     }
 
+    fn tell_clients(&self, frame: &[u8]) {
+        for mut client in self.clients.lock().expect("no panic while locked").iter() {
+            // Some have closed their connection.
+            drop(client.write_all(frame));
+        }
+    }
+
     fn join(self: &Arc<Self>, client: TcpStream) {
         let Ok(broker) = TcpStream::connect(&self.target) else { return };
         self.keep(&client);
         self.keep(&broker);
+        self.clients.lock().expect("no panic while locked").push(client.try_clone().expect("a socket can be cloned"));
         let clone = |socket: &TcpStream| socket.try_clone().expect("a socket can be cloned");
         let (from_client, to_client) = (clone(&client), client);
         let (from_broker, to_broker) = (clone(&broker), broker);
@@ -165,6 +196,7 @@ impl State {
     fn copy(&self, mut from: TcpStream, mut to: TcpStream, losing: &[Mode], holding: Option<Mode>) {
         let mut buffer = [0; 8192];
         let mut lost = false;
+        let mut breaking = Breaking::default();
         while let Ok(length @ 1..) = from.read(&mut buffer) {
             while holding == Some(self.mode()) {
                 std::thread::sleep(Duration::from_millis(1));
@@ -175,10 +207,38 @@ impl State {
                 lost = buffer[..length].windows(ACK.len()).any(|bytes| bytes == ACK);
                 self.has_lost_an_ack.fetch_or(lost, Ordering::AcqRel);
             }
+            let is_from_broker = holding.is_some();
+            if is_from_broker {
+                breaking.pass(&mut buffer[..length]);
+            }
+            let alone = is_from_broker.then(|| self.clients.lock().expect("no panic while locked"));
             if !lost && to.write_all(&buffer[..length]).is_err() {
                 break;
             }
+            drop(alone);
         }
         drop((from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both)));
+    }
+}
+
+/// Breaks the frames whose bodies ask for it, wherever the bytes are cut.
+#[derive(Default)]
+struct Breaking {
+    matched: usize,
+}
+
+impl Breaking {
+    fn pass(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            if self.matched == BREAKS.len() {
+                if *byte == FRAME_END {
+                    (*byte, self.matched) = (0, 0);
+                }
+            } else if *byte == BREAKS[self.matched] {
+                self.matched += 1;
+            } else {
+                self.matched = usize::from(*byte == BREAKS[0]);
+            }
+        }
     }
 }

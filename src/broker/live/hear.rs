@@ -17,6 +17,7 @@ use super::recovery::Recovery;
 use super::senders::{Senders, valid_for};
 use super::wire::{FORMAT, Message, PaymentIn};
 use crate::broker::connect::{self, Purpose, reason};
+use crate::broker::session::{Work, finished};
 use crate::broker::settle::acknowledge_up_to;
 use crate::broker::{Error, topology};
 use crate::hub::Update;
@@ -33,6 +34,10 @@ const RESOURCE_LOCKED: u16 = 405;
 
 /// Clocks of two nodes differ. A message cannot have been under way for longer than this.
 const TRANSIT_MAX: Duration = Duration::from_secs(60);
+/// Of `live.heartbeat_ms`, whatever another node says.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(60);
+/// What another node says it held longer is shown as if it had been held so long.
+const HELD_MAX: Duration = Duration::from_secs(3600);
 
 /// A subscription that stands. It hears this node too, and until it does it is not taken to hear any.
 struct Ear<'a> {
@@ -145,11 +150,23 @@ impl Ear<'_> {
         self.expect_own();
         let mut checks = interval(SILENCE_CHECK);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What is heard is shown whether or not acknowledgements can be written.
+        let mut acknowledging: Option<Work<'_, Result<(), String>>> = None;
+        let mut unacknowledged = None;
         loop {
+            if acknowledging.is_none()
+                && let Some(last) = unacknowledged.take()
+            {
+                acknowledging = Some(Box::pin(async move { acknowledge_up_to(&last).await }));
+            }
             let first = tokio::select! {
                 // However much the others say.
                 biased;
                 () = tasks.stopping() => return Ok(()),
+                sent = finished(&mut acknowledging), if acknowledging.is_some() => {
+                    sent.map_err(Error::Lost)?;
+                    continue;
+                }
                 _ = checks.tick() => {
                     self.check_silence().await?;
                     continue;
@@ -157,21 +174,17 @@ impl Ear<'_> {
                 received = stream.next() => received,
             };
             let mut next = Some(first);
-            let mut last = None;
             // At most as many as the prefetch lets through before they are acknowledged.
             while let Some(received) = next {
                 match received {
                     Some(Ok(delivery)) => {
                         self.heard(&delivery.data);
-                        last = Some(delivery.acker);
+                        unacknowledged = Some(delivery.acker);
                     }
                     Some(Err(error)) => return Err(Error::Lost(reason(&error))),
                     None => return Err(Error::Lost("the broker ended the subscription (queue deleted?)".to_owned())),
                 }
                 next = stream.next().now_or_never();
-            }
-            if let Some(acker) = last {
-                acknowledge_up_to(&acker).await.map_err(Error::Lost)?;
             }
         }
     }
@@ -219,7 +232,7 @@ impl Ear<'_> {
         let head = &mut message.head;
         let transit = Duration::from_micros(u64::try_from(unix_us().saturating_sub(head.sent_us)).unwrap_or(0));
         let transit = transit.min(TRANSIT_MAX);
-        let heartbeat = Duration::from_millis(head.heartbeat_ms);
+        let heartbeat = Duration::from_millis(head.heartbeat_ms).min(HEARTBEAT_MAX);
         if let Some(gap) = self.senders.heard(&head.instance, run, head.sequence, heartbeat, Instant::now()) {
             debug!(instance = &*head.instance, sequence = head.sequence, ?gap, "changes of another node may be lost");
             gaps.note(gap);
@@ -256,7 +269,7 @@ impl Ear<'_> {
         }
         let Some(payment) = heard.payment(key) else { return gaps.note(Gap::Unreadable) };
         parts.metrics.live_hit();
-        let since = transit.saturating_add(Duration::from_micros(heard.held_us));
+        let since = transit.saturating_add(Duration::from_micros(heard.held_us).min(HELD_MAX));
         let now = std::time::Instant::now();
         let received_at = now.checked_sub(since).unwrap_or(now);
         parts.hub.publish(&Update::arrived(Arc::new(payment), heard.published_ms, received_at));

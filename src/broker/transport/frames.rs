@@ -1,0 +1,182 @@
+//! Cuts what RabbitMQ sends into frames as the bytes come, and mends those that lapin cannot read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use super::mend;
+
+/// Type, channel, size.
+pub(super) const HEAD_BYTES: usize = 7;
+/// The octet that ends each frame.
+pub(super) const END_BYTES: usize = 1;
+/// RabbitMQ adds headers of its own to those of a publisher, without asking whether one frame still holds them.
+const HELD_BYTES_MAX: usize = 256 * 1024;
+
+const METHOD: u8 = 1;
+const HEADER: u8 = 2;
+const BODY: u8 = 3;
+const HEARTBEAT: u8 = 8;
+
+/// A frame of properties or of a method that is larger than RabbitMQ may make any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a frame of {0} bytes that is no body")]
+pub struct TooLarge(
+    /// How large.
+    pub u64,
+);
+
+/// What the frames said of messages, whether or not lapin could read them.
+#[derive(Debug)]
+pub struct Witness {
+    mended: AtomicU64,
+    delivery_count: AtomicI64,
+}
+
+const NOT_SAID: i64 = -1;
+
+impl Default for Witness {
+    fn default() -> Self {
+        Self { mended: AtomicU64::new(0), delivery_count: AtomicI64::new(NOT_SAID) }
+    }
+}
+
+impl Witness {
+    /// Frames that were mended since this was asked last.
+    pub fn take_mended(&self) -> u64 {
+        self.mended.swap(0, Ordering::Relaxed)
+    }
+
+    /// How often the last message had been delivered before, where a quorum queue said so.
+    #[must_use]
+    pub fn delivery_count(&self) -> Option<i64> {
+        Some(self.delivery_count.load(Ordering::Relaxed)).filter(|count| *count != NOT_SAID)
+    }
+
+    pub(super) fn message_begins(&self) {
+        self.delivery_count.store(NOT_SAID, Ordering::Relaxed);
+    }
+
+    pub(super) fn delivered_before(&self, times: i64) {
+        self.delivery_count.store(times.max(0), Ordering::Relaxed);
+    }
+}
+
+/// Bytes in, bytes out. The answer is the same wherever the bytes are cut.
+#[derive(Debug)]
+pub struct Frames {
+    /// The frame that is being read, where it has to be read as a whole or its head is not complete. Bounded.
+    held: Vec<u8>,
+    /// Of the frame that is being read and passes as it is.
+    passing_bytes: u64,
+    /// What comes is no AMQP: lapin says so best.
+    is_foreign: bool,
+    frame_bytes_max: usize,
+    witness: Arc<Witness>,
+}
+
+impl Frames {
+    /// For a connection on which this side says that it takes frames of at most `frame_max` bytes.
+    #[must_use]
+    pub fn new(frame_max: u32, witness: Arc<Witness>) -> Self {
+        let frame_bytes_max = usize::try_from(frame_max).unwrap_or(usize::MAX);
+        Self { held: Vec::new(), passing_bytes: 0, is_foreign: false, frame_bytes_max, witness }
+    }
+
+    /// Takes what was read, and appends what lapin may read to `ready`.
+    ///
+    /// # Errors
+    /// [`TooLarge`]: the connection is of no more use.
+    pub fn read(&mut self, mut bytes: &[u8], ready: &mut Vec<u8>) -> Result<(), TooLarge> {
+        while !bytes.is_empty() {
+            if self.is_foreign {
+                ready.extend_from_slice(bytes);
+                return Ok(());
+            }
+            if self.passing_bytes > 0 {
+                let here = usize::try_from(self.passing_bytes).map_or(bytes.len(), |left| left.min(bytes.len()));
+                ready.extend_from_slice(&bytes[..here]);
+                bytes = &bytes[here..];
+                self.passing_bytes -= here as u64;
+                continue;
+            }
+            let missing = match self.whole_bytes()? {
+                None => HEAD_BYTES - self.held.len(),
+                Some(whole) => whole - self.held.len(),
+            };
+            let here = missing.min(bytes.len());
+            self.held.extend_from_slice(&bytes[..here]);
+            bytes = &bytes[here..];
+            self.pass_on(ready)?;
+        }
+        Ok(())
+    }
+
+    /// The connection has ended: what is left is half a frame.
+    pub fn end(&mut self, ready: &mut Vec<u8>) {
+        ready.append(&mut self.held);
+    }
+
+    /// Bytes of the frame whose head is held.
+    fn whole_bytes(&self) -> Result<Option<usize>, TooLarge> {
+        let Some([.., a, b, c, d]) = self.held.first_chunk::<HEAD_BYTES>() else { return Ok(None) };
+        let whole = u64::from(u32::from_be_bytes([*a, *b, *c, *d])) + (HEAD_BYTES + END_BYTES) as u64;
+        match usize::try_from(whole) {
+            Ok(bytes) if bytes <= HELD_BYTES_MAX => Ok(Some(bytes)),
+            _ => Err(TooLarge(whole)),
+        }
+    }
+
+    fn pass_on(&mut self, ready: &mut Vec<u8>) -> Result<(), TooLarge> {
+        let Some(&kind) = self.held.first() else { return Ok(()) };
+        match kind {
+            METHOD | HEADER => {
+                if self.whole_bytes()? != Some(self.held.len()) {
+                    return Ok(());
+                }
+                let from = ready.len();
+                ready.append(&mut self.held);
+                if kind == METHOD {
+                    self.method(ready, from);
+                } else {
+                    self.header(ready, from);
+                }
+            }
+            BODY | HEARTBEAT => {
+                let Some([.., a, b, c, d]) = self.held.first_chunk::<HEAD_BYTES>() else { return Ok(()) };
+                self.passing_bytes = u64::from(u32::from_be_bytes([*a, *b, *c, *d])) + END_BYTES as u64;
+                ready.append(&mut self.held);
+            }
+            _ => {
+                self.is_foreign = true;
+                ready.append(&mut self.held);
+            }
+        }
+        Ok(())
+    }
+
+    fn method(&mut self, ready: &mut [u8], from: usize) {
+        let payload = payload(ready, from);
+        if let Some(frame_max) = mend::tuned_frame_max(payload) {
+            // The smaller of both is what lapin takes.
+            let theirs = usize::try_from(frame_max).ok().filter(|bytes| *bytes > 0);
+            self.frame_bytes_max = self.frame_bytes_max.min(theirs.unwrap_or(usize::MAX));
+        }
+        if mend::begins_a_message(payload) {
+            self.witness.message_begins();
+        }
+        if mend::method(payload) {
+            self.witness.mended.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn header(&self, ready: &mut Vec<u8>, from: usize) {
+        if mend::header(ready, from, self.frame_bytes_max, &self.witness) {
+            self.witness.mended.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn payload(ready: &mut [u8], from: usize) -> &mut [u8] {
+    let end = ready.len().saturating_sub(END_BYTES);
+    ready.get_mut(from + HEAD_BYTES..end).unwrap_or_default()
+}
