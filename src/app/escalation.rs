@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::rounds::{Pace, Rounds, unless_stopping};
 use crate::runtime::unix_ms;
-use crate::store;
+use crate::store::{self, Escalated};
+use crate::telemetry::Passing;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// What one transaction puts into the outbox: a millisecond of the store's time, for which events wait.
@@ -22,12 +23,13 @@ pub(super) async fn run(rounds: Rounds) {
 
 async fn round(rounds: &Rounds) -> Result<(), store::Error> {
     while !rounds.tasks.is_stopping() {
-        let escalated = rounds.store.escalate(unix_ms(), MESSAGES_MAX).await?;
-        rounds.metrics.escalated(escalated);
-        if escalated > 0 {
+        let Escalated { messages, damaged, done } = rounds.store.escalate(unix_ms(), MESSAGES_MAX).await?;
+        rounds.metrics.escalated(messages);
+        rounds.metrics.damaged(Passing::Escalation, damaged);
+        if messages > 0 {
             rounds.bell.ring();
         }
-        if escalated < MESSAGES_MAX {
+        if done {
             break;
         }
         rounds.tasks.rest(PAUSE).await;

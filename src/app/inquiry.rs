@@ -44,12 +44,27 @@ async fn round(rounds: &Rounds, hub: &Hub, spans_s: &[u64], orders_max: usize) -
 async fn inquire(rounds: &Rounds, hub: &Hub, overdue: &[Overdue]) -> Result<(), store::Error> {
     let inquiry =
         |overdue: &Overdue| Inquiry { key: overdue.key.clone(), step: overdue.step.into(), waited_s: overdue.waited_s };
-    let inquired = rounds.store.inquire(overdue.iter().map(inquiry).collect()).await?;
-    // Only what the store took is not asked again.
-    overdue.iter().for_each(|overdue| hub.asked(overdue));
-    rounds.metrics.inquired(inquired);
-    if inquired > 0 {
-        rounds.bell.ring();
+    let mut pieces = store::Pieces::of(overdue.iter().collect());
+    while let Some(piece) = pieces.next() {
+        match rounds.store.inquire(piece.iter().map(|overdue| inquiry(overdue)).collect()).await {
+            Ok(inquired) => {
+                // Only what the store took is not asked again.
+                piece.iter().for_each(|overdue| hub.asked(overdue));
+                rounds.metrics.inquired(inquired);
+                if inquired > 0 {
+                    rounds.bell.ring();
+                }
+            }
+            Err(error) if error.may_be_of_one_row() => {
+                if let Some(alone) = pieces.divide(piece) {
+                    // Nor what it will never take, or it would stand in the way of others again and again.
+                    hub.asked(alone);
+                    let (merchant_id, order_id) = (&alone.key.merchant_id, &alone.key.order_id);
+                    tracing::warn!(%merchant_id, %order_id, %error, "no inquiry for this order");
+                }
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

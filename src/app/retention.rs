@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use super::rounds::{Pace, Rounds, unless_stopping};
 use crate::config::{Settings, Span};
 use crate::runtime::unix_ms;
-use crate::store;
+use crate::store::{self, Before};
+use crate::telemetry::Passing;
 
 /// Between two rounds: a tenth of the shorter time that is kept, within these.
 const INTERVAL_SHORTEST: Duration = Duration::from_secs(1);
@@ -18,6 +19,10 @@ const ROWS_MAX: usize = 200;
 const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_TIMES: u32 = 19;
 
+/// What is known of an order that never became a payment, where payments are kept for ever: anybody with a ticket, and any
+/// publisher of bad messages, can make such orders.
+const UNKNOWN_KEPT: Duration = Duration::from_secs(30 * 86_400);
+
 /// How long things are kept. Zero: for ever.
 pub(super) struct Retention {
     payments: Span,
@@ -26,12 +31,11 @@ pub(super) struct Retention {
 }
 
 impl Retention {
-    /// Not set where everything is kept for ever.
-    pub(super) fn new(settings: &Settings) -> Option<Self> {
+    pub(super) fn new(settings: &Settings) -> Self {
         let (payments, entries) = (settings.store.keep, settings.timeline.keep);
-        let shortest = [payments, entries].into_iter().filter(|keep| keep.seconds() > 0).min()?;
-        let interval = (shortest.duration() / 10).clamp(INTERVAL_SHORTEST, INTERVAL_LONGEST);
-        Some(Self { payments, entries, interval })
+        let limited = [payments, entries].into_iter().filter(|keep| keep.seconds() > 0);
+        let shortest = limited.map(Span::duration).min().unwrap_or(UNKNOWN_KEPT);
+        Self { payments, entries, interval: (shortest / 10).clamp(INTERVAL_SHORTEST, INTERVAL_LONGEST) }
     }
 
     pub(super) async fn run(self, rounds: Rounds) {
@@ -48,11 +52,19 @@ impl Retention {
             0 => i64::MIN,
             _ => now_ms.saturating_sub(i64::try_from(keep.millis()).unwrap_or(i64::MAX)),
         };
-        let (payments_before, entries_before) = (before(self.payments), before(self.entries));
+        let mut before = Before {
+            payments_ms: before(self.payments),
+            entries_ms: before(self.entries),
+            unknown_ms: before(self.payments),
+        };
+        if self.payments.seconds() == 0 {
+            before.unknown_ms = now_ms.saturating_sub(i64::try_from(UNKNOWN_KEPT.as_millis()).unwrap_or(i64::MAX));
+        }
         while !rounds.tasks.is_stopping() {
             let began = Instant::now();
-            let retired = rounds.store.retire(payments_before, entries_before, ROWS_MAX).await?;
+            let retired = rounds.store.retire(before, ROWS_MAX).await?;
             rounds.metrics.retired(retired.payments, retired.entries);
+            rounds.metrics.damaged(Passing::Retention, retired.damaged);
             if retired.done {
                 break;
             }

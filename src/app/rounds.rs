@@ -35,9 +35,7 @@ impl Rounds {
         if !settings.inquiry.after.is_empty() {
             tasks.spawn(inquiry::run(self.clone(), settings.inquiry.clone(), hub));
         }
-        if let Some(retention) = retention::Retention::new(settings) {
-            tasks.spawn(retention.run(self));
-        }
+        tasks.spawn(retention::Retention::new(settings).run(self));
     }
 }
 

@@ -111,7 +111,7 @@ impl Consumer {
         let (event_id, delivery_tag) = (arrived.event.event_id.clone(), arrived.unsettled.tag());
         let Key { merchant_id, order_id } = &key;
         if held.refused(&key, arrived, Instant::now()) {
-            self.parts.metrics.damaged(Passing::Event);
+            self.parts.metrics.damaged(Passing::Event, 1);
             error!(
                 %merchant_id, %order_id, %event_id, delivery_tag, error = %damage,
                 "a payment cannot be read or written: its events wait, those of others go on"

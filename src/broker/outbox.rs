@@ -2,6 +2,9 @@
 //!
 //! A message is taken out under a lease, published with a confirm, and removed; killed between any two of these, it is
 //! published again once the lease is over. What was published and not removed yet is at most one batch.
+//!
+//! What cannot be published whatever is mended is put aside and stands in front of no other: it stays in the store, is tried
+//! once an hour, counted and named.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,11 +13,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{Message, Options, PublishError, Publisher};
 use crate::runtime::{Backoff, Tasks};
-use crate::store::{Bell, Error, Outgoing, PaymentStore};
+use crate::store::{Bell, Error, Outgoing, PaymentStore, Pieces};
 use crate::telemetry::{Metrics, Published};
 
 /// Messages under way at once, each on a channel of its own.
@@ -25,6 +28,12 @@ const GATHER: Duration = Duration::from_millis(20);
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// Reasons that are told before it goes well again. A fault has few.
 const REASONS_MAX: usize = 8;
+/// How long a message is left alone that the broker will never take, or that was published and cannot be removed.
+const ASIDE: Duration = Duration::from_secs(3600);
+/// The same for one whose type this user may not publish: operators may change that.
+const DENIED: Duration = Duration::from_secs(60);
+/// AMQP's reply code for it.
+const ACCESS_REFUSED: u16 = 403;
 /// Between two looks at how much waits.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -63,7 +72,43 @@ struct Turn {
     moved: bool,
     done: Vec<i64>,
     again: VecDeque<Outgoing>,
+    /// To be left alone.
+    aside: Vec<i64>,
+    denied: Vec<i64>,
+    /// One message ended the connection for all that were under way: which, is found one by one.
+    one_by_one: bool,
     failed_by: Option<String>,
+}
+
+/// What becomes of a message that was not published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nothing can be published: the turn ends, and all of it is tried again.
+    Stop,
+    /// The same, one message at a time.
+    OneByOne,
+    /// Its queue is full, say: it comes again after its lease.
+    Later,
+    /// The same for all of its type.
+    Denied,
+    /// It will never be taken.
+    Aside,
+}
+
+impl Fate {
+    fn of(why: &PublishError, alone: bool) -> Self {
+        match why {
+            PublishError::Refused(refusal) if refusal.ends_connection => match why.is_of_the_message() {
+                true if alone => Self::Aside,
+                true => Self::OneByOne,
+                false => Self::Stop,
+            },
+            why if why.is_of_the_message() => Self::Aside,
+            PublishError::Refused(refusal) if refusal.code == ACCESS_REFUSED => Self::Denied,
+            PublishError::Unavailable(_) | PublishError::TimedOut(_) | PublishError::Refused(_) => Self::Stop,
+            _ => Self::Later,
+        }
+    }
 }
 
 impl Outbox {
@@ -133,9 +178,12 @@ impl Outbox {
         };
         let taken = batch.len();
         let mut left = VecDeque::from(batch);
+        let mut at_once_max = UNDER_WAY_MAX;
         loop {
-            let mut turn = self.publish(left).await;
+            let mut turn = self.publish(left, at_once_max).await;
             turn.taken = taken;
+            at_once_max = if turn.one_by_one { 1 } else { UNDER_WAY_MAX };
+            self.put_aside(&turn).await;
             self.remove(&mut turn, began, tasks).await;
             // Until the next attempt would not end within the lease; then any node may take it anew.
             if turn.again.is_empty() || began.elapsed() >= self.turn_limit || tasks.is_stopping() {
@@ -147,16 +195,21 @@ impl Outbox {
         }
     }
 
-    async fn publish(&self, mut left: VecDeque<Outgoing>) -> Turn {
+    async fn publish(&self, mut left: VecDeque<Outgoing>, at_once_max: usize) -> Turn {
         let mut turn = Turn::default();
         let mut goes_on = true;
+        let mut denied: Vec<String> = Vec::new();
         let mut under_way = FuturesUnordered::new();
         loop {
             while goes_on
-                && under_way.len() < UNDER_WAY_MAX
+                && under_way.len() < at_once_max
                 && let Some(outgoing) = left.pop_front()
             {
-                under_way.push(self.publish_one(outgoing));
+                if denied.contains(&outgoing.routing_key) {
+                    turn.denied.push(outgoing.id);
+                } else {
+                    under_way.push(self.publish_one(outgoing));
+                }
             }
             let Some((outgoing, answer)) = under_way.next().await else {
                 break;
@@ -165,21 +218,39 @@ impl Outbox {
                 Ok(()) => (Published::Confirmed, None),
                 // Nobody has to listen.
                 Err(PublishError::Unroutable { .. }) => (Published::Unroutable, None),
-                Err(why) => (Published::Failed, Some(why)),
+                Err(why) => match Fate::of(&why, at_once_max == 1) {
+                    Fate::Aside => (Published::Refused, Some((why, Fate::Aside))),
+                    fate => (Published::Failed, Some((why, fate))),
+                },
             };
             self.parts.metrics.outbox_published(&outgoing.routing_key, result);
-            let Some(why) = why else {
+            let Some((why, fate)) = why else {
                 turn.moved = true;
                 turn.done.push(outgoing.id);
                 continue;
             };
-            turn.failed_by.get_or_insert_with(|| why.to_string());
-            // What the broker alone refuses must not hold up the others: it comes again after its lease.
-            let is_of_the_broker =
-                matches!(why, PublishError::Unavailable(_) | PublishError::TimedOut(_) | PublishError::Refused(_));
-            if is_of_the_broker && !why.is_of_the_message() {
-                goes_on = false;
-                turn.again.push_back(outgoing);
+            if fate != Fate::Aside {
+                turn.failed_by.get_or_insert_with(|| why.to_string());
+            }
+            match fate {
+                Fate::Stop | Fate::OneByOne => {
+                    goes_on = false;
+                    turn.one_by_one |= fate == Fate::OneByOne;
+                    turn.again.push_back(outgoing);
+                }
+                // The lease keeps it.
+                Fate::Later => {}
+                Fate::Denied => {
+                    turn.moved = true;
+                    turn.denied.push(outgoing.id);
+                    denied.push(outgoing.routing_key);
+                }
+                Fate::Aside => {
+                    let Outgoing { id, message_id, .. } = outgoing;
+                    error!(exchange = self.exchange, message_id, reason = %why, "a message for merchants is put aside");
+                    turn.moved = true;
+                    turn.aside.push(id);
+                }
             }
         }
         drop(under_way);
@@ -198,6 +269,44 @@ impl Outbox {
         (outgoing, answer)
     }
 
+    /// Has messages left alone that would fail again. Where the store does not take that, their lease keeps them for a
+    /// while.
+    async fn put_aside(&self, turn: &Turn) {
+        for (ids, by) in [(&turn.aside, ASIDE), (&turn.denied, DENIED)] {
+            let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+            if !ids.is_empty()
+                && let Err(error) = self.parts.store.postpone(ids.clone(), by_ms).await
+            {
+                warn!(%error, "messages of the outbox are not put aside");
+            }
+        }
+    }
+
+    async fn sent(&self, ids: &[i64]) -> Result<(), Error> {
+        match self.parts.store.sent(ids.to_vec()).await {
+            Err(error) if error.may_be_of_one_row() => self.remove_apart(ids.to_vec()).await,
+            removed => removed,
+        }
+    }
+
+    /// Removes one by one what the store did not remove together. What it does not remove is published again, but not at
+    /// once.
+    async fn remove_apart(&self, ids: Vec<i64>) -> Result<(), Error> {
+        let mut pieces = Pieces::of(ids);
+        while let Some(ids) = pieces.next() {
+            match self.parts.store.sent(ids.clone()).await {
+                Err(error) if error.may_be_of_one_row() => {
+                    if let Some(id) = pieces.divide(ids) {
+                        error!(id, %error, "a message for merchants was published and cannot be removed");
+                        self.put_aside(&Turn { aside: vec![id], ..Turn::default() }).await;
+                    }
+                }
+                removed => removed?,
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what was confirmed, while the lease keeps it from being published again.
     async fn remove(&mut self, turn: &mut Turn, began: Instant, tasks: &Tasks) {
         let ids = std::mem::take(&mut turn.done);
@@ -207,9 +316,9 @@ impl Outbox {
         let until = began + self.turn_limit.saturating_mul(2);
         let mut backoff = self.backoff.clone();
         backoff.reset();
-        while let Err(error) = self.parts.store.sent(ids.clone()).await {
+        while let Err(error) = self.sent(&ids).await {
             let failed_by = format!("store: {error}");
-            if matches!(error, Error::Closed | Error::Corrupt(_)) || Instant::now() >= until || tasks.is_stopping() {
+            if matches!(error, Error::Closed) || Instant::now() >= until || tasks.is_stopping() {
                 turn.failed_by = Some(failed_by);
                 return;
             }

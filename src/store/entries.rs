@@ -115,6 +115,15 @@ impl<'a> Told<'a> {
     }
 }
 
+/// One of so many entries looks how many its order has.
+const ENTRIES_BETWEEN_TRIMS_LOG2: u32 = 6;
+
+/// Whether the order of the `n`th entry is looked at, and all but its latest [`super::ENTRIES_MAX`] are removed. Scattered, so
+/// that no rhythm of events can miss it.
+pub(super) fn trims(n: u64) -> bool {
+    n.wrapping_mul(0x9e37_79b9_7f4a_7c15).leading_zeros() >= ENTRIES_BETWEEN_TRIMS_LOG2
+}
+
 /// The codes of `conflicts`.
 pub(super) fn kinds(conflicts: Conflicts) -> Vec<&'static str> {
     conflicts.iter().map(|conflict| conflict.as_str()).collect()

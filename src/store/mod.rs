@@ -18,6 +18,7 @@ mod outcome;
 mod outgoing;
 mod pieces;
 pub mod postgres;
+mod progress;
 mod revocation;
 pub mod sqlite;
 mod story;
@@ -34,8 +35,9 @@ pub use bell::Bell;
 pub use bounded::{Bounded, silent};
 pub use error::Error;
 pub use notes::{NoteOptions, NoteWriter, Notes};
-pub use outbox::{EscalatedOrders, Escalation, Inquiry, Outgoing, Retired};
+pub use outbox::{Before, Escalated, EscalatedOrders, Escalation, Inquiry, Outgoing, Retired};
 pub use outcome::{Acknowledgement, Applied, Outcome};
+pub use pieces::Pieces;
 pub use postgres::Postgres;
 pub use revocation::{Revocation, Revoked};
 pub use sqlite::{Options, Sqlite};
@@ -100,14 +102,15 @@ pub trait PaymentStore: Send + Sync + 'static {
     async fn story(&self, key: &Key) -> Result<Story, Error>;
 
     /// Puts `payment.undelivered` into the outbox for final results that no page acknowledged in time, at most
-    /// `messages_max`, and answers how many. Each once, whatever the number of nodes that ask.
+    /// `messages_max`. Each once, whatever the number of nodes that ask. To be called again until it is done. A payment that
+    /// cannot be read or written is passed over, and looked at again a minute later at the earliest.
     ///
     /// # Errors
     /// As for [`PaymentStore::apply`].
-    async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<usize, Error>;
+    async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<Escalated, Error>;
 
     /// Puts `payment.inquiry` into the outbox for each of `inquiries` whose order has no final result and whose step was
-    /// not published before, and answers how many.
+    /// not published before, and answers how many. Of a payment that cannot be read nothing is asked.
     ///
     /// # Errors
     /// As for [`PaymentStore::apply`].
@@ -126,19 +129,26 @@ pub trait PaymentStore: Send + Sync + 'static {
     /// As for [`PaymentStore::apply`].
     async fn sent(&self, ids: Vec<i64>) -> Result<(), Error>;
 
+    /// Leaves messages in the outbox that nobody is to be given for `by_ms`. A process that is started anew may be given them
+    /// at once.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::apply`].
+    async fn postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error>;
+
     /// Messages that wait in the outbox.
     ///
     /// # Errors
     /// As for [`PaymentStore::read`].
     async fn outbox_len(&self) -> Result<u64, Error>;
 
-    /// Removes a small part of what is older than is kept: payments (with all that belongs to them) that last changed
-    /// before `payments_before_ms`, and entries of stories from before `entries_before_ms`. Looks at no more than
-    /// `rows_max` rows of each. To be called again until it is done.
+    /// Removes a small part of what is older than is kept. Looks at no more than `rows_max` rows of each kind. To be called
+    /// again until it is done. What cannot be read or removed is passed over, and looked at again a minute later at the
+    /// earliest.
     ///
     /// # Errors
     /// As for [`PaymentStore::apply`].
-    async fn retire(&self, payments_before_ms: i64, entries_before_ms: i64, rows_max: usize) -> Result<Retired, Error>;
+    async fn retire(&self, before: Before, rows_max: usize) -> Result<Retired, Error>;
 
     /// Takes a revocation durably, in place of an earlier one of the same thing. Those that are over at `now_s`, seconds
     /// since 1970, are forgotten.

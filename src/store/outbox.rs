@@ -46,6 +46,28 @@ pub struct Inquiry {
     pub waited_s: u64,
 }
 
+/// What one step of the look for undelivered results came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Escalated {
+    /// Messages put into the outbox.
+    pub messages: usize,
+    /// Payments passed over, since they cannot be read or written.
+    pub damaged: usize,
+    /// Nothing else is due: the next step may wait.
+    pub done: bool,
+}
+
+/// What is removed: all from before these times, milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// Payments, by their last change, with all that belongs to them.
+    pub payments_ms: i64,
+    /// Entries of stories.
+    pub entries_ms: i64,
+    /// All that is known of orders that never became payments, by when something was last heard of them.
+    pub unknown_ms: i64,
+}
+
 /// What one step of removing took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retired {
@@ -53,6 +75,8 @@ pub struct Retired {
     pub payments: usize,
     /// Entries of stories, those of removed payments not counted.
     pub entries: usize,
+    /// Passed over, since they cannot be read or removed.
+    pub damaged: usize,
     /// Nothing older is left: the next step may wait.
     pub done: bool,
 }

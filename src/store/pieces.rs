@@ -2,21 +2,23 @@
 //! twice as many attempts as there are items, and with one bad item at about twice the logarithm of that.
 
 /// What is left of a batch, in its order.
-pub(super) struct Pieces<T>(Vec<Vec<T>>);
+#[derive(Debug)]
+pub struct Pieces<T>(Vec<Vec<T>>);
 
 impl<T> Pieces<T> {
     /// The whole batch is the first piece.
-    pub(super) fn of(batch: Vec<T>) -> Self {
+    #[must_use]
+    pub fn of(batch: Vec<T>) -> Self {
         Self(vec![batch])
     }
 
     /// The next piece, not set where nothing is left.
-    pub(super) fn next(&mut self) -> Option<Vec<T>> {
+    pub fn next(&mut self) -> Option<Vec<T>> {
         self.0.pop()
     }
 
     /// Puts a piece that failed back as two, or answers the item that fails alone.
-    pub(super) fn divide(&mut self, mut piece: Vec<T>) -> Option<T> {
+    pub fn divide(&mut self, mut piece: Vec<T>) -> Option<T> {
         if piece.len() < 2 {
             return piece.pop();
         }

@@ -66,7 +66,7 @@ names! {
     REVOCATIONS = "revocations_in_force", Kind::Gauge, "Tickets and orders that are revoked.";
     TICKETS_MINTED = "tickets_minted_total", Kind::Counter, "Tickets minted by this service.";
     NOTES_DROPPED = "notes_dropped_total", Kind::Counter, "Entries of orders' stories that were left out, because too many waited or the store did not take them.";
-    OUTBOX_PUBLISHED = "outbox_published_total", Kind::Counter, "Attempts to publish what the service tells merchants, by type and result: confirmed, unroutable, failed.";
+    OUTBOX_PUBLISHED = "outbox_published_total", Kind::Counter, "Attempts to publish what the service tells merchants, by type and result: confirmed, unroutable, failed, refused.";
     OUTBOX_MESSAGES = "outbox_messages", Kind::Gauge, "Messages that wait in the outbox, over all nodes.";
     ESCALATIONS = "escalations_total", Kind::Counter, "Final results that no page acknowledged in time.";
     INQUIRIES = "inquiries_total", Kind::Counter, "Orders for which a page has waited beyond a span of inquiry.after.";

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use payment_notifier::payment::{Change, Conflicts, Key, Payment, State};
 use payment_notifier::store::{
-    Acknowledgement, Applied, Arrival, Error, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore, Retired,
-    Revocation, Story,
+    Acknowledgement, Applied, Arrival, Before, Error, Escalated, Inquiry, Note, Outcome, Outgoing, PageRef,
+    PaymentStore, Retired, Revocation, Story,
 };
 use tokio::sync::RwLock;
 
@@ -126,8 +126,8 @@ impl PaymentStore for Memory {
         Ok(Story { payment: self.read(key).await?, ..Story::default() })
     }
 
-    async fn escalate(&self, _now_ms: i64, _messages_max: usize) -> Result<usize, Error> {
-        Ok(0)
+    async fn escalate(&self, _now_ms: i64, _messages_max: usize) -> Result<Escalated, Error> {
+        Ok(Escalated { done: true, ..Escalated::default() })
     }
 
     async fn inquire(&self, _inquiries: Vec<Inquiry>) -> Result<usize, Error> {
@@ -155,11 +155,20 @@ impl PaymentStore for Memory {
         Ok(())
     }
 
+    async fn postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
+        let until = Some(Instant::now() + Duration::from_millis(by_ms));
+        let mut outbox = self.outbox.lock().unwrap();
+        for id in ids {
+            outbox.entry(id).and_modify(|(_, leased)| *leased = until);
+        }
+        Ok(())
+    }
+
     async fn outbox_len(&self) -> Result<u64, Error> {
         Ok(u64::try_from(self.outbox.lock().unwrap().len()).unwrap())
     }
 
-    async fn retire(&self, _payments: i64, _entries: i64, _rows_max: usize) -> Result<Retired, Error> {
+    async fn retire(&self, _before: Before, _rows_max: usize) -> Result<Retired, Error> {
         Ok(Retired { done: true, ..Retired::default() })
     }
 

@@ -10,7 +10,7 @@ use lapin::options::{BasicGetOptions, ExchangeDeclareOptions, QueueBindOptions, 
 use lapin::types::{AMQPValue, FieldTable};
 use payment_notifier::broker::{self, Outbox, OutboxParts, Publisher};
 use payment_notifier::runtime::Tasks;
-use payment_notifier::store::{Bell, Outgoing};
+use payment_notifier::store::{Bell, Outgoing, PaymentStore};
 use payment_notifier::telemetry::Metrics;
 
 use crate::harness::{World, until};
@@ -163,5 +163,25 @@ async fn one_that_the_broker_refuses_stays_and_holds_up_no_other() {
     })
     .await;
     publishing.is_empty().await;
+    publishing.stop().await;
+}
+
+#[tokio::test]
+async fn what_can_never_be_published_is_put_aside_counted_and_holds_up_no_other() {
+    let mut world = World::new("outbox-aside").await;
+    let publishing = Publishing::start(&mut world, 20).await;
+    bound_queue(&world, "told", "payment.#", FieldTable::default()).await;
+    // More than a batch of them, and in front of all others.
+    for id in 0..40 {
+        let message_id = format!("{id}-{}", "m".repeat(300));
+        publishing.store.put(Outgoing { id, routing_key: "payment.conflict".to_owned(), message_id, body: body(id) });
+    }
+    publishing.put(40..60, "payment.delivered");
+    until("the others leave", async || publishing.count("payment.delivered", "confirmed") == 20.0).await;
+    until("each is tried", async || publishing.count("payment.conflict", "refused") == 40.0).await;
+    publishing.put(60..80, "payment.delivered");
+    until("and again", async || publishing.count("payment.delivered", "confirmed") == 40.0).await;
+    assert_eq!(publishing.count("payment.conflict", "refused"), 40.0, "once");
+    assert_eq!(publishing.store.outbox_len().await.unwrap(), 40, "they stay");
     publishing.stop().await;
 }

@@ -249,3 +249,31 @@ async fn what_is_to_be_told_waits_for_a_broker_that_is_away() {
     }
     service.wait_ready().await;
 }
+
+#[tokio::test]
+async fn a_type_that_may_not_be_published_holds_up_no_other() {
+    let setup = Setup::new().await;
+    let vhost = std::sync::Arc::clone(setup.vhost());
+    let user = vhost.user(&json!({ "configure": ".*", "write": ".*", "read": ".*" })).await;
+    let topics = json!({ "exchange": "payment-notifier.events", "write": "^payment[.]delivered$", "read": ".*" });
+    vhost.put("topic-permissions", user.name(), &topics).await;
+    let (service, publisher, mut told) = start(setup.set("AMQP__URL", user.amqp_url())).await;
+    for status in ["failed", "canceled"] {
+        publisher.publish(&event("t-conflict", status)).await;
+    }
+    let failed = "type=\"payment.conflict\",result=\"failed\"";
+    wait_for("the conflict is refused", async || {
+        (service.metric("payment_notifier_outbox_published_total", failed).await > 0.0).then_some(())
+    })
+    .await;
+    for n in 0..3 {
+        let order = format!("t-paid-{n}");
+        paid(&service, &publisher, &order).await;
+        acknowledge(&service, &order, 1).await;
+        told.next_of(DELIVERED, &order).await;
+    }
+    assert_eq!(told.types_of("t-conflict"), Vec::<&str>::new());
+    wait_for("it stays", async || (service.metric("payment_notifier_outbox_messages", "").await == 1.0).then_some(()))
+        .await;
+    assert_eq!(service.admin_get("/readyz").await.status, 200);
+}

@@ -1,9 +1,12 @@
 //! A payment that cannot be read or written is the concern of that payment alone.
 
 use super::events::{event, key, page};
-use super::{Place, open};
+use super::{Place, open, open_with, settings};
 use crate::payment::{Change, Status};
-use crate::store::{Acknowledgement, Applied, Arrival, Error, Inquiry, Note, Noted};
+use crate::store::{
+    Acknowledgement, Applied, Arrival, Before, Error, Escalated, EscalatedOrders, Inquiry, Note, Noted, PaymentStore,
+    Retired,
+};
 
 /// What makes the row of an order one that no state can be read from, and what puts it right.
 fn damage(order: &str) -> String {
@@ -106,4 +109,71 @@ pub(crate) async fn a_payment_that_cannot_be_written_holds_up_no_other(place: &i
     place.refuse_nothing().await;
     let applied = store.apply(batch(0..1)).await.unwrap();
     assert_eq!(applied[1].as_ref().unwrap().payment.version, 3);
+}
+
+/// Looks for what is undelivered until nothing is, a few at a time.
+async fn escalate(store: &dyn PaymentStore, now_ms: i64) -> Escalated {
+    let mut all = Escalated::default();
+    for _ in 0..100 {
+        let step = store.escalate(now_ms, 4).await.unwrap();
+        assert!(step.messages <= 4, "{step:?}");
+        all.messages += step.messages;
+        all.damaged += step.damaged;
+        if step.done {
+            return Escalated { done: true, ..all };
+        }
+    }
+    panic!("without end: {all:?}");
+}
+
+pub(crate) async fn damaged_results_do_not_keep_those_of_others_from_being_escalated(place: &impl Place) {
+    let store = open_with(place, settings().escalating(60_000, EscalatedOrders::All)).await;
+    let paid = |n: u32| Arrival {
+        received_ms: i64::from(n) * 100,
+        ..Arrival::from(event(&order(n), "e1", Status::Succeeded, 1))
+    };
+    store.apply((0..50).map(paid).collect()).await.unwrap();
+    // More than one look takes, and the oldest of all.
+    for n in 0..40 {
+        place.execute(&damage(&order(n))).await;
+    }
+    place.refuse(&["o44", "o46"]).await;
+    let undelivered = |messages, damaged| Escalated { messages, damaged, done: true };
+    assert_eq!(escalate(&*store, 65_000).await, undelivered(8, 42));
+    assert_eq!(escalate(&*store, 65_000).await, undelivered(0, 0), "those are not looked at again at once");
+    let late = Arrival { received_ms: 70_000, ..Arrival::from(event("late", "e1", Status::Succeeded, 1)) };
+    store.apply(vec![late]).await.unwrap();
+    assert_eq!(escalate(&*store, 130_000).await, undelivered(1, 0));
+    assert_eq!(store.outbox_len().await.unwrap(), 9);
+    store.close().await;
+    place.refuse_nothing().await;
+    for n in 0..39 {
+        place.execute(&repair(&order(n))).await;
+    }
+    let store = open_with(place, settings().escalating(60_000, EscalatedOrders::All)).await;
+    assert_eq!(escalate(&*store, 130_000).await, undelivered(41, 1), "it is not forgotten of those that are put right");
+}
+
+pub(crate) async fn a_payment_that_cannot_be_removed_stays_alone(place: &impl Place) {
+    let store = open(place).await;
+    store.apply((0..30).map(|n| Arrival::from(event(&order(n), "e1", Status::Pending, 1))).collect()).await.unwrap();
+    place.execute(&damage("o9")).await;
+    place.refuse(&["o0", "o1", "o7", "o29"]).await;
+    let before = Before { payments_ms: 4_000_000_000_000, entries_ms: i64::MIN, unknown_ms: i64::MIN };
+    let mut all = Retired::default();
+    for _ in 0..100 {
+        let step = store.retire(before, 4).await.unwrap();
+        all.payments += step.payments;
+        all.damaged += step.damaged;
+        if step.done {
+            all.done = true;
+            break;
+        }
+    }
+    assert_eq!(all, Retired { payments: 26, damaged: 4, entries: 0, done: true });
+    let story = store.story(&key("o7")).await.unwrap();
+    assert!(story.payment.is_some() && story.entries.len() == 1, "with all that belongs to it: {story:?}");
+    for gone in ["o8", "o9", "o28"] {
+        assert!(store.story(&key(gone)).await.unwrap().payment.is_none(), "{gone}");
+    }
 }

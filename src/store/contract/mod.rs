@@ -135,7 +135,12 @@ macro_rules! contract_tests {
             old_entries_go_and_their_payment_stays
             what_waits_to_be_published_outlives_its_payment
             retiring_stands_in_nobodys_way
+            an_order_of_many_events_keeps_little_more_than_it_tells
+            what_is_known_of_an_order_without_a_payment_goes_whatever_is_kept_of_payments
             a_payment_that_cannot_be_read_holds_up_no_other
+            damaged_results_do_not_keep_those_of_others_from_being_escalated
+            a_payment_that_cannot_be_removed_stays_alone
+            what_is_postponed_comes_back_later_and_in_front_of_nobody
             a_payment_that_cannot_be_written_holds_up_no_other
         }
     };

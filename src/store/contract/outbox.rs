@@ -84,13 +84,13 @@ pub(crate) async fn a_result_that_no_page_shows_is_undelivered_once(place: &impl
     let failed = arrival("a", "e1", Status::Failed, true);
     store.apply(vec![failed.clone()]).await.unwrap();
     store.apply(vec![failed]).await.unwrap();
-    assert_eq!(store.escalate(DUE_MS - 1, 10).await.unwrap(), 0);
+    assert_eq!(store.escalate(DUE_MS - 1, 10).await.unwrap().messages, 0);
     store.close().await;
     let store = open_with(place, escalating(EscalatedOrders::Watched)).await;
     let (one, other) = tokio::join!(store.escalate(DUE_MS, 10), store.escalate(DUE_MS, 10));
-    assert_eq!(one.unwrap() + other.unwrap(), 1);
+    assert_eq!(one.unwrap().messages + other.unwrap().messages, 1);
     store.note(vec![watched("a", DUE_MS)]).await.unwrap();
-    assert_eq!(store.escalate(DUE_MS * 2, 10).await.unwrap(), 0, "nor for a page that comes late");
+    assert_eq!(store.escalate(DUE_MS * 2, 10).await.unwrap().messages, 0, "nor for a page that comes late");
     let messages = waiting(&*store).await;
     let [message] = &messages[..] else { panic!("once: {messages:?}") };
     assert_eq!(message.message_id, "payment.undelivered:shop:a:1");
@@ -105,7 +105,7 @@ pub(crate) async fn a_result_that_no_page_shows_is_undelivered_once(place: &impl
 
     // Another result is another matter.
     store.apply(vec![arrival("a", "e2", Status::Succeeded, true)]).await.unwrap();
-    assert_eq!(store.escalate(DUE_MS, 10).await.unwrap(), 1);
+    assert_eq!(store.escalate(DUE_MS, 10).await.unwrap().messages, 1);
     // Late, but shown.
     store.acknowledge(&key("a"), 2, page()).await.unwrap();
     store.sent(vec![message.id]).await.unwrap();
@@ -120,8 +120,8 @@ pub(crate) async fn an_acknowledgement_ends_the_escalation(place: &impl Place) {
     store.acknowledge(&key("c"), 2, page()).await.unwrap();
     store.close().await;
     let store = open_with(place, escalating(EscalatedOrders::All)).await;
-    assert_eq!(store.escalate(DUE_MS, 1).await.unwrap(), 1, "no more than may be");
-    assert_eq!(store.escalate(DUE_MS, 10).await.unwrap(), 1);
+    assert_eq!(store.escalate(DUE_MS, 1).await.unwrap().messages, 1, "no more than may be");
+    assert_eq!(store.escalate(DUE_MS, 10).await.unwrap().messages, 1);
     let mut ids = take(&*store).await;
     ids.sort_unstable();
     let undelivered = ["a", "c"].map(|order| format!("payment.undelivered:shop:{order}:1"));
@@ -159,11 +159,11 @@ pub(crate) async fn a_page_that_comes_late_is_given_time(place: &impl Place) {
     let batch = orders.map(|order| arrival(order, "e1", Status::Succeeded, false));
     store.apply(batch.to_vec()).await.unwrap();
     store.acknowledge(&key("shown"), 1, page()).await.unwrap();
-    assert_eq!(store.escalate(DUE_MS, 10).await.unwrap(), 0, "nobody waits");
+    assert_eq!(store.escalate(DUE_MS, 10).await.unwrap().messages, 0, "nobody waits");
     store.note(orders.map(|order| watched(order, DUE_MS + 9_000)).to_vec()).await.unwrap();
-    assert_eq!(store.escalate(DUE_MS + 9_000, 10).await.unwrap(), 0);
+    assert_eq!(store.escalate(DUE_MS + 9_000, 10).await.unwrap().messages, 0);
     store.acknowledge(&key("acknowledged"), 1, page()).await.unwrap();
-    assert_eq!(store.escalate(DUE_MS + 20_000, 10).await.unwrap(), 1);
+    assert_eq!(store.escalate(DUE_MS + 20_000, 10).await.unwrap().messages, 1);
     assert_eq!(take(&*store).await.last().unwrap(), "payment.undelivered:shop:silent:1");
 }
 
@@ -251,4 +251,26 @@ pub(crate) async fn what_is_taken_from_the_outbox_comes_back_unless_it_was_sent(
     assert_eq!(store.outbox_len().await.unwrap(), 2, "what was not sent is not lost");
     store.sent(first).await.unwrap();
     assert_eq!(store.outbox_len().await.unwrap(), 0);
+}
+
+pub(crate) async fn what_is_postponed_comes_back_later_and_in_front_of_nobody(place: &impl Place) {
+    let store = open(place).await;
+    let inquiries = (0..6).map(|n| Inquiry { key: key(&format!("o{n}")), step: 1, waited_s: 5 }).collect();
+    store.inquire(inquiries).await.unwrap();
+    let ids = |messages: Vec<Outgoing>| messages.into_iter().map(|message| message.id).collect::<Vec<_>>();
+    let first = ids(store.outbox(3, 3_600_000).await.unwrap());
+    store.postpone(first.clone(), 1).await.unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let mut again = Vec::new();
+    while again.len() < 3 {
+        assert!(std::time::Instant::now() < deadline, "only {again:?}");
+        again.extend(ids(store.outbox(1, 3_600_000).await.unwrap()).into_iter().filter(|id| first.contains(id)));
+    }
+    again.sort_unstable();
+    assert_eq!(again, first, "however long the lease was that they had");
+    store.postpone(first.clone(), 3_600_000).await.unwrap();
+    assert!(ids(store.outbox(10, 3_600_000).await.unwrap()).iter().all(|id| !first.contains(id)));
+    assert_eq!(store.outbox_len().await.unwrap(), 6, "they stay");
+    store.sent(first).await.unwrap();
+    assert_eq!(store.outbox_len().await.unwrap(), 3);
 }

@@ -4,7 +4,7 @@ use super::events::{event, key, page};
 use super::{Place, open_with, settings};
 use crate::payment::{Change, Status};
 use crate::runtime::unix_ms;
-use crate::store::{Arrival, EscalatedOrders, Inquiry, Note, Noted, PaymentStore, Retired};
+use crate::store::{Arrival, Before, ENTRIES_MAX, EscalatedOrders, Inquiry, Note, Noted, PaymentStore, Retired};
 
 /// Later than anything that a test writes.
 const LATER_MS: i64 = 4_000_000_000_000;
@@ -15,13 +15,18 @@ fn arrival(order: &str, id: &str, received_ms: i64) -> Arrival {
 }
 
 /// Retires until it is done. No step takes more than it may.
-async fn retire(store: &dyn PaymentStore, payments_before_ms: i64, entries_before_ms: i64) -> Retired {
+async fn retire(store: &dyn PaymentStore, payments_ms: i64, entries_ms: i64) -> Retired {
+    retire_before(store, Before { payments_ms, entries_ms, unknown_ms: payments_ms }).await
+}
+
+async fn retire_before(store: &dyn PaymentStore, before: Before) -> Retired {
     let mut all = Retired::default();
     for _ in 0..1_000 {
-        let step = store.retire(payments_before_ms, entries_before_ms, ROWS_MAX).await.unwrap();
+        let step = store.retire(before, ROWS_MAX).await.unwrap();
         assert!(step.payments <= ROWS_MAX && step.entries <= ROWS_MAX, "{step:?}");
         all.payments += step.payments;
         all.entries += step.entries;
+        all.damaged += step.damaged;
         if step.done {
             return Retired { done: true, ..all };
         }
@@ -52,9 +57,10 @@ pub(crate) async fn old_payments_go_with_all_that_belongs_to_them(place: &impl P
         store.apply(vec![arrival(order, "e2", 1_000)]).await.unwrap();
     }
     store.apply(vec![arrival("young", "e1", 1_000)]).await.unwrap();
-    assert_eq!(retire(&*store, 0, 0).await, Retired { payments: 0, entries: 0, done: true });
-    assert_eq!(retire(&*store, before_ms, 0).await, Retired { payments: 28, entries: 0, done: true });
-    assert_eq!(retire(&*store, before_ms, 0).await, Retired { payments: 0, entries: 0, done: true });
+    let removed = |payments| Retired { payments, done: true, ..Retired::default() };
+    assert_eq!(retire(&*store, 0, 0).await, removed(0));
+    assert_eq!(retire(&*store, before_ms, 0).await, removed(28));
+    assert_eq!(retire(&*store, before_ms, 0).await, removed(0));
     for order in orders.iter().map(String::as_str).chain(["young"]) {
         let story = store.story(&key(order)).await.unwrap();
         let stays = ["o4", "o20", "young"].contains(&order);
@@ -73,7 +79,7 @@ pub(crate) async fn old_entries_go_and_their_payment_stays(place: &impl Place) {
     for n in 0..40 {
         store.apply(vec![arrival(&format!("o{}", n % 2), &format!("e{n}"), n)]).await.unwrap();
     }
-    assert_eq!(retire(&*store, 0, 30).await, Retired { payments: 0, entries: 30, done: true });
+    assert_eq!(retire(&*store, 0, 30).await, Retired { entries: 30, done: true, ..Retired::default() });
     for order in ["o0", "o1"] {
         let story = store.story(&key(order)).await.unwrap();
         assert_eq!(story.payment.unwrap().key, key(order));
@@ -90,11 +96,11 @@ pub(crate) async fn what_waits_to_be_published_outlives_its_payment(place: &impl
     let failed = Arrival { received_ms: 1_000, ..Arrival::from(event("a", "e1", Status::Failed, 1)) };
     store.apply(vec![failed]).await.unwrap();
     store.inquire(vec![Inquiry { key: key("b"), step: 1, waited_s: 5 }]).await.unwrap();
-    assert_eq!(store.escalate(LATER_MS, 10).await.unwrap(), 1);
+    assert_eq!(store.escalate(LATER_MS, 10).await.unwrap().messages, 1);
     assert_eq!(retire(&*store, LATER_MS, LATER_MS).await.payments, 1);
     assert!(store.story(&key("b")).await.unwrap().entries.is_empty());
     assert_eq!(store.outbox_len().await.unwrap(), 2);
-    assert_eq!(store.escalate(LATER_MS, 10).await.unwrap(), 0);
+    assert_eq!(store.escalate(LATER_MS, 10).await.unwrap().messages, 0);
 }
 
 pub(crate) async fn retiring_stands_in_nobodys_way(place: &impl Place) {
@@ -107,7 +113,8 @@ pub(crate) async fn retiring_stands_in_nobodys_way(place: &impl Place) {
     };
     let retiring = async {
         for _ in 0..100 {
-            store.retire(LATER_MS, LATER_MS, ROWS_MAX).await.unwrap();
+            let before = Before { payments_ms: LATER_MS, entries_ms: LATER_MS, unknown_ms: LATER_MS };
+            store.retire(before, ROWS_MAX).await.unwrap();
         }
     };
     tokio::join!(applying, retiring);
@@ -116,4 +123,54 @@ pub(crate) async fn retiring_stands_in_nobodys_way(place: &impl Place) {
         let story = store.story(&key(&format!("o{n}"))).await.unwrap();
         assert!(story.payment.is_none() && story.entries.is_empty(), "{story:?}");
     }
+}
+
+pub(crate) async fn an_order_of_many_events_keeps_little_more_than_it_tells(place: &impl Place) {
+    let store = open_with(place, settings()).await;
+    for turn in 0..40 {
+        // Two of one order to one of another each time: a rhythm.
+        let batch =
+            (0..100).flat_map(|_| ["hot", "warm", "hot"].map(|order| arrival(order, &format!("e{turn}"), turn)));
+        store.apply(batch.collect()).await.unwrap();
+    }
+    // Nor does an order keep more of which nothing but bad messages is known.
+    let dead = |n: i64| {
+        let what = Noted::DeadLettered { event_id: format!("e{n}"), reason: "unknown_status" };
+        Note { key: key("unknown"), at_ms: n, what }
+    };
+    for from in (0..2_000).step_by(200) {
+        store.note((from..from + 200).map(dead).collect()).await.unwrap();
+    }
+    for order in ["hot", "warm", "unknown"] {
+        assert_eq!(store.story(&key(order)).await.unwrap().entries.len(), ENTRIES_MAX, "{order}");
+    }
+    let kept = retire(&*store, 0, LATER_MS).await.entries;
+    assert!(kept < ENTRIES_MAX * 2 * 3, "{kept} of 14,000 entries");
+}
+
+pub(crate) async fn what_is_known_of_an_order_without_a_payment_goes_whatever_is_kept_of_payments(place: &impl Place) {
+    let store = open_with(place, settings()).await;
+    let note = |order: &str, at_ms, what| Note { key: key(order), at_ms, what };
+    let dead = || Noted::DeadLettered { event_id: "e0".to_owned(), reason: "unknown_status" };
+    let pushed = Noted::Pushed { page: page(), version: 1, after_ms: None };
+    store.apply(vec![arrival("paid", "e1", 1_000)]).await.unwrap();
+    let of_unknown = ["dead-1", "dead-2", "dead-3"].map(|order| note(order, 2_000, dead()));
+    store.note(of_unknown.to_vec()).await.unwrap();
+    store.note(vec![note("waited", 2_000, Noted::Watched(page())), note("waited", 2_100, dead())]).await.unwrap();
+    store.note(vec![note("paid", 2_000, dead()), note("paid", 2_000, Noted::Watched(page()))]).await.unwrap();
+    store.note(vec![note("dead-2", 9_000, dead()), note("never", 2_000, pushed)]).await.unwrap();
+    assert!(store.story(&key("never")).await.unwrap().entries.is_empty(), "there is nothing that it could go with");
+    for n in 0..20 {
+        store.note(vec![note(&format!("many-{n}"), 2_000, dead())]).await.unwrap();
+    }
+    // Everything else for ever.
+    let before = Before { payments_ms: i64::MIN, entries_ms: i64::MIN, unknown_ms: 5_000 };
+    assert_eq!(retire_before(&*store, before).await, Retired { done: true, ..Retired::default() });
+    for (order, entries) in [("dead-1", 0), ("dead-2", 2), ("dead-3", 0), ("waited", 0), ("many-19", 0), ("paid", 3)] {
+        assert_eq!(store.story(&key(order)).await.unwrap().entries.len(), entries, "{order}");
+    }
+    let before = Before { unknown_ms: 10_000, ..before };
+    retire_before(&*store, before).await;
+    assert!(store.story(&key("dead-2")).await.unwrap().entries.is_empty());
+    assert_eq!(store.story(&key("paid")).await.unwrap().entries.len(), 3);
 }

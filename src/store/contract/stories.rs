@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::events::{event, key, one_by_one, page};
 use super::{Place, open, open_with, settings};
 use crate::payment::Status;
-use crate::store::{Arrival, ENTRIES_MAX, Entry, Error, EscalatedOrders, Inquiry, Note, Noted, PageRef, PaymentStore};
+use crate::store::{
+    Arrival, Before, ENTRIES_MAX, Entry, Error, EscalatedOrders, Inquiry, Note, Noted, PageRef, PaymentStore,
+};
 use crate::telemetry::Transport;
 
 /// What each entry says, times and nodes left out.
@@ -161,7 +163,7 @@ pub(crate) async fn switched_off_nothing_is_told_and_all_else_is_as_before(place
     let dead = Noted::DeadLettered { event_id: "e0".to_owned(), reason: "unknown_status" };
     store.note(vec![note("a", 1_001, pushed), note("b", 1_001, dead)]).await.unwrap();
     store.inquire(vec![Inquiry { key: key("b"), step: 1, waited_s: 5 }]).await.unwrap();
-    assert_eq!(store.escalate(61_000, 10).await.unwrap(), 1);
+    assert_eq!(store.escalate(61_000, 10).await.unwrap().messages, 1);
     store.acknowledge(&key("a"), 1, page()).await.unwrap();
     let keys: Vec<_> = store.outbox(10, 1_000).await.unwrap().into_iter().map(|m| m.routing_key).collect();
     assert_eq!(keys, ["payment.inquiry", "payment.undelivered", "payment.delivered"]);
@@ -181,5 +183,7 @@ pub(crate) async fn a_closed_store_tells_nothing(place: &impl Place) {
     assert!(matches!(store.outbox(1, 1).await, Err(Error::Closed)));
     assert!(matches!(store.sent(vec![1]).await, Err(Error::Closed)));
     assert!(matches!(store.outbox_len().await, Err(Error::Closed)));
-    assert!(matches!(store.retire(1, 1, 1).await, Err(Error::Closed)));
+    assert!(matches!(store.postpone(vec![1], 1).await, Err(Error::Closed)));
+    let before = Before { payments_ms: 1, entries_ms: 1, unknown_ms: 1 };
+    assert!(matches!(store.retire(before, 1).await, Err(Error::Closed)));
 }

@@ -5,6 +5,7 @@
 
 mod address;
 mod changed;
+mod escalate;
 mod fault;
 mod gatherer;
 mod inquire;
@@ -25,14 +26,15 @@ mod told;
 mod writes;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::{
-    Acknowledgement, Applied, Arrival, Error, Escalation, Inquiry, Note, Outgoing, PageRef, PaymentStore, Retired,
-    Revocation, Story,
+    Acknowledgement, Applied, Arrival, Before, Error, Escalated, Escalation, Inquiry, Note, Outgoing, PageRef,
+    PaymentStore, Retired, Revocation, Story,
 };
 use crate::payment::{Key, Payment};
 use crate::runtime::unix_ms;
@@ -41,7 +43,7 @@ use fault::Fault;
 use gatherer::Gatherer;
 use pool::{Pool, Session, Work};
 use reads::Read;
-use writes::{Escalate, Shown};
+use writes::Shown;
 
 /// Acknowledgements that may wait to be written.
 const ACKNOWLEDGEMENTS_WAITING_MAX: usize = 8192;
@@ -72,6 +74,8 @@ struct Settings {
     instance: String,
     timeline: bool,
     escalation: Escalation,
+    /// Entries of stories that this node has written.
+    entries: AtomicU64,
 }
 
 /// Proves, without asking the database, that its address can be used.
@@ -88,7 +92,8 @@ pub struct Postgres {
     reads: Gatherer<Read>,
     acknowledgements: Gatherer<Shown>,
     settings: Arc<Settings>,
-    retiring: retire::Progress,
+    due: escalate::Due,
+    retiring: retire::Walk,
     limit: Duration,
 }
 
@@ -101,7 +106,8 @@ impl Postgres {
     pub fn open(url: &str, options: &Options) -> Result<Self, Error> {
         let pool = Arc::new(Pool::new(Address::new(url, options)?, options)?);
         let Options { timeline, escalation, .. } = *options;
-        let settings = Arc::new(Settings { instance: options.instance.clone(), timeline, escalation });
+        let settings =
+            Arc::new(Settings { instance: options.instance.clone(), timeline, escalation, entries: AtomicU64::new(0) });
         let (reading, writing, telling) = (Arc::clone(&pool), Arc::clone(&pool), Arc::clone(&settings));
         // The other half of the connections is for what writes.
         let readers = (options.connections_max / 2).max(1);
@@ -115,7 +121,8 @@ impl Postgres {
             async move { writes::acknowledge(&pool, &settings, waiting).await }
         });
         let limit = Duration::from_secs(options.timeout_s);
-        Ok(Self { pool, reads, acknowledgements, settings, retiring: retire::Progress::default(), limit })
+        let (due, retiring) = (escalate::Due::new(), retire::Walk::new());
+        Ok(Self { pool, reads, acknowledgements, settings, due, retiring, limit })
     }
 
     async fn run<W: Work>(&self, work: &W) -> Result<W::Answer, Error> {
@@ -154,8 +161,9 @@ impl PaymentStore for Postgres {
         self.run(&story::Tell { key }).await
     }
 
-    async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<usize, Error> {
-        self.run(&Escalate { settings: &self.settings, now_ms, messages_max: most(messages_max) }).await
+    async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<Escalated, Error> {
+        self.pool.open()?;
+        escalate::escalate(&self.pool, &self.settings, &self.due, now_ms, messages_max).await
     }
 
     async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<usize, Error> {
@@ -170,13 +178,17 @@ impl PaymentStore for Postgres {
         self.run(&outbox::Sent { ids }).await
     }
 
+    async fn postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
+        self.run(&outbox::Postpone { ids, by_ms }).await
+    }
+
     async fn outbox_len(&self) -> Result<u64, Error> {
         self.run(&outbox::Count).await
     }
 
-    async fn retire(&self, payments_before_ms: i64, entries_before_ms: i64, rows_max: usize) -> Result<Retired, Error> {
-        let (progress, rows_max) = (&self.retiring, most(rows_max));
-        self.run(&retire::Retire { progress, payments_before_ms, entries_before_ms, rows_max }).await
+    async fn retire(&self, before: Before, rows_max: usize) -> Result<Retired, Error> {
+        self.pool.open()?;
+        retire::retire(&self.pool, &self.retiring, before, rows_max).await
     }
 
     async fn revoke(&self, revocation: &Revocation, now_s: i64) -> Result<(), Error> {

@@ -1,10 +1,10 @@
 //! What is told of orders behind the events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::Settings;
 use super::fault::Fault;
-use super::keys::{Keys, signed};
+use super::keys::{Keys, key, signed};
 use super::pool::{Session, Work};
 use super::rows::Rows;
 use super::told::Told;
@@ -22,6 +22,19 @@ const WATCH: &str = "
     ON CONFLICT (merchant_id, order_id) DO UPDATE SET
         pages = watched.pages + excluded.pages,
         last_ms = greatest(watched.last_ms, excluded.last_ms)";
+
+const KNOWN: &str = "
+    SELECT payments.merchant_id, payments.order_id
+    FROM unnest($1::text[], $2::text[]) AS wanted (merchant_id, order_id)
+    JOIN payments ON payments.merchant_id = wanted.merchant_id AND payments.order_id = wanted.order_id
+    WHERE version > 0";
+
+/// By which what is told of an order without a payment is removed in time: a step before the first.
+const UNKNOWN: &str = "
+    INSERT INTO inquired (merchant_id, order_id, step, at_ms)
+    SELECT merchant_id, order_id, 0, at_ms
+    FROM unnest($1::text[], $2::text[], $3::bigint[]) AS told (merchant_id, order_id, at_ms)
+    ON CONFLICT (merchant_id, order_id, step) DO UPDATE SET at_ms = greatest(inquired.at_ms, excluded.at_ms)";
 
 /// Some notes.
 pub(super) struct Notes<'a> {
@@ -48,9 +61,12 @@ impl Work for Notes<'_> {
         for (key, pages) in &pages {
             rows.watch(key, pages.last_ms, &told);
         }
+        let known = self.known(session).await?;
         for Note { key, at_ms, what } in &self.notes {
             match what {
                 Noted::Watched(_) => {}
+                // Removed since.
+                Noted::Pushed { .. } if !known.contains(key) => {}
                 Noted::Pushed { page, version, after_ms } => {
                     told.entry(key, *at_ms, &entries::Told::pushed(*page, *version, *after_ms))?;
                 }
@@ -64,6 +80,33 @@ impl Work for Notes<'_> {
 }
 
 impl Notes<'_> {
+    /// Of which orders there are payments. Those that have none and are told of all the same are noted.
+    async fn known(&self, session: &Session) -> Result<HashSet<Key>, Fault> {
+        let client = session.client()?;
+        let told = self.notes.iter().filter(|note| !matches!(note.what, Noted::Watched(_)));
+        let Keys { merchant_ids, order_ids } = Keys::new(told.map(|note| &note.key));
+        let mut known = HashSet::new();
+        if self.settings.timeline && !merchant_ids.is_empty() {
+            let select = session.prepare(KNOWN).await?;
+            for row in client.query(&select, &[&merchant_ids, &order_ids]).await? {
+                known.insert(key(row.try_get(0)?, row.try_get(1)?)?);
+            }
+            let dead = self.notes.iter().filter(|note| matches!(note.what, Noted::DeadLettered { .. }));
+            let mut unknown: BTreeMap<&Key, i64> = BTreeMap::new();
+            for Note { key, at_ms, .. } in dead.filter(|note| !known.contains(&note.key)) {
+                let latest_ms = unknown.entry(key).or_insert(*at_ms);
+                *latest_ms = (*latest_ms).max(*at_ms);
+            }
+            if !unknown.is_empty() {
+                let insert = session.prepare(UNKNOWN).await?;
+                let Keys { merchant_ids, order_ids } = Keys::new(unknown.keys().copied());
+                let times_ms: Vec<_> = unknown.values().copied().collect();
+                client.execute(&insert, &[&merchant_ids, &order_ids, &times_ms]).await?;
+            }
+        }
+        Ok(known)
+    }
+
     fn pages(&self) -> BTreeMap<&Key, Pages> {
         let mut pages: BTreeMap<&Key, Pages> = BTreeMap::new();
         for Note { key, at_ms, what } in &self.notes {

@@ -14,6 +14,9 @@ const TAKE: &str = "
 
 const SENT: &str = "DELETE FROM outbox WHERE id = ANY ($1)";
 
+const POSTPONE: &str = "
+    UPDATE outbox SET leased_until = clock_timestamp() + $2::bigint * interval '1 millisecond' WHERE id = ANY ($1)";
+
 const COUNT: &str = "SELECT count(*) FROM outbox";
 
 /// Takes some for a while.
@@ -50,6 +53,23 @@ impl Work for Sent {
     async fn attempt(&self, session: &Session) -> Result<(), Fault> {
         let sent = session.prepare(SENT).await?;
         session.client()?.execute(&sent, &[&self.ids]).await?;
+        Ok(())
+    }
+}
+
+/// Leaves some alone for a while.
+pub(super) struct Postpone {
+    pub(super) ids: Vec<i64>,
+    pub(super) by_ms: u64,
+}
+
+impl Work for Postpone {
+    type Answer = ();
+
+    async fn attempt(&self, session: &Session) -> Result<(), Fault> {
+        let postpone = session.prepare(POSTPONE).await?;
+        let by_ms = super::keys::signed(self.by_ms)?;
+        session.client()?.execute(&postpone, &[&self.ids, &by_ms]).await?;
         Ok(())
     }
 }

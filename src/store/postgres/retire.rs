@@ -1,34 +1,84 @@
 //! Removing what is older than is kept, a little at a time.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use futures_util::future::join;
 use tokio_postgres::Row;
 
 use super::fault::Fault;
-use super::pool::{Session, Work};
-use super::rows::{BEGIN, COMMIT};
-use crate::store::Retired;
+use super::pool::{Pool, Session, Work};
+use super::rows::{BEGIN, COMMIT, Place};
+use crate::store::progress::Progress;
+use crate::store::{Before, Error, Retired};
 
 /// One node at a time, and the others do not wait for it: "PNpe" in ASCII.
 const TURN: &str = "SELECT pg_try_advisory_xact_lock(1347317861)";
 
-/// By the time a row was made, which never changes and so costs an index little: rows that changed long after are looked
-/// at more than once.
-const LOOK: &str = "
+/// A table that is looked through by the time its rows were made, which never changes and so costs an index little: rows
+/// that changed long after are looked at more than once.
+struct Table {
+    /// When a row was made, whose it is, and when it last changed: some rows behind a place.
+    look: &'static str,
+    /// Removes those that are still old. A row that another transaction holds is changing, and so not old.
+    remove: &'static str,
+}
+
+const PAYMENTS: Table = Table {
+    look: "
     SELECT created_ms, merchant_id, order_id, changed_ms FROM payments
     WHERE (created_ms, merchant_id, order_id) > ($1, $2, $3) AND created_ms < $4
-    ORDER BY created_ms, merchant_id, order_id LIMIT $5";
-
-/// A row that another transaction holds is changing, and so not old.
-const REMOVE: &str = "
+    ORDER BY created_ms, merchant_id, order_id LIMIT $5",
+    remove: "
     DELETE FROM payments USING (
         SELECT payments.merchant_id, payments.order_id
         FROM unnest($1::text[], $2::text[]) AS old (merchant_id, order_id)
         JOIN payments ON payments.merchant_id = old.merchant_id AND payments.order_id = old.order_id
         WHERE changed_ms < $3 FOR UPDATE OF payments SKIP LOCKED) AS old
     WHERE payments.merchant_id = old.merchant_id AND payments.order_id = old.order_id
-    RETURNING payments.merchant_id, payments.order_id";
+    RETURNING payments.merchant_id, payments.order_id",
+};
+
+/// What is known of orders that never became payments: pages waited,
+const WATCHED: Table = Table {
+    look: "
+    SELECT first_ms, merchant_id, order_id, last_ms FROM watched
+    WHERE (first_ms, merchant_id, order_id) > ($1, $2, $3) AND first_ms < $4
+    ORDER BY first_ms, merchant_id, order_id LIMIT $5",
+    remove: "
+    DELETE FROM watched USING (
+        SELECT watched.merchant_id, watched.order_id
+        FROM unnest($1::text[], $2::text[]) AS old (merchant_id, order_id)
+        JOIN watched ON watched.merchant_id = old.merchant_id AND watched.order_id = old.order_id
+        WHERE last_ms < $3 AND NOT EXISTS (
+            SELECT FROM payments
+            WHERE payments.merchant_id = old.merchant_id AND payments.order_id = old.order_id)
+        FOR UPDATE OF watched SKIP LOCKED) AS old
+    WHERE watched.merchant_id = old.merchant_id AND watched.order_id = old.order_id
+    RETURNING watched.merchant_id, watched.order_id",
+};
+
+/// or something was published of them.
+const INQUIRED: Table = Table {
+    look: "
+    SELECT at_ms, merchant_id, order_id, at_ms FROM inquired
+    WHERE (at_ms, merchant_id, order_id) > ($1, $2, $3) AND at_ms < $4
+    ORDER BY at_ms, merchant_id, order_id LIMIT $5",
+    remove: "
+    DELETE FROM inquired USING (
+        SELECT inquired.merchant_id, inquired.order_id, step
+        FROM unnest($1::text[], $2::text[]) AS old (merchant_id, order_id)
+        JOIN inquired ON inquired.merchant_id = old.merchant_id AND inquired.order_id = old.order_id
+        WHERE at_ms < $3 AND NOT EXISTS (
+            SELECT FROM payments
+            WHERE payments.merchant_id = old.merchant_id AND payments.order_id = old.order_id)
+        AND NOT EXISTS (
+            SELECT FROM watched
+            WHERE watched.merchant_id = old.merchant_id AND watched.order_id = old.order_id AND last_ms >= $3)
+        FOR UPDATE OF inquired SKIP LOCKED) AS old
+    WHERE inquired.merchant_id = old.merchant_id AND inquired.order_id = old.order_id AND inquired.step = old.step
+    RETURNING inquired.merchant_id, inquired.order_id",
+};
 
 const REMOVE_STORIES: [&str; 3] = [
     "DELETE FROM entries USING unnest($1::text[], $2::text[]) AS old (merchant_id, order_id)
@@ -43,79 +93,50 @@ const REMOVE_OLD: &str = "
     DELETE FROM entries WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM entries WHERE at_ms < $1 ORDER BY at_ms LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
-/// What is known of orders that never became payments.
-const REMOVE_UNKNOWN: [&str; 2] = [
-    "DELETE FROM watched WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM watched WHERE first_ms < $1 AND last_ms < $1 AND NOT EXISTS (
-            SELECT FROM payments
-            WHERE payments.merchant_id = watched.merchant_id AND payments.order_id = watched.order_id)
-        ORDER BY first_ms LIMIT $2 FOR UPDATE SKIP LOCKED))
-     RETURNING merchant_id, order_id",
-    "DELETE FROM inquired WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM inquired WHERE at_ms < $1 AND NOT EXISTS (
-            SELECT FROM payments
-            WHERE payments.merchant_id = inquired.merchant_id AND payments.order_id = inquired.order_id)
-        ORDER BY at_ms LIMIT $2 FOR UPDATE SKIP LOCKED))
-     RETURNING merchant_id, order_id",
-];
+/// How far each table was looked through.
+pub(super) struct Walk {
+    payments: Mutex<Progress<Place>>,
+    watched: Mutex<Progress<Place>>,
+    inquired: Mutex<Progress<Place>>,
+}
 
-/// The last row that was looked at: time, merchant, order.
-type Place = (i64, String, String);
+impl Walk {
+    pub(super) fn new() -> Self {
+        let begin = || Mutex::new(Progress::new());
+        Self { payments: begin(), watched: begin(), inquired: begin() }
+    }
+}
 
-/// How far the payments were looked through.
+/// One step in one table.
+struct Step<'a> {
+    table: &'a Table,
+    progress: &'a Mutex<Progress<Place>>,
+    before_ms: i64,
+    rows_max: usize,
+    /// What is come upon is passed over: it cannot be removed.
+    passes: bool,
+}
+
 #[derive(Default)]
-pub(super) struct Progress(Mutex<Option<Place>>);
-
-impl Progress {
-    fn get(&self) -> Place {
-        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        place.unwrap_or((i64::MIN, String::new(), String::new()))
-    }
-
-    fn set(&self, place: Option<Place>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = place;
-    }
+struct Stepped {
+    removed: usize,
+    damaged: usize,
+    done: bool,
 }
 
-/// One step.
-pub(super) struct Retire<'a> {
-    pub(super) progress: &'a Progress,
-    pub(super) payments_before_ms: i64,
-    pub(super) entries_before_ms: i64,
-    pub(super) rows_max: i64,
-}
+impl Work for Step<'_> {
+    type Answer = Stepped;
 
-impl Work for Retire<'_> {
-    type Answer = Retired;
-
-    async fn attempt(&self, session: &Session) -> Result<Retired, Fault> {
-        let client = session.client()?;
-        let (begun, turn) = join(client.batch_execute(BEGIN), client.query_one(TURN, &[])).await;
-        begun?;
-        if !turn?.try_get::<_, bool>(0)? {
-            client.batch_execute("ROLLBACK").await?;
-            return Ok(Retired { done: true, ..Retired::default() });
+    async fn attempt(&self, session: &Session) -> Result<Stepped, Fault> {
+        if !begin(session).await? {
+            return Ok(Stepped { done: true, ..Stepped::default() });
         }
-        let (payments, place) = self.payments(session).await?;
-        let unknown_done = self.unknown(session).await?;
-        let remove = session.prepare(REMOVE_OLD).await?;
-        let entries = client.execute(&remove, &[&self.entries_before_ms, &self.rows_max]).await?;
-        client.batch_execute(COMMIT).await?;
-        let entries = usize::try_from(entries).unwrap_or(usize::MAX);
-        let done = place.is_none() && unknown_done && self.is_last(entries);
-        self.progress.set(place);
-        Ok(Retired { payments, entries, done })
-    }
-}
-
-impl Retire<'_> {
-    /// How many were removed, and where to go on if there is more.
-    async fn payments(&self, session: &Session) -> Result<(usize, Option<Place>), Fault> {
         let client = session.client()?;
-        let (look, remove) = (session.prepare(LOOK).await?, session.prepare(REMOVE).await?);
-        let before_ms = &self.payments_before_ms;
-        let (created_ms, merchant_id, order_id) = self.progress.get();
-        let seen = client.query(&look, &[&created_ms, &merchant_id, &order_id, before_ms, &self.rows_max]).await?;
+        let (look, remove) = (session.prepare(self.table.look).await?, session.prepare(self.table.remove).await?);
+        let after = self.progress().place().cloned();
+        let (after_ms, merchant_id, order_id) = after.unwrap_or((i64::MIN, String::new(), String::new()));
+        let (before_ms, rows_max) = (&self.before_ms, super::most(self.rows_max));
+        let seen = client.query(&look, &[&after_ms, &merchant_id, &order_id, before_ms, &rows_max]).await?;
         let (mut merchant_ids, mut order_ids, mut last) = (Vec::new(), Vec::new(), None);
         for row in &seen {
             let place: Place = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -125,27 +146,103 @@ impl Retire<'_> {
             }
             last = Some(place);
         }
-        let removed = client.query(&remove, &[&merchant_ids, &order_ids, before_ms]).await?;
-        remove_stories(session, &removed).await?;
-        Ok((removed.len(), last.filter(|_| !self.is_last(seen.len()))))
-    }
-
-    /// True if that was all.
-    async fn unknown(&self, session: &Session) -> Result<bool, Fault> {
-        let mut done = true;
-        for sql in REMOVE_UNKNOWN {
-            let remove = session.prepare(sql).await?;
-            let removed = session.client()?.query(&remove, &[&self.payments_before_ms, &self.rows_max]).await?;
+        let mut stepped = Stepped { done: seen.len() < self.rows_max, ..Stepped::default() };
+        if self.passes {
+            stepped.damaged = seen.len();
+        } else if !merchant_ids.is_empty() {
+            let removed = client.query(&remove, &[&merchant_ids, &order_ids, before_ms]).await?;
             remove_stories(session, &removed).await?;
-            done &= self.is_last(removed.len());
+            stepped.removed = removed.len();
         }
-        Ok(done)
+        client.batch_execute(COMMIT).await?;
+        self.progress().step(last, stepped.damaged, stepped.done, Instant::now());
+        Ok(stepped)
+    }
+}
+
+impl Step<'_> {
+    fn progress(&self) -> MutexGuard<'_, Progress<Place>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a step that came upon so many rows came upon the last.
-    fn is_last(&self, rows: usize) -> bool {
-        i64::try_from(rows).unwrap_or(i64::MAX) < self.rows_max
+    /// The step, and where one row stands in the way, one by one: what fails alone is passed over.
+    async fn run(self, pool: &Pool) -> Result<Stepped, Error> {
+        match pool.run(&self).await {
+            Err(error) if error.may_be_of_one_row() => {}
+            stepped => return stepped,
+        }
+        let mut sum = Stepped::default();
+        for _ in 0..self.rows_max {
+            let one = Step { rows_max: 1, ..self };
+            let step = match pool.run(&one).await {
+                Err(error) if error.may_be_of_one_row() => {
+                    tracing::error!(%error, "an old row cannot be removed and is passed over");
+                    pool.run(&Step { passes: true, ..one }).await?
+                }
+                step => step?,
+            };
+            sum.removed += step.removed;
+            sum.damaged += step.damaged;
+            sum.done = step.done;
+            if sum.done {
+                break;
+            }
+        }
+        Ok(sum)
     }
+}
+
+/// Old entries of stories, some of them.
+struct Entries {
+    before_ms: i64,
+    rows_max: usize,
+}
+
+impl Work for Entries {
+    type Answer = usize;
+
+    async fn attempt(&self, session: &Session) -> Result<usize, Fault> {
+        if !begin(session).await? {
+            return Ok(0);
+        }
+        let client = session.client()?;
+        let remove = session.prepare(REMOVE_OLD).await?;
+        let entries = client.execute(&remove, &[&self.before_ms, &super::most(self.rows_max)]).await?;
+        client.batch_execute(COMMIT).await?;
+        Ok(usize::try_from(entries).unwrap_or(usize::MAX))
+    }
+}
+
+/// One step in each table.
+pub(super) async fn retire(pool: &Pool, walk: &Walk, before: Before, rows_max: usize) -> Result<Retired, Error> {
+    let rows_max = rows_max.max(1);
+    let step = |table, progress, before_ms| Step { table, progress, before_ms, rows_max, passes: false };
+    let payments = step(&PAYMENTS, &walk.payments, before.payments_ms).run(pool).await?;
+    let watched = step(&WATCHED, &walk.watched, before.unknown_ms).run(pool).await?;
+    let inquired = step(&INQUIRED, &walk.inquired, before.unknown_ms).run(pool).await?;
+    let (mut entries, mut unremoved) = (0, 0);
+    match pool.run(&Entries { before_ms: before.entries_ms, rows_max }).await {
+        Err(error) if error.may_be_of_one_row() => {
+            tracing::error!(%error, "old entries of stories are not removed");
+            unremoved = 1;
+        }
+        removed => entries = removed?,
+    }
+    let damaged = payments.damaged + watched.damaged + inquired.damaged + unremoved;
+    let done = payments.done && watched.done && inquired.done && entries < rows_max;
+    Ok(Retired { payments: payments.removed, entries, damaged, done })
+}
+
+/// Begins the transaction. False, and there is none, while another node has the turn.
+async fn begin(session: &Session) -> Result<bool, Fault> {
+    let client = session.client()?;
+    let (begun, turn) = join(client.batch_execute(BEGIN), client.query_one(TURN, &[])).await;
+    begun?;
+    let has_turn: bool = turn?.try_get(0)?;
+    if !has_turn {
+        client.batch_execute("ROLLBACK").await?;
+    }
+    Ok(has_turn)
 }
 
 async fn remove_stories(session: &Session, removed: &[Row]) -> Result<(), Fault> {

@@ -43,9 +43,12 @@ const LOCK: &str = "
 /// Takes what is due and waits for nobody: what another transaction holds, another node is about to decide.
 const LOCK_DUE: &str = "
     SELECT merchant_id, order_id, version, acked_version, settled_version, settled_ms, escalate_ms, escalated, state
-    FROM payments WHERE escalate_ms <= $1
-    ORDER BY escalate_ms LIMIT $2
+    FROM payments WHERE escalate_ms <= $1 AND (escalate_ms, merchant_id, order_id) > ($3, $4, $5)
+    ORDER BY escalate_ms, merchant_id, order_id LIMIT $2
     FOR UPDATE SKIP LOCKED";
+
+/// A place among rows: a time, merchant, order.
+pub(super) type Place = (i64, String, String);
 
 const WATCHED: &str = "
     SELECT watched.merchant_id, watched.order_id
@@ -65,7 +68,9 @@ pub(super) struct Row {
 pub(super) struct Rows {
     rows: BTreeMap<Key, Row>,
     /// Those that cannot be understood, and why.
-    damaged: BTreeMap<Key, Error>,
+    pub(super) damaged: BTreeMap<Key, Error>,
+    /// Rows that name no order.
+    pub(super) nameless: usize,
     /// Those for which a page has waited, where that matters.
     watched: HashSet<Key>,
 }
@@ -94,8 +99,7 @@ impl Rows {
             rows.watched.insert(key(row.try_get(0)?, row.try_get(1)?)?);
         }
         // Removed between the two statements for its age: it is made in the next attempt.
-        let found = rows.rows.len() + rows.damaged.len();
-        if found < merchant_ids.len() { Err(Fault::Overtaken) } else { Ok(rows) }
+        if rows.len() < merchant_ids.len() { Err(Fault::Overtaken) } else { Ok(rows) }
     }
 
     /// Begins the transaction and locks those that are there.
@@ -108,26 +112,44 @@ impl Rows {
         Self::decode(&locked?)
     }
 
-    /// Begins the transaction and locks at most `rows_max` of those that count as undelivered at `now_ms`.
-    pub(super) async fn lock_due(session: &Session, now_ms: i64, rows_max: i64) -> Result<Self, Fault> {
+    /// Begins the transaction and locks at most `rows_max` of those behind `after` that count as undelivered at `now_ms`.
+    /// Answers the last of them too.
+    pub(super) async fn lock_due(
+        session: &Session,
+        now_ms: i64,
+        rows_max: i64,
+        after: Option<Place>,
+    ) -> Result<(Self, Option<Place>), Fault> {
         let client = session.client()?;
         let lock = session.prepare(LOCK_DUE).await?;
-        let (begun, locked) = join(client.batch_execute(BEGIN), client.query(&lock, &[&now_ms, &rows_max])).await;
+        let (after_ms, merchant_id, order_id) = after.unwrap_or((i64::MIN, String::new(), String::new()));
+        let columns: [&(dyn ToSql + Sync); 5] = [&now_ms, &rows_max, &after_ms, &merchant_id, &order_id];
+        let (begun, locked) = join(client.batch_execute(BEGIN), client.query(&lock, &columns)).await;
         begun?;
-        Self::decode(&locked?)
+        let locked = locked?;
+        let place = |row: &SqlRow| -> Result<Place, Fault> { Ok((row.try_get(6)?, row.try_get(0)?, row.try_get(1)?)) };
+        Ok((Self::decode(&locked)?, locked.last().map(place).transpose()?))
+    }
+
+    /// Rows that were come upon.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len() + self.damaged.len() + self.nameless
     }
 
     fn decode(found: &[SqlRow]) -> Result<Self, Fault> {
-        let (mut rows, mut damaged) = (BTreeMap::new(), BTreeMap::new());
+        let (mut rows, mut damaged, mut nameless) = (BTreeMap::new(), BTreeMap::new(), 0);
         for row in found {
-            let key = key(row.try_get(0)?, row.try_get(1)?)?;
+            let Ok(key) = key(row.try_get(0)?, row.try_get(1)?) else {
+                nameless += 1;
+                continue;
+            };
             match decode(&key, row) {
                 Ok(row) => drop(rows.insert(key, row)),
                 Err(Fault::Store(error)) => drop(damaged.insert(key, error)),
                 Err(fault) => return Err(fault),
             }
         }
-        Ok(Self { rows, damaged, watched: HashSet::new() })
+        Ok(Self { rows, damaged, nameless, watched: HashSet::new() })
     }
 
     /// Merges one event, unless its payment cannot be understood.

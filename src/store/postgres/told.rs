@@ -1,14 +1,17 @@
 //! What one transaction tells: entries of stories, and messages for the outbox.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
 use tokio_postgres::Statement;
 
 use super::Settings;
 use super::fault::Fault;
+use super::keys::Keys;
 use super::pool::Session;
 use crate::payment::Key;
-use crate::store::Error;
-use crate::store::entries;
 use crate::store::outgoing::{Envelope, Message};
+use crate::store::{ENTRIES_MAX, Error, entries};
 
 const ADD_ENTRIES: &str = "
     INSERT INTO entries (merchant_id, order_id, at_ms, node, what)
@@ -19,6 +22,19 @@ const ADD_MESSAGES: &str = "
     INSERT INTO outbox (routing_key, message_id, body)
     SELECT routing_key, message_id, body
     FROM unnest($1::text[], $2::text[], $3::text[]) AS told (routing_key, message_id, body)";
+
+/// Leaves the latest of some orders.
+const TRIM: &str = "
+    DELETE FROM entries WHERE ctid = ANY (ARRAY(
+        SELECT entries.ctid
+        FROM unnest($1::text[], $2::text[]) AS long (merchant_id, order_id)
+        CROSS JOIN LATERAL (
+            SELECT id FROM entries
+            WHERE entries.merchant_id = long.merchant_id AND entries.order_id = long.order_id
+            ORDER BY id DESC OFFSET $3 LIMIT 1) AS last
+        JOIN entries ON entries.merchant_id = long.merchant_id AND entries.order_id = long.order_id
+            AND entries.id <= last.id
+        FOR UPDATE OF entries SKIP LOCKED))";
 
 /// Both, by column.
 pub(super) struct Told<'a> {
@@ -36,6 +52,7 @@ pub(super) struct Told<'a> {
 /// The statements for it.
 pub(super) struct Statements {
     entries: Statement,
+    trim: Statement,
     messages: Statement,
 }
 
@@ -82,7 +99,8 @@ impl<'a> Told<'a> {
     }
 
     pub(super) async fn prepare(session: &Session) -> Result<Statements, Fault> {
-        Ok(Statements { entries: session.prepare(ADD_ENTRIES).await?, messages: session.prepare(ADD_MESSAGES).await? })
+        let (entries, trim) = (session.prepare(ADD_ENTRIES).await?, session.prepare(TRIM).await?);
+        Ok(Statements { entries, trim, messages: session.prepare(ADD_MESSAGES).await? })
     }
 
     /// Writes both, within the transaction that is open.
@@ -97,15 +115,36 @@ impl<'a> Told<'a> {
                 .execute(&statements.entries, &[merchant_ids, order_ids, times_ms, whats, &self.settings.instance])
                 .await
         };
+        let trim = async {
+            let long = self.long();
+            if long.merchant_ids.is_empty() {
+                return Ok(0);
+            }
+            let most = super::most(ENTRIES_MAX);
+            client.execute(&statements.trim, &[&long.merchant_ids, &long.order_ids, &most]).await
+        };
         let messages = async {
             if self.bodies.is_empty() {
                 return Ok(0);
             }
             client.execute(&statements.messages, &[&self.routing_keys, &self.message_ids, &self.bodies]).await
         };
-        let (entries, messages) = futures_util::future::join(entries, messages).await;
+        // In this order: what is removed is counted after what is added.
+        let (entries, trim, messages) = futures_util::future::join3(entries, trim, messages).await;
         entries?;
+        trim?;
         messages?;
         Ok(())
+    }
+
+    /// Orders of which it is looked how many entries they have.
+    fn long(&self) -> Keys<'_> {
+        let added = u64::try_from(self.whats.len()).unwrap_or(0);
+        let before = self.settings.entries.fetch_add(added, Ordering::Relaxed);
+        let each = self.merchant_ids.iter().map(String::as_str).zip(self.order_ids.iter().map(String::as_str));
+        let looked_at = (before..).zip(each).filter(|(n, _)| entries::trims(*n)).map(|(_, order)| order);
+        let orders: BTreeSet<_> = looked_at.collect();
+        let (merchant_ids, order_ids) = orders.into_iter().unzip();
+        Keys { merchant_ids, order_ids }
     }
 }

@@ -102,22 +102,3 @@ pub(super) async fn acknowledge(pool: &Pool, settings: &Settings, shown: Vec<Sho
         }
     }
 }
-
-/// Final results that no page has shown in time.
-pub(super) struct Escalate<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) now_ms: i64,
-    pub(super) messages_max: i64,
-}
-
-impl Work for Escalate<'_> {
-    type Answer = usize;
-
-    async fn attempt(&self, session: &Session) -> Result<usize, Fault> {
-        let mut told = Told::new(self.settings, self.now_ms);
-        let mut rows = Rows::lock_due(session, self.now_ms, self.messages_max).await?;
-        rows.escalate(self.now_ms, &mut told)?;
-        rows.commit(session, &told).await?;
-        Ok(told.messages())
-    }
-}

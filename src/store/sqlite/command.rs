@@ -5,7 +5,9 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::payment::Key;
-use crate::store::{Acknowledgement, Applied, Arrival, Error, Inquiry, Note, Outgoing, PageRef, Retired, Revocation};
+use crate::store::{
+    Acknowledgement, Applied, Arrival, Before, Error, Escalated, Inquiry, Note, Outgoing, PageRef, Retired, Revocation,
+};
 
 /// Where an answer goes.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
@@ -27,9 +29,13 @@ pub(super) enum Command {
         what: Written,
         answer: Answer<()>,
     },
-    /// Something that is published, or not.
-    Publish {
-        what: Published,
+    /// The look for results that no page has shown.
+    Escalate {
+        look: Look,
+        answer: Answer<Escalated>,
+    },
+    Inquire {
+        inquiries: Vec<Inquiry>,
         answer: Answer<usize>,
     },
     Lease {
@@ -38,8 +44,7 @@ pub(super) enum Command {
         answer: Answer<Vec<Outgoing>>,
     },
     Retire {
-        payments_before_ms: i64,
-        entries_before_ms: i64,
+        before: Before,
         rows_max: usize,
         answer: Answer<Retired>,
     },
@@ -53,6 +58,10 @@ pub(super) enum Written {
     Notes(Vec<Note>),
     /// Messages of the outbox, by their ids.
     Sent(Vec<i64>),
+    Postponed {
+        ids: Vec<i64>,
+        by_ms: u64,
+    },
     Revocation {
         revocation: Revocation,
         now_s: i64,
@@ -60,10 +69,13 @@ pub(super) enum Written {
     Check,
 }
 
-/// What [`Command::Publish`] looks for.
-pub(super) enum Published {
-    Undelivered { now_ms: i64, messages_max: usize },
-    Inquiries(Vec<Inquiry>),
+/// How [`Command::Escalate`] looks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    pub(super) now_ms: i64,
+    pub(super) messages_max: usize,
+    /// What is come upon is passed over: it cannot be written.
+    pub(super) passes: bool,
 }
 
 /// What a command came to, to be told once it is durable.
@@ -71,7 +83,8 @@ pub(super) enum Done {
     Applied(Vec<Applied>),
     Acknowledged(Result<Acknowledgement, Error>),
     Written,
-    Published(usize),
+    Escalated(Escalated),
+    Inquired(usize),
     Leased(Vec<Outgoing>),
     Retired(Retired),
 }
@@ -82,8 +95,8 @@ impl Command {
         match self {
             Self::Apply { arrivals, .. } => arrivals.len(),
             Self::Write { what: Written::Notes(notes), .. } => notes.len(),
-            Self::Publish { what: Published::Inquiries(inquiries), .. } => inquiries.len(),
-            Self::Publish { what: Published::Undelivered { messages_max, .. }, .. } => *messages_max,
+            Self::Inquire { inquiries, .. } => inquiries.len(),
+            Self::Escalate { look, .. } => look.messages_max,
             Self::Retire { rows_max, .. } => *rows_max,
             _ => 1,
         }
@@ -91,6 +104,14 @@ impl Command {
 }
 
 impl Done {
+    /// What a look for results came to, if there was one.
+    pub(super) fn escalated(self) -> Option<Escalated> {
+        match self {
+            Self::Escalated(escalated) => Some(escalated),
+            _ => None,
+        }
+    }
+
     /// What became of events, if there were some.
     pub(super) fn applied(self) -> Vec<Applied> {
         match self {
@@ -117,8 +138,12 @@ pub(super) fn answer(commands: Vec<Command>, result: Result<Vec<Done>, Error>) {
                 other => send(answer, other, |_done| None),
             },
             Command::Write { answer, .. } => send(answer, result, |done| matches!(done, Done::Written).then_some(())),
-            Command::Publish { answer, .. } => send(answer, result, |done| match done {
-                Done::Published(messages) => Some(messages),
+            Command::Escalate { answer, .. } => send(answer, result, |done| match done {
+                Done::Escalated(escalated) => Some(escalated),
+                _ => None,
+            }),
+            Command::Inquire { answer, .. } => send(answer, result, |done| match done {
+                Done::Inquired(messages) => Some(messages),
                 _ => None,
             }),
             Command::Lease { answer, .. } => send(answer, result, |done| match done {

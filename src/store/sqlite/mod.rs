@@ -33,11 +33,11 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Acknowledgement, Applied, Arrival, Error, Escalation, Inquiry, Note, Outgoing, PageRef, PaymentStore, Retired,
-    Revocation, Story,
+    Acknowledgement, Applied, Arrival, Before, Error, Escalated, Escalation, Inquiry, Note, Outgoing, PageRef,
+    PaymentStore, Retired, Revocation, Story,
 };
 use crate::payment::{Key, Payment};
-use command::{Answer, Command, Published, Written};
+use command::{Answer, Command, Look, Written};
 use file::File;
 use queue::Queue;
 use reader::{Read, Reader};
@@ -174,14 +174,13 @@ impl PaymentStore for Sqlite {
         answered.await.map_err(no_answer)?
     }
 
-    async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<usize, Error> {
-        let what = Published::Undelivered { now_ms, messages_max };
-        self.ask(|answer| Command::Publish { what, answer }).await
+    async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<Escalated, Error> {
+        let look = Look { now_ms, messages_max, passes: false };
+        self.ask(|answer| Command::Escalate { look, answer }).await
     }
 
     async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<usize, Error> {
-        let what = Published::Inquiries(inquiries);
-        self.ask(|answer| Command::Publish { what, answer }).await
+        self.ask(|answer| Command::Inquire { inquiries, answer }).await
     }
 
     async fn outbox(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
@@ -192,13 +191,17 @@ impl PaymentStore for Sqlite {
         self.write(Written::Sent(ids)).await
     }
 
+    async fn postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
+        self.write(Written::Postponed { ids, by_ms }).await
+    }
+
     async fn outbox_len(&self) -> Result<u64, Error> {
         let _open = self.commands().ok_or(Error::Closed)?;
         Ok(self.waiting.load(Ordering::Relaxed))
     }
 
-    async fn retire(&self, payments_before_ms: i64, entries_before_ms: i64, rows_max: usize) -> Result<Retired, Error> {
-        self.ask(|answer| Command::Retire { payments_before_ms, entries_before_ms, rows_max, answer }).await
+    async fn retire(&self, before: Before, rows_max: usize) -> Result<Retired, Error> {
+        self.ask(|answer| Command::Retire { before, rows_max, answer }).await
     }
 
     async fn revoke(&self, revocation: &Revocation, now_s: i64) -> Result<(), Error> {

@@ -1,15 +1,18 @@
 //! What is told of orders beside their events: notes, inquiries, results that nobody has shown.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rusqlite::Connection;
 
+use super::command::Look;
 use super::rows::Rows;
 use super::timeline::Of;
 use super::{limit, payments, watches};
 use crate::payment::{Key, MerchantId, OrderId};
 use crate::store::entries::Told;
-use crate::store::{Error, EscalatedOrders, Inquiry, Note, Noted};
+use crate::store::progress::Progress;
+use crate::store::{Error, Escalated, EscalatedOrders, Inquiry, Note, Noted};
 
 /// Final results whose escalation a page that begins to wait could begin.
 const UNESCALATED: &str = "
@@ -19,9 +22,14 @@ const UNESCALATED: &str = "
         AND NOT coalesce(escalated, false)";
 
 const DUE: &str = "
-    SELECT id, merchant_id, order_id FROM payments WHERE escalate_ms <= ?1 ORDER BY escalate_ms LIMIT ?2";
+    SELECT escalate_ms, id, merchant_id, order_id FROM payments
+    WHERE escalate_ms <= ?1 AND (escalate_ms, id) > (?2, ?3) ORDER BY escalate_ms, id LIMIT ?4";
 
-const FORGET: &str = "UPDATE payments SET escalate_ms = NULL WHERE id = ?1";
+/// Payments passed over that one step tells of.
+const LOGGED_MAX: usize = 4;
+
+/// A place among what is due: when, and which row.
+pub(super) type DuePlace = (i64, i64);
 
 impl Rows<'_> {
     /// Writes what is told.
@@ -90,33 +98,42 @@ impl Rows<'_> {
         Ok(true)
     }
 
-    /// Publishes which results no page has shown in time, and answers how many.
-    pub(super) fn escalate(&mut self, now_ms: i64, messages_max: usize) -> Result<usize, Error> {
-        let mut escalated = 0;
-        for (id, key) in due(self.connection, now_ms, messages_max)? {
-            let place = match self.place(&key) {
-                Ok(Some(place)) => place,
-                Ok(None) => continue,
-                Err(Error::Corrupt(why)) => {
-                    // It must not stand in the way of others, again and again.
-                    tracing::error!(%why, "a result that nobody has shown is not escalated");
-                    self.connection.prepare_cached(FORGET)?.execute([id])?;
+    /// Publishes which results no page has shown in time.
+    pub(super) fn escalate(&mut self, look: Look, progress: &mut Progress<DuePlace>) -> Result<Escalated, Error> {
+        let due = due(self.connection, look, progress.place().copied())?;
+        let mut escalated = Escalated { done: due.len() < look.messages_max, ..Escalated::default() };
+        let last = due.last().map(|(place, _)| *place);
+        for (place, key) in due {
+            let why = match key.map(|key| self.find(&key)).transpose()? {
+                _ if look.passes => "it cannot be written".to_owned(),
+                Some(Ok(Some(place))) => {
+                    escalated.messages += usize::from(self.escalate_at(place, look.now_ms)?);
                     continue;
                 }
-                Err(error) => return Err(error),
+                Some(Err(damage)) => damage.to_string(),
+                Some(Ok(None)) => "its row is not found by its order".to_owned(),
+                None => "its row names no order".to_owned(),
             };
-            let row = self.row(place);
-            // Acknowledged in this very transaction, or there with a later time.
-            if !row.settled.escalate(now_ms) {
-                continue;
+            if escalated.damaged < LOGGED_MAX {
+                tracing::error!(row = place.1, why, "a result that nobody has shown is passed over");
             }
-            row.changed = true;
-            let (payment, arrived_ms) = (Arc::clone(&row.payment), row.settled.at_ms);
-            self.messages.push(self.envelope(now_ms).undelivered(&payment, arrived_ms)?);
-            self.tell(Of::Touched(place), now_ms, || Told::Undelivered { version: payment.version })?;
-            escalated += 1;
+            escalated.damaged += 1;
         }
+        progress.step(last, escalated.damaged, escalated.done, Instant::now());
         Ok(escalated)
+    }
+
+    /// True if it was due: it may have been acknowledged in this very transaction, or be there with a later time.
+    fn escalate_at(&mut self, place: usize, now_ms: i64) -> Result<bool, Error> {
+        let row = self.row(place);
+        if !row.settled.escalate(now_ms) {
+            return Ok(false);
+        }
+        row.changed = true;
+        let (payment, arrived_ms) = (Arc::clone(&row.payment), row.settled.at_ms);
+        self.messages.push(self.envelope(now_ms).undelivered(&payment, arrived_ms)?);
+        self.tell(Of::Touched(place), now_ms, || Told::Undelivered { version: payment.version })?;
+        Ok(true)
     }
 
     /// To what entries of the payment of `key` belong, if there is such a payment.
@@ -133,16 +150,19 @@ fn is_unescalated(connection: &Connection, key: &Key) -> Result<bool, Error> {
     Ok(connection.prepare_cached(UNESCALATED)?.query_row(place, |row| row.get(0))?)
 }
 
-fn due(connection: &Connection, now_ms: i64, messages_max: usize) -> Result<Vec<(i64, Key)>, Error> {
+/// Some of what is due behind `after`. Without a key where the row names none.
+fn due(connection: &Connection, look: Look, after: Option<DuePlace>) -> Result<Vec<(DuePlace, Option<Key>)>, Error> {
+    let (after_ms, after_id) = after.unwrap_or((i64::MIN, i64::MIN));
     let mut select = connection.prepare_cached(DUE)?;
-    let mut rows = select.query((now_ms, limit(messages_max)))?;
+    let mut rows = select.query((look.now_ms, after_ms, after_id, limit(look.messages_max)))?;
     let mut due = Vec::new();
     while let Some(row) = rows.next()? {
-        let damaged = |what: &str| Error::Corrupt(format!("{what} of a payment that is due"));
-        let merchant_id = MerchantId::new(row.get_ref(1)?.as_str().unwrap_or_default());
-        let order_id = OrderId::new(row.get_ref(2)?.as_str().unwrap_or_default());
-        let merchant_id = merchant_id.map_err(|_rule| damaged("merchant_id"))?;
-        due.push((row.get(0)?, Key::new(merchant_id, order_id.map_err(|_rule| damaged("order_id"))?)));
+        let merchant_id = row.get_ref(2)?.as_str().ok().and_then(|text| MerchantId::new(text).ok());
+        let order_id = row.get_ref(3)?.as_str().ok().and_then(|text| OrderId::new(text).ok());
+        due.push((
+            (row.get(0)?, row.get(1)?),
+            merchant_id.zip(order_id).map(|(merchant, order)| Key::new(merchant, order)),
+        ));
     }
     Ok(due)
 }

@@ -347,7 +347,7 @@ async fn what_an_older_version_stored_is_acknowledged_and_escalated_as_any_other
         store.note(vec![note]).await.unwrap();
         store.acknowledge(&event("shown", "e1").key, 1, PAGE).await.unwrap();
     }
-    assert_eq!(store.escalate(4_000_000_000_000, 10).await.unwrap(), 1);
+    assert_eq!(store.escalate(4_000_000_000_000, 10).await.unwrap().messages, 1);
     let ids: Vec<_> = store.outbox(10, 1).await.unwrap().into_iter().map(|message| message.message_id).collect();
     assert_eq!(ids, ["payment.delivered:shop:shown:1", "payment.undelivered:shop:unseen:1"]);
 }

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::{limit, payments, watches};
 use crate::payment::Key;
-use crate::store::entries::Told;
+use crate::store::entries::{Told, trims};
 use crate::store::{ENTRIES_MAX, Entry, Error, Story};
 
 const INSERT: &str = "INSERT INTO timeline (order_id, at_ms, node, entry) VALUES (?1, ?2, ?3, ?4)";
@@ -25,9 +25,6 @@ const DELETE: &str = "DELETE FROM timeline WHERE order_id = ?1";
 /// Looks at the oldest and removes what is too old of them.
 const DELETE_OLDEST: &str = "
     DELETE FROM timeline WHERE at_ms < ?1 AND id IN (SELECT id FROM timeline ORDER BY id LIMIT ?2)";
-
-/// One of so many entries looks how many its order has.
-const ENTRIES_BETWEEN_TRIMS_LOG2: u32 = 6;
 
 /// Whose story an entry belongs to.
 #[derive(Debug, Clone, Copy)]
@@ -72,9 +69,7 @@ impl Lines {
             let entry = str::from_utf8(&self.text[begin..*end]).map_err(|e| Error::Unavailable(e.to_string()))?;
             begin = *end;
             let id = insert.insert((order_id, at_ms, node, entry))?;
-            // Scattered, so that no rhythm of events can miss it.
-            let scattered = id.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            if scattered.leading_zeros() >= ENTRIES_BETWEEN_TRIMS_LOG2 {
+            if trims(id.unsigned_abs()) {
                 connection.prepare_cached(TRIM)?.execute((order_id, limit(ENTRIES_MAX)))?;
             }
         }

@@ -6,20 +6,23 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::command::{Command, Done, Published, Written, answer};
+use super::command::{Command, Done, Look, Written, answer};
 use super::file::File;
 use super::log::Log;
 use super::outbox::{self, Leases};
 use super::retire::Walk;
 use super::revocations;
 use super::rows::{Rows, Telling};
+use super::telling::DuePlace;
 use crate::runtime::unix_ms;
 use crate::store::pieces::Pieces;
-use crate::store::{Applied, Arrival, Error};
+use crate::store::progress::Progress;
+use crate::store::{Applied, Arrival, Error, Escalated};
 
 /// Entries that are as much to copy as one payment.
 const ENTRIES_A_PAYMENT: usize = 8;
@@ -38,6 +41,7 @@ pub(super) struct Writer {
 struct Memory {
     telling: Telling,
     leases: Leases,
+    due: Progress<DuePlace>,
     walk: Walk,
     /// Messages in the outbox.
     waiting: Arc<AtomicU64>,
@@ -57,7 +61,7 @@ impl Writer {
     ) -> Result<Self, Error> {
         waiting.store(outbox::len(&connection)?, Ordering::Relaxed);
         let log = Log::new(file.clone())?;
-        let memory = Memory { telling, leases: Leases::default(), walk: Walk::default(), waiting };
+        let memory = Memory { telling, leases: Leases::default(), due: Progress::new(), walk: Walk::new(), waiting };
         Ok(Self { file, connection: Some(connection), batch_events_max, log, memory })
     }
 
@@ -95,6 +99,7 @@ impl Writer {
                 // One row must not hold up the commands of others.
                 Err(error) if error.may_be_of_one_row() => match pieces.divide(piece) {
                     Some(Command::Apply { arrivals, answer }) => drop(answer.send(self.apply_apart(arrivals, error))),
+                    Some(Command::Escalate { look, answer }) => drop(answer.send(self.escalate_apart(look))),
                     alone => answer(alone.into_iter().collect(), Err(error)),
                 },
                 result => answer(piece, result),
@@ -127,6 +132,33 @@ impl Writer {
                 (Err(error), _) => return Err(error),
             }
         }
+    }
+
+    /// Escalates what failed together, one by one, and passes over what fails alone.
+    fn escalate_apart(&mut self, look: Look) -> Result<Escalated, Error> {
+        let mut all = Escalated::default();
+        let one = Look { messages_max: 1, ..look };
+        for _ in 0..look.messages_max {
+            let step = match self.look(one) {
+                Err(error) if error.may_be_of_one_row() => {
+                    tracing::error!(%error, "a result that nobody has shown cannot be escalated");
+                    self.look(Look { passes: true, ..one })?
+                }
+                step => step?,
+            };
+            all.messages += step.messages;
+            all.damaged += step.damaged;
+            all.done = step.done;
+            if all.done {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    fn look(&mut self, look: Look) -> Result<Escalated, Error> {
+        let done = self.attempt(&[Command::Escalate { look, answer: oneshot::channel().0 }])?;
+        Ok(done.into_iter().find_map(Done::escalated).unwrap_or_default())
     }
 
     /// All of `commands` durably, or none.
@@ -172,53 +204,93 @@ impl Writer {
     }
 }
 
+/// One transaction, and what it makes of what outlives it: that counts once it is committed.
+struct Transaction<'c> {
+    rows: Rows<'c>,
+    now: Instant,
+    leases: Option<Leases>,
+    due: Progress<DuePlace>,
+    walk: Walk,
+    /// Messages that it takes out of the outbox.
+    removed: u64,
+}
+
 fn commit(connection: &mut Connection, commands: &[Command], memory: &mut Memory) -> Result<(Vec<Done>, usize), Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let Memory { telling, leases, walk, waiting } = memory;
-    let mut rows = Rows::new(&transaction, telling, unix_ms());
-    let mut walked = *walk;
-    let mut removed = 0;
-    let mut done = Vec::with_capacity(commands.len());
-    for command in commands {
-        done.push(match command {
+    let mut work = Transaction {
+        rows: Rows::new(&transaction, &memory.telling, unix_ms()),
+        now: Instant::now(),
+        leases: None,
+        due: memory.due.clone(),
+        walk: memory.walk.clone(),
+        removed: 0,
+    };
+    let done = commands.iter().map(|command| work.run(command, &memory.leases)).collect::<Result<Vec<_>, _>>()?;
+    let saved = work.rows.save()?;
+    let Transaction { leases, due, walk, removed, .. } = work;
+    transaction.commit()?;
+    (memory.due, memory.walk) = (due, walk);
+    if let Some(leases) = leases {
+        memory.leases = leases;
+    }
+    let messages = u64::try_from(saved.messages).unwrap_or(u64::MAX);
+    let now_waiting = memory.waiting.load(Ordering::Relaxed).saturating_add(messages).saturating_sub(removed);
+    memory.waiting.store(now_waiting, Ordering::Relaxed);
+    let rows = saved.payments.saturating_add(saved.messages).saturating_add(saved.entries / ENTRIES_A_PAYMENT);
+    Ok((done, rows))
+}
+
+impl Transaction<'_> {
+    fn run(&mut self, command: &Command, leases: &Leases) -> Result<Done, Error> {
+        let rows = &mut self.rows;
+        Ok(match command {
             Command::Apply { arrivals, .. } => {
                 Done::Applied(arrivals.iter().map(|arrival| rows.apply(arrival)).collect::<Result<_, _>>()?)
             }
             Command::Acknowledge { key, version, by, .. } => Done::Acknowledged(rows.acknowledge(key, *version, *by)?),
             Command::Write { what, .. } => {
-                removed += write(&mut rows, what)?;
+                self.write(what, leases)?;
                 Done::Written
             }
-            Command::Publish { what: Published::Undelivered { now_ms, messages_max }, .. } => {
-                Done::Published(rows.escalate(*now_ms, *messages_max)?)
-            }
-            Command::Publish { what: Published::Inquiries(inquiries), .. } => {
+            Command::Escalate { look, .. } => Done::Escalated(rows.escalate(*look, &mut self.due)?),
+            Command::Inquire { inquiries, .. } => {
                 let published = inquiries.iter().map(|inquiry| rows.inquire(inquiry)).collect::<Result<Vec<_>, _>>()?;
-                Done::Published(published.into_iter().filter(|published| *published).count())
+                Done::Inquired(published.into_iter().filter(|published| *published).count())
             }
             Command::Lease { messages_max, lease_ms, .. } => {
-                Done::Leased(leases.take(&transaction, *messages_max, rows.now_ms, *lease_ms)?)
+                let leases = self.leases.get_or_insert_with(|| leases.clone());
+                Done::Leased(leases.take(rows.connection, *messages_max, self.now, *lease_ms)?)
             }
-            Command::Retire { payments_before_ms, entries_before_ms, rows_max, .. } => {
+            Command::Retire { before, rows_max, .. } => {
                 // What this transaction has changed is too young to be removed, once it is written.
                 rows.save()?;
-                Done::Retired(walked.step(&transaction, *payments_before_ms, *entries_before_ms, *rows_max)?)
+                Done::Retired(self.walk.step(rows.connection, *before, *rows_max)?)
             }
             #[cfg(test)]
             Command::Act(act) => {
-                act(&transaction);
+                act(rows.connection);
                 Done::Written
             }
-        });
+        })
     }
-    let saved = rows.save()?;
-    transaction.commit()?;
-    *walk = walked;
-    let messages = u64::try_from(saved.messages).unwrap_or(u64::MAX);
-    let now_waiting = waiting.load(Ordering::Relaxed).saturating_add(messages).saturating_sub(removed);
-    waiting.store(now_waiting, Ordering::Relaxed);
-    let rows = saved.payments.saturating_add(saved.messages).saturating_add(saved.entries / ENTRIES_A_PAYMENT);
-    Ok((done, rows))
+
+    fn write(&mut self, what: &Written, leases: &Leases) -> Result<(), Error> {
+        let rows = &mut self.rows;
+        match what {
+            Written::Notes(notes) => notes.iter().try_for_each(|note| rows.note(note))?,
+            Written::Sent(ids) => {
+                self.removed += outbox::remove(rows.connection, ids)?;
+                self.leases.get_or_insert_with(|| leases.clone()).end(ids);
+            }
+            Written::Postponed { ids, by_ms } => {
+                let leases = self.leases.get_or_insert_with(|| leases.clone());
+                leases.postpone(ids, self.now, Duration::from_millis(*by_ms));
+            }
+            Written::Revocation { revocation, now_s } => revocations::save(rows.connection, revocation, *now_s)?,
+            Written::Check => rows.touch()?,
+        }
+        Ok(())
+    }
 }
 
 /// A file that cannot be opened is no fault of one row.
@@ -227,15 +299,4 @@ fn of_no_row(error: Error) -> Error {
         Error::Corrupt(why) => Error::Unavailable(why),
         other => other,
     }
-}
-
-/// Answers how many messages of the outbox were removed.
-fn write(rows: &mut Rows<'_>, what: &Written) -> Result<u64, Error> {
-    match what {
-        Written::Notes(notes) => notes.iter().try_for_each(|note| rows.note(note))?,
-        Written::Sent(ids) => return outbox::remove(rows.connection, ids),
-        Written::Revocation { revocation, now_s } => revocations::save(rows.connection, revocation, *now_s)?,
-        Written::Check => rows.touch()?,
-    }
-    Ok(0)
 }

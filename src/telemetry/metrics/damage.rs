@@ -40,8 +40,8 @@ impl Metrics {
         self.inner.damage.held.set(as_f64(events));
     }
 
-    /// A damaged payment was passed over.
-    pub fn damaged(&self, during: Passing) {
-        self.inner.damage.passed[during as usize].increment(1);
+    /// Damaged payments were passed over.
+    pub fn damaged(&self, during: Passing, payments: usize) {
+        self.inner.damage.passed[during as usize].increment(u64::try_from(payments).unwrap_or(u64::MAX));
     }
 }

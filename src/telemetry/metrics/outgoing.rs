@@ -17,11 +17,17 @@ pub enum Published {
     Unroutable,
     /// It is tried again.
     Failed,
+    /// The broker will never take it: it is put aside.
+    Refused,
 }
 
 impl Published {
-    const ALL: [(Self, &'static str); 3] =
-        [(Self::Confirmed, "confirmed"), (Self::Unroutable, "unroutable"), (Self::Failed, "failed")];
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Confirmed, "confirmed"),
+        (Self::Unroutable, "unroutable"),
+        (Self::Failed, "failed"),
+        (Self::Refused, "refused"),
+    ];
 }
 
 /// Registered at the start, so that a rate sees the first of each.

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::payment::{Change, Payment, Refund, RefundStatus, State};
-use crate::store::Noted;
+use crate::store::{Before, Noted};
 use crate::telemetry::Transport;
 
 const PAGE: PageRef = PageRef { transport: Transport::Sse, connection: 7 };
@@ -130,7 +130,7 @@ async fn of_nodes_that_escalate_and_inquire_at_once_each_thing_is_done_by_one() 
     let nodes: Vec<_> = (0..4).map(|n| node(&database, n)).collect();
     let now_ms = overdue(&nodes[0]).await;
     let escalated = join_all(nodes.iter().map(|store| store.escalate(now_ms, 100))).await;
-    assert_eq!(escalated.into_iter().map(Result::unwrap).sum::<usize>(), 2);
+    assert_eq!(escalated.into_iter().map(|escalated| escalated.unwrap().messages).sum::<usize>(), 2);
     let inquiries = || (1..=3).map(|step| Inquiry { key: key("c"), step, waited_s: 5 }).collect();
     let inquired = join_all(nodes.iter().map(|store| store.inquire(inquiries()))).await;
     assert_eq!(inquired.into_iter().map(Result::unwrap).sum::<usize>(), 3);
@@ -151,7 +151,7 @@ async fn a_lease_ends_by_the_clock_of_the_database() {
     let database = Database::create().await;
     let store = node(&database, 1);
     let now_ms = overdue(&store).await;
-    assert_eq!(store.escalate(now_ms, 1).await.unwrap(), 1, "no more than asked for");
+    assert_eq!(store.escalate(now_ms, 1).await.unwrap().messages, 1, "no more than asked for");
     let first = store.outbox(10, 0).await.unwrap();
     assert_eq!(store.outbox(10, 60_000).await.unwrap(), first);
     assert_eq!(store.outbox(10, 60_000).await.unwrap(), []);
@@ -187,11 +187,12 @@ async fn what_is_old_is_removed_in_steps_by_one_node_at_a_time() {
     let nodes: Vec<_> = (0..2).map(|n| node(&database, n)).collect();
     let batch = (0..25).map(|n| event(&format!("o{n:02}"), "e1", Status::Succeeded, 1)).collect();
     nodes[0].apply_events(batch).await.unwrap();
-    assert_eq!(nodes[0].retire(0, 0, 10).await.unwrap(), Retired { done: true, ..Retired::default() });
+    let before = |ms| Before { payments_ms: ms, entries_ms: 0, unknown_ms: ms };
+    assert_eq!(nodes[0].retire(before(0), 10).await.unwrap(), Retired { done: true, ..Retired::default() });
     let later = unix_ms() + 1000;
     let mut removed = 0;
     for step in 0.. {
-        let (one, other) = tokio::join!(nodes[0].retire(later, 0, 10), nodes[1].retire(later, 0, 10));
+        let (one, other) = tokio::join!(nodes[0].retire(before(later), 10), nodes[1].retire(before(later), 10));
         let (one, other) = (one.unwrap(), other.unwrap());
         assert!(one.payments <= 10 && other.payments <= 10 && step < 10);
         removed += one.payments + other.payments;

@@ -2,11 +2,11 @@
 
 use rusqlite::Connection;
 
-use super::{Folder, OPTIONS, PAGE, act, event, events, pages_max};
+use super::{Folder, OPTIONS, PAGE, act, event, events, hold, pages_max};
 use crate::payment::{Event, Key, Status};
 use crate::runtime::unix_ms;
 use crate::store::{
-    Arrival, ENTRIES_MAX, Error, EscalatedOrders, Escalation, Inquiry, Note, Noted, Options, PaymentStore, Sqlite,
+    Arrival, Before, Error, EscalatedOrders, Escalation, Inquiry, Note, Noted, Options, PaymentStore, Sqlite,
 };
 
 /// Later than anything that a test writes.
@@ -30,7 +30,8 @@ fn number(folder: &Folder, sql: &str) -> i64 {
 }
 
 async fn retire_before(store: &Sqlite, before_ms: i64) {
-    while !store.retire(before_ms, before_ms, 50).await.unwrap().done {}
+    let before = Before { payments_ms: before_ms, entries_ms: before_ms, unknown_ms: before_ms };
+    while !store.retire(before, 50).await.unwrap().done {}
 }
 
 #[tokio::test]
@@ -80,31 +81,15 @@ async fn the_file_does_not_grow_with_the_generations_of_payments() {
 }
 
 #[tokio::test]
-async fn an_order_of_many_events_keeps_little_more_than_it_tells() {
-    let folder = Folder::new();
-    let store = folder.open(OPTIONS).unwrap();
-    for turn in 0..40 {
-        // Two of one order to one of another each time: a rhythm.
-        let batch = (0..100).flat_map(|_| ["hot", "warm", "hot"].map(|order| event(order, &format!("e{turn}"))));
-        store.apply_events(batch.collect()).await.unwrap();
-    }
-    for (order, told) in [("hot", 8_000), ("warm", 4_000)] {
-        let id = number(&folder, &format!("SELECT id FROM payments WHERE order_id = '{order}'"));
-        let kept = number(&folder, &format!("SELECT count(*) FROM timeline WHERE order_id = {id}"));
-        assert!(kept < i64::try_from(ENTRIES_MAX).unwrap() * 2, "{kept} of {told} entries of {order}");
-        assert_eq!(store.story(&key(order)).await.unwrap().entries.len(), ENTRIES_MAX);
-    }
-}
-
-#[tokio::test]
 async fn a_damaged_result_is_not_escalated_and_holds_up_no_other() {
     let folder = Folder::new();
     let store = folder.open(all_escalate()).unwrap();
     store.apply(vec![paid("o0", 1_000), paid("o1", 2_000), paid("o2", 3_000)]).await.unwrap();
     let other = Connection::open(folder.path()).unwrap();
     other.execute("UPDATE payments SET state = '{}' WHERE order_id = 'o0'", []).unwrap();
-    assert_eq!(store.escalate(63_000, 1).await.unwrap(), 0);
-    assert_eq!(store.escalate(63_000, 2).await.unwrap(), 2);
+    let step = store.escalate(63_000, 1).await.unwrap();
+    assert_eq!((step.messages, step.damaged, step.done), (0, 1, false));
+    assert_eq!(store.escalate(63_000, 2).await.unwrap().messages, 2);
     assert!(matches!(store.read(&key("o0")).await, Err(Error::Corrupt(_))));
 }
 
@@ -160,4 +145,43 @@ async fn a_payment_that_an_operator_deletes_leaves_nothing_to_the_next() {
     store.apply_events(events(3..4)).await.unwrap();
     assert_eq!(store.story(&key("o3")).await.unwrap().entries.len(), 1);
     assert!(store.story(&key("o2")).await.unwrap().entries.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_transaction_took_out_of_the_outbox_that_failed_is_free() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    store
+        .inquire((0..3).map(|n| Inquiry { key: key(&format!("o{n}")), step: 1, waited_s: 5 }).collect())
+        .await
+        .unwrap();
+    // In one transaction: the messages are taken, and what follows makes it fail, for a full disk.
+    let held = hold(&store).await;
+    let many = (0..60).map(|n| Inquiry { key: key(&format!("many-{n}")), step: 1, waited_s: 5 }).collect();
+    let full = act(&store, pages_max(1));
+    full.await;
+    let (taken, inquired, ()) = tokio::join!(store.outbox(10, 3_600_000), store.inquire(many), async { drop(held) });
+    assert!(matches!(inquired, Err(Error::Unavailable(_))));
+    let failed = taken.is_err();
+    act(&store, pages_max(1_000_000)).await;
+    let free = store.outbox(10, 3_600_000).await.unwrap().len();
+    assert_eq!((failed, free), (true, 3));
+    assert_eq!(store.outbox(10, 3_600_000).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_stays_and_holds_up_no_other() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    store
+        .inquire((0..5).map(|n| Inquiry { key: key(&format!("o{n}")), step: 1, waited_s: 5 }).collect())
+        .await
+        .unwrap();
+    let other = Connection::open(folder.path()).unwrap();
+    other.execute("UPDATE outbox SET body = CAST(x'ff80' AS TEXT) WHERE id = 1", []).unwrap();
+    let taken = store.outbox(2, 3_600_000).await.unwrap();
+    assert_eq!(taken.iter().map(|message| message.id).collect::<Vec<_>>(), [2]);
+    let taken = store.outbox(2, 3_600_000).await.unwrap();
+    assert_eq!(taken.iter().map(|message| message.id).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(store.outbox_len().await.unwrap(), 5);
 }
