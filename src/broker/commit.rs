@@ -11,6 +11,7 @@ use tracing::{Span, info, warn};
 use super::Error;
 use super::consumer::Consumer;
 use super::settle::Unsettled;
+use super::transport::gate::LargeBody;
 use crate::payment::Event;
 use crate::runtime::{Backoff, Part};
 use crate::store::{Applied, Arrival, silent};
@@ -27,6 +28,8 @@ pub(super) struct Arrived {
     pub(super) received_at: std::time::Instant,
     pub(super) received_ms: i64,
     pub(super) span: Span,
+    /// Given back when this is dropped.
+    pub(super) large: Option<LargeBody>,
 }
 
 pub(super) struct Committed {

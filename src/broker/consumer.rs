@@ -180,6 +180,7 @@ impl Consumer {
         self.store_works().await?;
         let connected = connect::connect_witnessed(&self.addresses, amqp, Purpose::Consumer, instance).await;
         let (connection, witness) = connected?;
+        witness.gate().keep();
         let limit = Duration::from_secs(SET_UP_S_MAX);
         let silent = || format!("no answer in {SET_UP_S_MAX} s");
         match timeout(limit, topology::establish(&connection, amqp)).await {
@@ -223,10 +224,13 @@ impl Consumer {
         health.ok(Part::Consumer);
         info!(queue = self.options.amqp.queue, "consumer established");
         let Link { connection, channel, stream, witness } = link;
+        let gate = Arc::clone(witness.gate());
+        let heartbeat = Duration::from_secs(connection.configuration().heartbeat().into());
         let mut session = Session::new(self, channel, self.tag(), witness);
         let end = tokio::select! {
             end = session.run(stream, tasks, narrow) => end,
             never = lag::watch(&connection, &self.options.amqp, metrics) => match never {},
+            never = gate.show_life(heartbeat) => match never {},
             never = binding::watch(&connection, &self.options.amqp, &self.parts, &self.probes) => match never {},
         };
         metrics.set_broker_connected(false);

@@ -20,6 +20,7 @@ use super::decode::Reject;
 use super::headers;
 use super::publisher::PublishError;
 use super::settle::Unsettled;
+use super::transport::gate::LargeBody;
 use super::{Message, Publisher};
 use crate::config;
 use crate::payment::{Key, Timestamp};
@@ -47,6 +48,8 @@ struct Letter {
     state: State,
     headers_left_out: bool,
     body_left_out: bool,
+    /// Given back when this is dropped.
+    _large: Option<LargeBody>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,7 +113,7 @@ impl DeadLetters {
     }
 
     /// Takes a delivery that is refused, and logs it once.
-    pub(super) fn push(&mut self, delivery: Delivery, reject: &Reject, unsettled: Unsettled) {
+    pub(super) fn push(&mut self, delivery: Delivery, reject: &Reject, unsettled: Unsettled, large: Option<LargeBody>) {
         warn!(
             reason = reject.code,
             error = %reject,
@@ -143,6 +146,7 @@ impl DeadLetters {
             state: State::Well,
             headers_left_out: false,
             body_left_out: false,
+            _large: large,
         });
         self.fill();
     }
@@ -448,6 +452,7 @@ mod tests {
             state: State::Well,
             headers_left_out: false,
             body_left_out: false,
+            _large: None,
         };
         let frame = refused(501, true, "FRAME_ERROR");
         assert!(frame.is_of_the_message() && letter.reduce(&frame));

@@ -272,6 +272,7 @@ impl<'a> Session<'a> {
         self.consumer.parts.metrics.delivery(delivery.redelivered);
         let (received_at, received_ms) = (std::time::Instant::now(), unix_ms());
         let unsettled = self.settler.received(delivery.delivery_tag, delivery.acker.clone());
+        let large = self.witness.gate().hold(delivery.data.len());
         if self.consumer.probes.takes(&delivery, &self.consumer.options.amqp) {
             self.settler.settle(unsettled);
             return;
@@ -284,11 +285,12 @@ impl<'a> Session<'a> {
                 let span = trace::delivery(payload.traceparent(), event.event_id.as_str(), order_id, merchant_id);
                 let published_at_ms = payload.published_at_ms();
                 let key = key.clone();
-                let arrived = Arrived { unsettled, event, delivery, published_at_ms, received_at, received_ms, span };
+                let arrived =
+                    Arrived { unsettled, event, delivery, published_at_ms, received_at, received_ms, span, large };
                 self.waiting.extend(self.held.join(&key, arrived));
                 self.consumer.holds(self.held.len());
             }
-            Err(reject) => self.letters.push(delivery, &reject, unsettled),
+            Err(reject) => self.letters.push(delivery, &reject, unsettled, large),
         }
     }
 
@@ -326,7 +328,7 @@ impl<'a> Session<'a> {
                 }
             };
             self.waiting.extend(self.consumer.release(&mut self.held, &arrived.event.key));
-            let Arrived { unsettled, event, delivery, published_at_ms, received_at, span, .. } = arrived;
+            let Arrived { unsettled, event, delivery, published_at_ms, received_at, span, large, .. } = arrived;
             // Whatever became of it: after a commit whose answer was lost, the page has not seen the payment yet. A page
             // that has takes nothing that is not newer.
             let update = Update::arrived(outcome.payment, published_at_ms, received_at);
@@ -354,7 +356,7 @@ impl<'a> Session<'a> {
             match outcome.change {
                 Change::IdReused => {
                     let reject = Reject::id_reused().of_event(event.key, event.event_id.as_str());
-                    self.letters.push(delivery, &reject, unsettled);
+                    self.letters.push(delivery, &reject, unsettled, large);
                 }
                 Change::Applied | Change::Duplicate | Change::Stale => self.settler.settle(unsettled),
             }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
+use super::gate::{Gate, LARGE_BYTES};
 use super::mend;
 
 /// Type, channel, size.
@@ -30,13 +32,14 @@ pub struct TooLarge(
 pub struct Witness {
     mended: AtomicU64,
     delivery_count: AtomicI64,
+    gate: Arc<Gate>,
 }
 
 const NOT_SAID: i64 = -1;
 
 impl Default for Witness {
     fn default() -> Self {
-        Self { mended: AtomicU64::new(0), delivery_count: AtomicI64::new(NOT_SAID) }
+        Self { mended: AtomicU64::new(0), delivery_count: AtomicI64::new(NOT_SAID), gate: Arc::default() }
     }
 }
 
@@ -52,6 +55,11 @@ impl Witness {
         Some(self.delivery_count.load(Ordering::Relaxed)).filter(|count| *count != NOT_SAID)
     }
 
+    /// What bounds the large bodies that are in memory.
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
     pub(super) fn message_begins(&self) {
         self.delivery_count.store(NOT_SAID, Ordering::Relaxed);
     }
@@ -59,6 +67,15 @@ impl Witness {
     pub(super) fn delivered_before(&self, times: i64) {
         self.delivery_count.store(times.max(0), Ordering::Relaxed);
     }
+}
+
+/// A large body on its way.
+#[derive(Debug)]
+struct Large {
+    bytes: u64,
+    left_bytes: u64,
+    /// The gate was open for it: it is read whole.
+    is_let_in: bool,
 }
 
 /// Bytes in, bytes out. The answer is the same wherever the bytes are cut.
@@ -70,6 +87,8 @@ pub struct Frames {
     passing_bytes: u64,
     /// What comes is no AMQP: lapin says so best.
     is_foreign: bool,
+    /// The large body that is being read.
+    large: Option<Large>,
     frame_bytes_max: usize,
     witness: Arc<Witness>,
 }
@@ -79,7 +98,7 @@ impl Frames {
     #[must_use]
     pub fn new(frame_max: u32, witness: Arc<Witness>) -> Self {
         let frame_bytes_max = usize::try_from(frame_max).unwrap_or(usize::MAX);
-        Self { held: Vec::new(), passing_bytes: 0, is_foreign: false, frame_bytes_max, witness }
+        Self { held: Vec::new(), passing_bytes: 0, is_foreign: false, large: None, frame_bytes_max, witness }
     }
 
     /// Takes what was read, and appends what lapin may read to `ready`.
@@ -109,6 +128,40 @@ impl Frames {
             self.pass_on(ready)?;
         }
         Ok(())
+    }
+
+    /// How many bytes may be read now, of `bytes_max`: where the gate is closed, up to the end of what it has let in.
+    pub fn poll_readable(&mut self, cx: &mut Context<'_>, bytes_max: usize) -> Poll<usize> {
+        self.let_in();
+        let amid = match (&self.large, self.passing_bytes) {
+            (Some(Large { is_let_in: false, .. }), _) => 0,
+            (Some(_), 0) => HEAD_BYTES.saturating_sub(self.held.len()),
+            (_, passing) => usize::try_from(passing).unwrap_or(bytes_max),
+        };
+        self.witness.gate.poll_readable(cx, bytes_max, amid)
+    }
+
+    fn let_in(&mut self) {
+        if let Some(large) = &mut self.large
+            && !large.is_let_in
+            && self.witness.gate.is_open()
+        {
+            large.is_let_in = true;
+            self.witness.gate.arrives(large.bytes);
+        }
+    }
+
+    /// A frame of a body begins.
+    fn body(&mut self, bytes: u64) {
+        let Some(large) = &mut self.large else { return };
+        large.left_bytes = large.left_bytes.saturating_sub(bytes);
+        if large.left_bytes == 0 {
+            // Signs of life may have brought all of it.
+            if !large.is_let_in {
+                self.witness.gate.arrives(large.bytes);
+            }
+            self.large = None;
+        }
     }
 
     /// The connection has ended: what is left is half a frame.
@@ -143,7 +196,11 @@ impl Frames {
             }
             BODY | HEARTBEAT => {
                 let Some([.., a, b, c, d]) = self.held.first_chunk::<HEAD_BYTES>() else { return Ok(()) };
-                self.passing_bytes = u64::from(u32::from_be_bytes([*a, *b, *c, *d])) + END_BYTES as u64;
+                let bytes = u64::from(u32::from_be_bytes([*a, *b, *c, *d]));
+                self.passing_bytes = bytes + END_BYTES as u64;
+                if kind == BODY {
+                    self.body(bytes);
+                }
                 ready.append(&mut self.held);
             }
             _ => {
@@ -169,7 +226,11 @@ impl Frames {
         }
     }
 
-    fn header(&self, ready: &mut Vec<u8>, from: usize) {
+    fn header(&mut self, ready: &mut Vec<u8>, from: usize) {
+        let bytes = mend::body_bytes(payload(ready, from)).filter(|bytes| *bytes > LARGE_BYTES);
+        let counted = bytes.filter(|_| self.witness.gate.is_kept());
+        self.large = counted.map(|bytes| Large { bytes, left_bytes: bytes, is_let_in: false });
+        self.let_in();
         if mend::header(ready, from, self.frame_bytes_max, &self.witness) {
             self.witness.mended.fetch_add(1, Ordering::Relaxed);
         }

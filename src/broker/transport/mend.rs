@@ -37,6 +37,11 @@ pub(super) fn tuned_frame_max(payload: &[u8]) -> Option<u32> {
     tune.get(2..6)?.try_into().ok().map(u32::from_be_bytes)
 }
 
+/// The payload of a content header says how many bytes of a body follow.
+pub(super) fn body_bytes(payload: &[u8]) -> Option<u64> {
+    payload.get(4..FLAGS_AT)?.try_into().ok().map(u64::from_be_bytes)
+}
+
 /// Properties and body follow.
 pub(super) fn begins_a_message(payload: &[u8]) -> bool {
     [BASIC_DELIVER, BASIC_GET_OK, BASIC_RETURN].iter().any(|id| payload.starts_with(id))

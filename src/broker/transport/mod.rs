@@ -5,6 +5,7 @@
 //! It never changes a body, and nothing that lapin can read by itself.
 
 pub mod frames;
+pub(super) mod gate;
 mod mend;
 mod stream;
 #[cfg(test)]

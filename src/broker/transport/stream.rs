@@ -56,7 +56,8 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         while this.ready.is_empty() && !this.has_ended {
-            let mut buffer = ReadBuf::new(&mut this.read);
+            let bytes_max = ready!(this.frames.poll_readable(cx, this.read.len()));
+            let mut buffer = ReadBuf::new(&mut this.read[..bytes_max]);
             ready!(match &mut this.socket {
                 Socket::Plain(tcp) => Pin::new(tcp).poll_read(cx, &mut buffer),
                 Socket::Tls(tls) => Pin::new(tls).poll_read(cx, &mut buffer),

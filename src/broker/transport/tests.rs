@@ -299,3 +299,48 @@ proptest! {
         }
     }
 }
+
+/// A message whose body is large, in frames as RabbitMQ makes them.
+fn large_message(body_bytes: usize) -> Vec<u8> {
+    let size = u64::try_from(body_bytes).unwrap().to_be_bytes();
+    let header = frame(2, &[&[0, 60, 0, 0][..], &size, &[0, 0]].concat());
+    let body = vec![b'a'; body_bytes];
+    let frames = body.chunks(100_000).flat_map(|chunk| frame(3, chunk));
+    [deliver(b"x", b"k"), header].concat().into_iter().chain(frames).collect()
+}
+
+/// Reads on as far as the gate lets it.
+fn read_on(frames: &mut Frames, mut bytes: &[u8]) -> usize {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let (all, mut ready) = (bytes.len(), Vec::new());
+    while !bytes.is_empty()
+        && let std::task::Poll::Ready(bytes_max) = frames.poll_readable(&mut cx, 32 * 1024)
+    {
+        let here = bytes_max.min(bytes.len());
+        frames.read(&bytes[..here], &mut ready).unwrap();
+        bytes = &bytes[here..];
+    }
+    all - bytes.len()
+}
+
+#[test]
+fn a_large_body_is_read_to_its_end_and_what_comes_behind_it_waits_until_it_is_settled() {
+    const LARGE: usize = 1_000_000;
+    const MOST: usize = 64 * 1024 * 1024 - 1;
+    let witness = Arc::new(Witness::default());
+    let gate = Arc::clone(witness.gate());
+    let mut frames = Frames::new(FRAME_MAX, Arc::clone(&witness));
+    let message = large_message(LARGE);
+    let two = [message.clone(), message.clone()].concat();
+    assert_eq!(read_on(&mut frames, &two), two.len(), "nobody looks after what is read");
+    gate.keep();
+    gate.arrives(u64::try_from(MOST).unwrap());
+    assert_eq!(read_on(&mut frames, &two), message.len());
+    drop(gate.hold(LARGE));
+    assert_eq!(read_on(&mut frames, &message), message.len());
+    assert_eq!(read_on(&mut frames, &two), 0);
+    drop((gate.hold(LARGE), gate.hold(MOST)));
+    // A small one is no matter of the gate.
+    let small = [large_message(10), message].concat();
+    assert_eq!(read_on(&mut frames, &small), small.len());
+}
