@@ -153,10 +153,10 @@ async fn serve(
     let admin = bind("admin.listen", settings.admin.listen, admin, &server, None, watching).await?;
     say_where(&pages, &admin, instance);
 
-    consuming.spawn(consumer.run(consuming.clone()));
+    health.keep("consumer", Part::Consumer, consuming, consumer.run(consuming.clone()));
     live::begin(teller, &options, &settings.live, &context, watching)?;
-    watching.spawn(pages.run(watching.clone()));
-    watching.spawn(admin.run(watching.clone()));
+    health.keep("pages", Part::Node, watching, pages.run(watching.clone()));
+    health.keep("operators", Part::Node, watching, admin.run(watching.clone()));
     let answer_limit = Duration::from_secs(settings.store.answer_timeout_s);
     look_after(verifier, tls, (Arc::clone(&store), answer_limit), metrics, health, watching);
     telling.begin(&settings, hub, &groups.telling);

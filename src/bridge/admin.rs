@@ -4,6 +4,7 @@
 //! [`gate`] decides who may; the handlers behind it do not ask again.
 
 mod gate;
+mod health;
 mod letters;
 mod orders;
 mod pages;
@@ -16,7 +17,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router, middleware};
+use axum::{Router, middleware};
 
 use super::context::Context;
 use super::error::Problem;
@@ -65,7 +66,7 @@ impl std::ops::Deref for Admin {
     }
 }
 
-/// Everything that operators may call. `/healthz` and `/readyz` are for anybody who reaches the listener.
+/// Everything that operators may call. What probes ask is for anybody who reaches the listener.
 pub fn router(parts: AdminParts, context: Context) -> Router {
     let gate = gate::Gate::new(&parts.token);
     let looks = Looks::new(Arc::clone(&parts.letters), parts.dead_letter_queue.clone());
@@ -88,30 +89,12 @@ pub fn router(parts: AdminParts, context: Context) -> Router {
         .layer(DefaultBodyLimit::max(context.http.body_bytes_max))
         .layer(middleware::from_fn_with_state(context, body::whole))
         .layer(middleware::from_fn_with_state(gate, gate::admit));
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .with_state(admin)
-        .merge(guarded)
-        .layer(middleware::from_fn(gate::harden))
+    health::router(admin.health.clone()).merge(guarded).layer(middleware::from_fn(gate::harden))
 }
 
-/// `/healthz` and `/readyz`: what can be said while the store has not answered yet.
+/// What probes ask: all that can be said while the store has not answered yet.
 pub fn starting_router(health: Health) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(move || std::future::ready(readiness(&health))))
-        .layer(middleware::from_fn(gate::harden))
-}
-
-async fn readyz(State(admin): State<Admin>) -> Response {
-    readiness(&admin.health)
-}
-
-fn readiness(health: &Health) -> Response {
-    let readiness = status::Readiness::of(health);
-    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(readiness)).into_response()
+    health::router(health).layer(middleware::from_fn(gate::harden))
 }
 
 async fn render(State(admin): State<Admin>) -> Response {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Tasks;
+
 /// The parts that the service cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
@@ -30,13 +32,26 @@ impl Part {
             Self::Node => "node",
         }
     }
+
+    /// The part of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.as_str() == name)
+    }
 }
 
 /// The health of all parts. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Health {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
     /// Of each part, and of each thing in it that is looked at on its own.
-    faults: Arc<Mutex<BTreeMap<(Part, &'static str), String>>>,
+    faults: BTreeMap<(Part, &'static str), String>,
+    /// Tasks that were to run for ever.
+    ended: Vec<&'static str>,
 }
 
 /// A part as a whole.
@@ -47,34 +62,34 @@ impl Health {
     #[must_use]
     pub fn starting() -> Self {
         let faults = Part::ALL.into_iter().map(|part| ((part, WHOLE), "starting".to_owned())).collect();
-        Self { faults: Arc::new(Mutex::new(faults)) }
+        Self { state: Arc::new(Mutex::new(State { faults, ended: Vec::new() })) }
     }
 
     /// The part works.
     pub fn ok(&self, part: Part) {
-        self.lock().remove(&(part, WHOLE));
+        self.lock().faults.remove(&(part, WHOLE));
     }
 
     /// The part does not work, for this reason. The reason is shown to operators: no secrets.
     pub fn fault(&self, part: Part, reason: impl Into<String>) {
-        self.lock().insert((part, WHOLE), reason.into());
+        self.lock().faults.insert((part, WHOLE), reason.into());
     }
 
     /// One thing in the part works. [`Health::ok`] does not say that.
     pub fn ok_in(&self, part: Part, thing: &'static str) {
-        self.lock().remove(&(part, thing));
+        self.lock().faults.remove(&(part, thing));
     }
 
     /// One thing in the part does not work, for this reason. It stands beside what [`Health::fault`] says of the part.
     pub fn fault_in(&self, part: Part, thing: &'static str, reason: impl Into<String>) {
-        self.lock().insert((part, thing), reason.into());
+        self.lock().faults.insert((part, thing), reason.into());
     }
 
     /// What does not work, and why. Empty when all does.
     #[must_use]
     pub fn faults(&self) -> BTreeMap<Part, String> {
         let mut faults = BTreeMap::new();
-        for ((part, _), reason) in self.lock().iter() {
+        for ((part, _), reason) in &self.lock().faults {
             let reasons: &mut String = faults.entry(*part).or_default();
             if !reasons.is_empty() {
                 reasons.push_str("; ");
@@ -84,8 +99,44 @@ impl Health {
         faults
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Part, &'static str), String>> {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Tasks that were to run for ever and do not run any more: nothing but a restart brings them back.
+    #[must_use]
+    pub fn ended(&self) -> Vec<&'static str> {
+        self.lock().ended.clone()
+    }
+
+    /// Runs a task that the service cannot do without. Where it ends before `tasks` are told to stop, by a panic too,
+    /// [`Health::ended`] names it and `part` does not work.
+    pub fn keep(&self, name: &'static str, part: Part, tasks: &Tasks, task: impl Future<Output = ()> + Send + 'static) {
+        let watch = Watch { name, part, health: self.clone(), tasks: tasks.clone() };
+        tasks.spawn(async move {
+            // Moved in, so that it is dropped with the task whatever ends it.
+            let _watch = watch;
+            task.await;
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says when it is dropped that its task has ended.
+struct Watch {
+    name: &'static str,
+    part: Part,
+    health: Health,
+    tasks: Tasks,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.tasks.is_stopping() {
+            return;
+        }
+        tracing::error!(task = self.name, "a task that runs for ever has ended: start this node anew");
+        self.health.fault_in(self.part, self.name, format!("the task {} has ended: start this node anew", self.name));
+        self.health.lock().ended.push(self.name);
     }
 }
 
@@ -104,5 +155,27 @@ mod tests {
         assert_eq!(health.faults().get(&Part::Broker).map(String::as_str), Some("not bound"));
         health.ok_in(Part::Broker, "binding");
         assert!(health.faults().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_or_returns_is_named_and_one_that_was_told_to_stop_is_not() {
+        let (health, tasks) = (Health::starting(), Tasks::new());
+        Part::ALL.into_iter().for_each(|part| health.ok(part));
+        let stopping = tasks.until_stopping();
+        health.keep("pages", Part::Node, &tasks, stopping);
+        assert!(health.ended().is_empty() && health.faults().is_empty());
+        health.keep("consumer", Part::Consumer, &tasks, async { panic!("a test's own panic") });
+        while health.ended().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        health.keep("operators", Part::Node, &tasks, async {});
+        while health.ended().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(health.ended(), ["consumer", "operators"]);
+        assert_eq!(health.faults().into_keys().collect::<Vec<_>>(), [Part::Consumer, Part::Node]);
+        tasks.stop();
+        tasks.join(std::time::Duration::from_secs(10)).await.unwrap();
+        assert_eq!(health.ended().len(), 2);
     }
 }

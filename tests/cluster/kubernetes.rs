@@ -101,7 +101,9 @@ async fn parts_find_each_other_and_pages_have_time_to_leave() {
     }
     let backend = &all["Ingress/payment-notifier"]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
     assert_eq!((&backend["name"], &backend["port"]["name"]), (&"payment-notifier".into(), &"pages".into()));
-    for (probe, asks) in [("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
+    // Liveness looks at nothing outside of the process, and readiness at nothing that pages can do without.
+    let pages = "/readyz?exclude=broker,consumer";
+    for (probe, asks) in [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", pages)] {
         let ask = &container[probe]["httpGet"];
         assert_eq!((&ask["path"], &ask["port"]), (&asks.into(), &"admin".into()), "{probe}");
     }

@@ -39,7 +39,8 @@ fn basic(user: &str, password: &str) -> String {
 #[tokio::test]
 async fn with_a_token_everything_but_health_wants_it_in_either_form() {
     let service = Setup::new().await.set("ADMIN__TOKEN", TOKEN).start().await;
-    for path in ["/healthz", "/readyz"] {
+    for path in ["/livez", "/healthz", "/readyz", "/readyz/store", "/readyz?exclude=broker,consumer", "/readyz?verbose"]
+    {
         assert_eq!(service.admin_get(path).await.status, 200, "{path}");
     }
     for path in GUARDED {
@@ -96,7 +97,9 @@ async fn without_a_token_only_names_that_cannot_be_pointed_here_are_answered() {
         let answer = ask(&service, Method::POST, "/v1/revocations", &[(HOST.as_str(), &host)]).await;
         answer.assert_problem(421, "unknown_host");
         // Probes come by whatever name.
-        assert_eq!(ask(&service, Method::GET, "/readyz", &[(HOST.as_str(), &host)]).await.status, 200);
+        for path in ["/livez", "/readyz", "/readyz/node"] {
+            assert_eq!(ask(&service, Method::GET, path, &[(HOST.as_str(), &host)]).await.status, 200, "{path}");
+        }
     }
     for host in [format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
         assert_eq!(ask(&service, Method::GET, "/v1/status", &[(HOST.as_str(), &host)]).await.status, 200, "{host}");

@@ -43,6 +43,7 @@ mod order_show;
 mod outbox;
 mod overload;
 mod postgres;
+mod probes;
 mod prometheus;
 mod publish_forms;
 mod race;

@@ -91,8 +91,12 @@ async fn a_database_that_is_away_at_the_start_is_waited_for_and_operators_are_to
     assert_eq!(answer.status(), 503);
     let told = answer.text().await.unwrap();
     assert!(told.contains("refused"), "{told}");
-    let alive = client.get(format!("http://{admin}/healthz")).send().await.unwrap();
-    assert_eq!(alive.status(), 200);
+    for (path, status) in
+        [("/livez", 200), ("/healthz", 200), ("/readyz/store", 503), ("/readyz?exclude=broker,consumer", 503)]
+    {
+        let answer = client.get(format!("http://{admin}{path}")).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+    }
     server.script("up").await;
     wait_for("pages are let in", async || {
         serve.logs().json().iter().any(|line| line["fields"]["message"] == "listening").then_some(())

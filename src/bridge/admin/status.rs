@@ -20,7 +20,13 @@ pub(super) struct Readiness {
 
 impl Readiness {
     pub(super) fn of(health: &Health) -> Self {
-        let faults: BTreeMap<_, _> = health.faults().into_iter().map(|(part, why)| (part.as_str(), why)).collect();
+        Self::without(health, &[])
+    }
+
+    /// Of all parts but these.
+    pub(super) fn without(health: &Health, excluded: &[Part]) -> Self {
+        let faults = health.faults().into_iter().filter(|(part, _)| !excluded.contains(part));
+        let faults: BTreeMap<_, _> = faults.map(|(part, why)| (part.as_str(), why)).collect();
         Self { ready: faults.is_empty(), faults }
     }
 }

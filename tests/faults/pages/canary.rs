@@ -224,7 +224,7 @@ async fn no_log_metric_trace_or_answer_for_operators_holds_a_secret_a_ticket_a_p
     ask_everything(&service, &tickets).await;
     call_back(&service).await;
     let mut told = Vec::new();
-    for target in ["/metrics", "/readyz", "/healthz", "/nothing"] {
+    for target in ["/metrics", "/readyz", "/readyz?verbose", "/livez", "/healthz", "/nothing"] {
         told.push((target, service.admin_get(target).await.text));
     }
     service.vhost().delete().await;
