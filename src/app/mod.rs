@@ -1,5 +1,6 @@
 //! The one place where parts are built, joined, supervised and shut down in order.
 
+mod disk_space;
 mod error;
 mod escalation;
 mod groups;
@@ -159,6 +160,7 @@ async fn serve(
     health.keep("operators", Part::Node, watching, admin.run(watching.clone()));
     let answer_limit = Duration::from_secs(settings.store.answer_timeout_s);
     look_after(verifier, tls, (Arc::clone(&store), answer_limit), metrics, health, watching);
+    disk_space::begin(&settings, metrics, watching);
     telling.begin(&settings, hub, &groups.telling);
     health.ok(Part::Node);
 

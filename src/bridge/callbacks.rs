@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::context::Context;
 use super::error::{Problem, ProblemDocument};
-use crate::callbacks::{Code, Provider, Refusal, Reply, failure_reply};
+use crate::callbacks::{Code, Provider, Received, Refusal, Reply, failure_reply};
 use crate::payment::MerchantId;
 use crate::runtime::unix_s;
 
@@ -68,6 +68,12 @@ pub(super) async fn post(
     }
     context.metrics.callback(name, received.ignored.unwrap_or("published"));
     Ok(respond(received.reply))
+}
+
+/// Each value of the label `outcome`.
+pub(super) fn outcomes() -> Vec<&'static str> {
+    let refused = Code::ALL.into_iter().map(Code::as_str);
+    ["published", "not_published"].into_iter().chain(Received::IGNORED).chain(refused).collect()
 }
 
 /// What anybody can cause is no news; what only the provider can have signed is.

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::callbacks;
 use super::clients::Clients;
 use super::comeback::{self, Comeback};
+use super::error;
 use super::limits::TicketLimiter;
 use super::neighbours::Neighbours;
 use super::publish::ResultPublisher;
 use super::recent::Recent;
 use super::ticket::{Fingerprint, Minter, Refusal, Revocations, Ticket, Verifier};
-use crate::callbacks::Accounts;
+use crate::callbacks::{Accounts, Provider};
 use crate::config::{Http, Secret};
 use crate::hub::{Hub, Update};
 use crate::payment::{Key, MerchantId};
@@ -71,6 +73,7 @@ impl Context {
         let limiter = TicketLimiter::new(parts.http.connections_per_ticket_max);
         let clients = Clients::new(&parts.http);
         let comeback = Comeback::new(parts.tasks.clone(), parts.http.reconnect_pages_per_s_max);
+        begin_counters(&parts);
         Self { parts: Arc::new(parts), limiter, clients, comeback, connections: Arc::default(), polls: Arc::default() }
     }
 
@@ -100,7 +103,11 @@ impl Context {
             }),
             None => Err(Refusal::Absent),
         };
-        checked.inspect_err(|refusal| self.metrics.ticket_refused(refusal.reason()))
+        match &checked {
+            Ok(_) => self.metrics.ticket_accepted(),
+            Err(refusal) => self.metrics.ticket_refused(refusal.reason()),
+        }
+        checked
     }
 
     /// Why a page that waits for this order by this ticket may not stay. Has to be asked after the page has registered,
@@ -153,4 +160,13 @@ impl Context {
     pub(super) fn reconnect_after_ms(&self) -> u64 {
         self.comeback.after_ms()
     }
+}
+
+/// Of what these parts may come to count.
+fn begin_counters(parts: &Parts) {
+    let metrics = &parts.metrics;
+    metrics.begin_refusals(&error::CODES, &Refusal::ALL.map(Refusal::reason));
+    metrics.begin_key_sets(&parts.verifier.sources());
+    let providers = parts.accounts.providers().map(Provider::as_str).collect::<Vec<_>>();
+    metrics.begin_callbacks(&providers, &callbacks::outcomes());
 }

@@ -16,6 +16,25 @@ use crate::store;
 /// The one version of WebSocket that there is.
 pub(super) const WEBSOCKET_VERSION: &str = "13";
 
+/// Each code that a page or a back end may be refused with, on HTTP and on WebSocket.
+pub(super) const CODES: [&str; 15] = [
+    "bad_request",
+    "invalid_ticket",
+    "ticket_expired",
+    "invalid_api_key",
+    "forbidden",
+    "not_found",
+    "method_not_allowed",
+    "timeout",
+    "no_such_version",
+    "too_large",
+    "unsupported_media_type",
+    "rate_limited",
+    "too_many_subscriptions",
+    "internal",
+    "unavailable",
+];
+
 /// An answer that is not the one the caller wanted.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {

@@ -63,6 +63,7 @@ impl Tls {
         }
         let (files, contents) = WatchedFiles::open(paths(http));
         let (key, expires_at_s) = certified_key(contents).map_err(TlsError)?;
+        metrics.begin_tls();
         metrics.set_tls_certificate_expires(expires_at_s);
         metrics.tls_certificate_loaded("ok");
         let certificate = Arc::new(Certificate(RwLock::new(Arc::new(key))));

@@ -60,6 +60,15 @@ impl Accounts {
         })
     }
 
+    /// The providers at which there is an account.
+    pub fn providers(&self) -> impl Iterator<Item = Provider> {
+        Provider::ALL.into_iter().filter(|provider| match provider {
+            Provider::WechatPay => !self.wechat_pay.is_empty(),
+            Provider::Alipay => !self.alipay.is_empty(),
+            Provider::Stripe => !self.stripe.is_empty(),
+        })
+    }
+
     /// Verifies one notification and maps it. `provider` and `merchant_id` are those of the path, `body` is the body
     /// byte for byte as it came, `now_unix_s` is in seconds.
     ///

@@ -26,6 +26,11 @@ pub struct Received {
     pub reply: Reply,
 }
 
+impl Received {
+    /// Each value of [`Received::ignored`].
+    pub const IGNORED: [&str; 3] = ["event_type", "no_order_id", "hold_released"];
+}
+
 /// A notification that is not taken. The provider sends it again for a day or more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

@@ -1,10 +1,12 @@
 //! Metrics as handles that are passed by value. No global recorder: two programs in one process do not mix.
 
+mod beginning;
 mod condition;
 mod damage;
 mod edge;
 mod live;
 mod outgoing;
+mod process;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -61,6 +63,7 @@ pub struct Metrics {
 }
 
 struct Inner {
+    started: process::Started,
     health: OnceLock<Health>,
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
@@ -75,6 +78,7 @@ struct Inner {
     commit_seconds: Histogram,
     connections: Gauge,
     damage: damage::Damage,
+    tickets_accepted: Counter,
     outgoing: outgoing::Outgoing,
 }
 
@@ -126,6 +130,7 @@ impl Metrics {
             }
         });
         let inner = Inner {
+            started: process::Started::now(),
             health: OnceLock::new(),
             transports,
             deliveries: counter(r, names::DELIVERIES, vec![]),
@@ -138,6 +143,7 @@ impl Metrics {
             commit_seconds: histogram(r, names::COMMIT_SECONDS, vec![]),
             connections: gauge(r, names::CONNECTIONS, vec![]),
             damage: damage::Damage::new(r),
+            tickets_accepted: counter(r, names::TICKETS_ACCEPTED, vec![]),
             outgoing: outgoing::Outgoing::new(r),
             handle: recorder.handle(),
             recorder,
@@ -155,7 +161,9 @@ impl Metrics {
     #[must_use]
     pub fn render(&self) -> String {
         self.look();
-        self.inner.handle.render()
+        let mut text = self.inner.handle.render();
+        self.inner.started.render(&mut text);
+        text
     }
 
     /// Folds what histograms have collected. To be called every few seconds, or they grow.
@@ -246,19 +254,6 @@ impl Metrics {
         gauge(&self.inner.recorder, names::BROKER_CONNECTED, vec![]).set(f64::from(u8::from(connected)));
     }
 
-    /// Lets the counters of what events bring begin at 0. One that first appears at 1 hides its first event from who
-    /// looks at increases.
-    pub fn begin_events(&self, outcomes: &[&'static str], conflicts: &[&'static str], refusals: &[&'static str]) {
-        for (name, label, values) in [
-            (names::EVENTS_STORED, "outcome", outcomes),
-            (names::CONFLICTS, "kind", conflicts),
-            (names::DEAD_LETTERS, "reason", refusals),
-            (names::BROKER_CONNECTS, "result", &["ok", "error"]),
-        ] {
-            values.iter().for_each(|value| self.count(name, label, value, 0));
-        }
-    }
-
     /// One attempt to establish the consumer: `ok` or `error`.
     pub fn broker_connect(&self, result: &'static str) {
         self.count(names::BROKER_CONNECTS, "result", result, 1);
@@ -299,6 +294,11 @@ impl Metrics {
     /// One refused request or frame, by its problem code.
     pub fn refused(&self, code: &'static str) {
         self.count(names::REFUSED, "code", code, 1);
+    }
+
+    /// One ticket that was found good.
+    pub fn ticket_accepted(&self) {
+        self.inner.tickets_accepted.increment(1);
     }
 
     /// One refused ticket.

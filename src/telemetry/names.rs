@@ -56,11 +56,14 @@ names! {
     PAGES_WAITING = "pages_waiting", Kind::Gauge, "Pages that wait, by transport.";
     PAGE_ACKS = "page_acks_total", Kind::Counter, "Versions that pages said they have shown, by transport.";
     CONNECTIONS = "http_connections", Kind::Gauge, "Open connections from pages.";
+    STORE_DISK_FREE = "store_disk_free_bytes", Kind::Gauge, "Room that is left to the service on the disk of the database file.";
+    STORE_DISK_SIZE = "store_disk_size_bytes", Kind::Gauge, "Size of that disk.";
     RESIDENT_MEMORY = "resident_memory_bytes", Kind::Gauge, "Memory of the process that is in RAM.";
     REFUSED = "http_refused_total", Kind::Counter, "Requests and frames refused, by problem code.";
     TLS_HANDSHAKES = "tls_handshakes_total", Kind::Counter, "TLS handshakes by how they ended: ok, failed, timed_out, refused.";
     TLS_CERTIFICATE_LOADS = "tls_certificate_loads_total", Kind::Counter, "Certificates taken into use or not, by result: ok, error.";
     TLS_CERTIFICATE_EXPIRES = "tls_certificate_expires_timestamp_seconds", Kind::Gauge, "When the certificate in use expires, seconds since 1970.";
+    TICKETS_ACCEPTED = "tickets_accepted_total", Kind::Counter, "Tickets that were found good, each time that one was shown.";
     TICKETS_REFUSED = "tickets_refused_total", Kind::Counter, "Tickets refused, by reason.";
     KEY_SETS = "ticket_key_sets_total", Kind::Counter, "Key sets for tickets that were fetched or changed, by source and result: ok, error.";
     REVOCATIONS = "revocations_in_force", Kind::Gauge, "Tickets and orders that are revoked.";
@@ -72,4 +75,22 @@ names! {
     INQUIRIES = "inquiries_total", Kind::Counter, "Orders for which a page has waited beyond a span of inquiry.after.";
     RETIRED = "retired_total", Kind::Counter, "What was removed since it is older than it is kept: payments, entries.";
     CALLBACKS = "callbacks_total", Kind::Counter, "Notifications of payment providers, by provider and outcome.";
+}
+
+macro_rules! process_names {
+    ($($constant:ident = $name:literal, $kind:expr, $help:literal;)*) => {
+        $(pub(super) const $constant: &str = $name;)*
+        pub(super) const PROCESS: &[(&str, Kind, &str)] = &[$(($constant, $kind, $help)),*];
+    };
+}
+
+// The names are Prometheus' own, without the prefix of this program.
+process_names! {
+    PROCESS_CPU = "process_cpu_seconds_total", Kind::Counter, "Seconds of CPU, of the user and of the system.";
+    PROCESS_RESIDENT = "process_resident_memory_bytes", Kind::Gauge, "Memory of the process that is in RAM.";
+    PROCESS_VIRTUAL = "process_virtual_memory_bytes", Kind::Gauge, "Addresses that the process has taken.";
+    PROCESS_THREADS = "process_threads", Kind::Gauge, "Threads of the process.";
+    PROCESS_OPEN_FILES = "process_open_fds", Kind::Gauge, "Open files. Each connection is one.";
+    PROCESS_OPEN_FILES_MAX = "process_max_fds", Kind::Gauge, "How many files may be open.";
+    PROCESS_START = "process_start_time_seconds", Kind::Gauge, "When the process began, seconds since 1970.";
 }

@@ -13,13 +13,17 @@ use crate::support::{
     DeadLetters, EventStream, MERCHANT, Page, Publisher, Service, Setup, event, repository, ticket, wait_for,
 };
 
+/// How names of metrics begin: our own, and those that Prometheus gives to every process.
+pub(crate) const PREFIXES: [&str; 2] = ["payment_notifier_", "process_"];
+
 /// Name to kind, from `src/telemetry/names.rs`: `NAME = "deliveries_total", Kind::Counter, "…";`
 fn names_in_the_source() -> BTreeMap<String, String> {
     let text = std::fs::read_to_string(repository().join("src/telemetry/names.rs")).unwrap();
     let lines = text.lines().filter_map(|line| {
         let (name, rest) = line.split_once(" = \"")?.1.split_once("\", Kind::")?;
         let kind: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
-        Some((format!("payment_notifier_{name}"), kind.to_lowercase()))
+        let prefix = if name.starts_with("process_") { "" } else { "payment_notifier_" };
+        Some((format!("{prefix}{name}"), kind.to_lowercase()))
     });
     lines.collect()
 }
@@ -28,9 +32,9 @@ fn names_in_the_source() -> BTreeMap<String, String> {
 fn names_in_the_documents() -> BTreeMap<String, String> {
     let text = std::fs::read_to_string(repository().join("docs/OPERATIONS.md")).unwrap();
     let rows = text.lines().filter_map(|line| {
-        let (name, rest) = line.strip_prefix("| `payment_notifier_")?.split_once("` | ")?;
+        let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
         let kind: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
-        Some((format!("payment_notifier_{name}"), kind))
+        PREFIXES.iter().any(|prefix| name.starts_with(prefix)).then(|| (name.to_owned(), kind))
     });
     rows.collect()
 }
@@ -133,6 +137,8 @@ async fn what_is_served_is_what_is_documented_and_the_figures_move() {
         assert_eq!(metric(name, labels).await, expected, "{name} {labels}");
     }
     assert!(metric("commit_seconds_count", "").await >= 1.0);
+    // The poll of `m-poll` is repeated until its payment has come.
+    assert!(metric("tickets_accepted_total", "").await >= 5.0);
     assert_eq!(metric("batch_events_sum", "").await, 6.0);
     assert!(metric("http_refused_total", "code=\"invalid_ticket\"").await >= 1.0);
     assert!(metric("http_connections", "").await >= 1.0);

@@ -51,6 +51,25 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::Absent,
+        Self::TooLarge,
+        Self::Malformed,
+        Self::Extension,
+        Self::Algorithm,
+        Self::UnknownKey,
+        Self::Signature,
+        Self::Audience,
+        Self::NotYetValid,
+        Self::Expired,
+        Self::Revoked,
+        Self::TooLongLived,
+        Self::Claims,
+        Self::Merchant,
+        Self::Forbidden,
+    ];
+
     /// The code that the page gets.
     #[must_use]
     pub fn code(self) -> &'static str {

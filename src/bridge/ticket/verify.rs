@@ -78,6 +78,12 @@ impl Verifier {
         !self.keys.is_empty() || self.file.is_some() || self.jwks.is_some()
     }
 
+    /// Where key sets come from, as the label `source` has it.
+    pub(crate) fn sources(&self) -> Vec<&'static str> {
+        let sources = [("url", self.jwks.is_some()), ("file", self.file.is_some())];
+        sources.into_iter().filter_map(|(source, is_set)| is_set.then_some(source)).collect()
+    }
+
     /// Checks signature, key, audience, times and claims.
     ///
     /// # Errors

@@ -22,7 +22,10 @@ pub(super) enum Gap {
 }
 
 impl Gap {
-    fn as_str(self) -> &'static str {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Connected, Self::Unheard, Self::Sequence, Self::Restarted, Self::Silent, Self::Unreadable];
+
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Connected => "connected",
             Self::Unheard => "unheard",

@@ -25,8 +25,9 @@ use crate::hub::Hub;
 use crate::runtime::Tasks;
 use crate::store::PaymentStore;
 use crate::telemetry::Metrics;
-use gaps::Gaps;
+use gaps::{Gap, Gaps};
 pub use pages::{HeldTicket, Pages};
+use reread::Cause;
 pub use teller::Teller;
 
 /// What it works with.
@@ -61,6 +62,7 @@ impl Live {
     /// # Errors
     /// [`Error::Address`].
     pub fn new(options: &Options, live: config::Live, teller: Teller, parts: Parts) -> Result<Self, Error> {
+        parts.metrics.begin_live(&Gap::ALL.map(Gap::as_str), &Cause::ALL.map(Cause::as_str));
         Ok(Self {
             addresses: Address::all(&options.amqp)?,
             amqp: Arc::clone(&options.amqp),
@@ -76,7 +78,6 @@ impl Live {
     /// Speaks, hears and reads again until `tasks` are told to stop; then says what still waits, and leaves. Ends in no
     /// other way.
     pub async fn run(self, tasks: Tasks) {
-        self.parts.metrics.set_live_connected(false);
         tokio::join!(self.speak(&tasks), self.hear(&tasks), self.read_again(&tasks));
     }
 }

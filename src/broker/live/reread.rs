@@ -24,13 +24,15 @@ const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
 /// Why all is read again.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Cause {
+pub(super) enum Cause {
     Gap,
     Steady,
 }
 
 impl Cause {
-    fn as_str(self) -> &'static str {
+    pub(super) const ALL: [Self; 2] = [Self::Gap, Self::Steady];
+
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Gap => "gap",
             Self::Steady => "steady",

@@ -11,6 +11,14 @@ impl Metrics {
         self.inner.health.get_or_init(|| health.clone());
     }
 
+    /// Room on the disk of the database file: what is free to the service and all of it, in blocks of so many bytes.
+    pub fn set_store_disk(&self, free: u64, size: u64, block_bytes: u64) {
+        #[allow(clippy::cast_precision_loss, reason = "no disk has 2^53 blocks")]
+        for (name, blocks) in [(names::STORE_DISK_FREE, free), (names::STORE_DISK_SIZE, size)] {
+            gauge(&self.inner.recorder, name, vec![]).set(blocks as f64 * block_bytes as f64);
+        }
+    }
+
     /// Before the text is made.
     pub(super) fn look(&self) {
         if let Some(health) = self.inner.health.get() {
