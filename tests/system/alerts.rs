@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::metrics::PREFIXES;
 use crate::support::{Service, repository, tools};
 
 pub(crate) const RULES: &str = "config/prometheus/payment-notifier.rules.yml";
+const RULE_TESTS: [&str; 2] = ["tests/prometheus/rules.test.yml", "tests/prometheus/rules.days.test.yml"];
 const DASHBOARD: &str = "config/grafana/payment-notifier.json";
 /// What Prometheus itself adds.
 const LABELS_OF_PROMETHEUS: [&str; 3] = ["instance", "job", "le"];
@@ -22,27 +24,28 @@ async fn promtool(arguments: &[&str], input: String) -> String {
 }
 
 /// One documented metric: its labels, each with its values where they are listed.
-type Labels = BTreeMap<String, BTreeSet<String>>;
+pub(crate) type Labels = BTreeMap<String, BTreeSet<String>>;
 
 /// Name to labels, from the table in `docs/OPERATIONS.md`: `` | `name` | kind | `label`: `value` `value`; `label` | ``
-fn documented() -> BTreeMap<String, Labels> {
+pub(crate) fn documented() -> BTreeMap<String, Labels> {
     let text = read("docs/OPERATIONS.md");
     let rows = text.lines().filter_map(|line| {
-        let mut cells = line.strip_prefix("| `payment_notifier_")?.split(" | ");
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
         let name = cells.next()?.trim_end_matches('`');
+        PREFIXES.iter().find(|prefix| name.starts_with(**prefix))?;
         let labels = cells.nth(1)?.split(';').filter_map(|part| {
             let mut quoted = part.split('`').skip(1).step_by(2).map(str::to_owned);
             Some((quoted.next()?, quoted.collect()))
         });
-        Some((format!("payment_notifier_{name}"), labels.collect()))
+        Some((name.to_owned(), labels.collect()))
     });
     rows.collect()
 }
 
 /// Each use of a metric in a text: its name, without a histogram's ending, and its matchers as they stand.
-fn uses(text: &str) -> Vec<(String, String)> {
-    let starts = text.match_indices("payment_notifier_").map(|(at, _)| &text[at..]);
-    let all = starts.map(|rest| {
+pub(crate) fn uses(text: &str) -> Vec<(String, String)> {
+    let of_prefix = |prefix: &'static str| text.match_indices(prefix).map(|(at, _)| &text[at..]);
+    let all = PREFIXES.into_iter().flat_map(of_prefix).map(|rest| {
         let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
         let (name, rest) = rest.split_at(end);
         let matchers = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("", |(inside, _)| inside);
@@ -82,7 +85,7 @@ fn unknown(path: &str) -> Vec<String> {
 }
 
 /// `key: value` of each alert, from `- alert: Name` to the next.
-fn alerts() -> Vec<(String, String)> {
+pub(crate) fn alerts() -> Vec<(String, String)> {
     let text = read(RULES);
     let blocks = text.split("- alert: ").skip(1).map(|block| {
         let (name, rest) = block.split_once('\n').unwrap_or((block, ""));
@@ -95,10 +98,18 @@ fn alerts() -> Vec<(String, String)> {
 async fn promtool_takes_the_rules_and_each_alert_fires_when_it_shall() {
     promtool(&["check", "rules", RULES], String::new()).await;
     promtool(&["check", "config", "--syntax-only", "config/prometheus/prometheus.yml"], String::new()).await;
-    promtool(&["test", "rules", "tests/prometheus/rules.test.yml"], String::new()).await;
-    let tests = read("tests/prometheus/rules.test.yml");
+    promtool(&["test", "rules", RULE_TESTS[0], RULE_TESTS[1]], String::new()).await;
+    let tests = RULE_TESTS.map(read);
+    let tests: Vec<_> = tests.iter().flat_map(|tests| tests.split("\n  - name: ").skip(1)).collect();
     for (name, _) in alerts() {
-        assert!(tests.contains(&format!("ALERTS{{alertname=\"{name}\"")), "{name} has no test in which it fires");
+        let fires = format!("ALERTS{{alertname=\"{name}\"");
+        // In one test both, or the one in which it does not fire may be about something else.
+        let has_both = tests.iter().any(|test| {
+            let (with, without): (Vec<_>, Vec<_>) =
+                test.split("\n      - expr: ").skip(1).partition(|check| check.contains(&fires));
+            !with.is_empty() && !without.is_empty()
+        });
+        assert!(has_both, "{name} has no test in which it fires and does not fire");
     }
 }
 
@@ -131,8 +142,8 @@ fn each_alert_says_how_bad_it_is_what_to_do_and_where_more_of_it_stands() {
         for key in ["severity: ", "summary: ", "description: "] {
             assert!(block.contains(key), "{name} has no {key}");
         }
-        let place = block.lines().find_map(|line| line.trim().strip_prefix("runbook: docs/OPERATIONS.md#"));
-        let place = place.unwrap_or_else(|| panic!("{name} has no runbook"));
+        let place = block.lines().find_map(|line| line.trim().strip_prefix("runbook_url: docs/OPERATIONS.md#"));
+        let place = place.unwrap_or_else(|| panic!("{name} has no runbook_url"));
         assert!(anchors.contains(place), "{name}: there is no heading for {place}");
     }
 }

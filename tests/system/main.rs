@@ -51,6 +51,7 @@ mod restart;
 mod retention;
 mod revocations;
 mod rolling_restart;
+mod series;
 mod slow_page;
 mod store_faults;
 mod stories;
