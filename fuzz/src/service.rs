@@ -19,8 +19,8 @@ use payment_notifier::hub::{Hub, Update};
 use payment_notifier::payment::{Event, Key, Payment, State};
 use payment_notifier::runtime::Tasks;
 use payment_notifier::store::{
-    Acknowledgement, Applied, Arrival, Bell, Error, Inquiry, Note, Notes, Outcome, Outgoing, PageRef, PaymentStore,
-    Retired, Revocation, Story,
+    Acknowledgement, Applied, Arrival, Before, Bell, Error, Escalated, Inquiry, Note, Notes, Outcome, Outgoing, PageRef,
+    PaymentStore, Retired, Revocation, Story,
 };
 use payment_notifier::telemetry::Metrics;
 use tokio::io::DuplexStream;
@@ -138,8 +138,8 @@ impl PaymentStore for InMemory {
         Ok(Story { payment: self.read(key).await?, ..Story::default() })
     }
 
-    async fn escalate(&self, _now_ms: i64, _messages_max: usize) -> Result<usize, Error> {
-        Ok(0)
+    async fn escalate(&self, _now_ms: i64, _messages_max: usize) -> Result<Escalated, Error> {
+        Ok(Escalated { done: true, ..Escalated::default() })
     }
 
     async fn inquire(&self, _inquiries: Vec<Inquiry>) -> Result<usize, Error> {
@@ -154,11 +154,15 @@ impl PaymentStore for InMemory {
         Ok(())
     }
 
+    async fn postpone(&self, _ids: Vec<i64>, _by_ms: u64) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn outbox_len(&self) -> Result<u64, Error> {
         Ok(0)
     }
 
-    async fn retire(&self, _payments: i64, _entries: i64, _rows_max: usize) -> Result<Retired, Error> {
+    async fn retire(&self, _before: Before, _rows_max: usize) -> Result<Retired, Error> {
         Ok(Retired { done: true, ..Retired::default() })
     }
 

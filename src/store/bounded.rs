@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use super::{
-    Acknowledgement, Applied, Arrival, Error, Inquiry, Note, Outgoing, PageRef, PaymentStore, Retired, Revocation,
-    Story,
+    Acknowledgement, Applied, Arrival, Before, Error, Escalated, Inquiry, Note, Outgoing, PageRef, PaymentStore,
+    Retired, Revocation, Story,
 };
 use crate::payment::{Key, Payment};
 
@@ -68,7 +68,7 @@ impl<S: PaymentStore> PaymentStore for Bounded<S> {
         self.within(self.store.story(key)).await
     }
 
-    async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<usize, Error> {
+    async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<Escalated, Error> {
         self.store.escalate(now_ms, messages_max).await
     }
 
@@ -84,12 +84,16 @@ impl<S: PaymentStore> PaymentStore for Bounded<S> {
         self.store.sent(ids).await
     }
 
+    async fn postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
+        self.store.postpone(ids, by_ms).await
+    }
+
     async fn outbox_len(&self) -> Result<u64, Error> {
         self.within(self.store.outbox_len()).await
     }
 
-    async fn retire(&self, payments_before_ms: i64, entries_before_ms: i64, rows_max: usize) -> Result<Retired, Error> {
-        self.store.retire(payments_before_ms, entries_before_ms, rows_max).await
+    async fn retire(&self, before: Before, rows_max: usize) -> Result<Retired, Error> {
+        self.store.retire(before, rows_max).await
     }
 
     async fn revoke(&self, revocation: &Revocation, now_s: i64) -> Result<(), Error> {
