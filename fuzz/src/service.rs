@@ -19,8 +19,8 @@ use payment_notifier::hub::{Hub, Update};
 use payment_notifier::payment::{Event, Key, Payment, State};
 use payment_notifier::runtime::Tasks;
 use payment_notifier::store::{
-    Acknowledgement, Applied, Arrival, Before, Bell, Error, Escalated, Inquiry, Note, Notes, Outcome, Outgoing, PageRef,
-    PaymentStore, Retired, Revocation, Story,
+    Acknowledgement, Applied, Arrival, Before, Bell, Error, Escalated, Inquiry, Note, Notes, Outcome, Outgoing,
+    PageRef, PaymentStore, Retired, Revocation, Story,
 };
 use payment_notifier::telemetry::Metrics;
 use tokio::io::DuplexStream;
