@@ -140,7 +140,7 @@ async fn dead_letters_whose_properties_are_no_text_are_listed_and_replayed_like_
         let (mut publisher, gbk) = (RawPublisher::connect(&url), short(b"\xb8\xb6\xbf\xee"));
         let body = |n: usize| bodies[n].as_bytes();
         publisher.publish_to(exchange, b"payment.result.x", MESSAGE_ID, &gbk, body(0));
-        publisher.publish_to(exchange, b"payment.result.x", HEADERS, &long(&nested(b'F', 21_800)), body(1));
+        publisher.publish_to(exchange, b"payment.result.x", HEADERS, &long(&nested(b'F', 5_000)), body(1));
         publisher.publish_to(exchange, b"payment.result.\xb8\xb6", 0, &[], body(2));
     });
     spoken.await.unwrap();
