@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt};
 use lapin::BasicProperties;
 
 use crate::ledger::{PATIENCE, row};
-use crate::support::{Publisher, Service, event, wait_up_to};
+use crate::support::{Publisher, Setup, event, wait_up_to};
 
 const DEAD_LETTERS: &str = "payment-notifier.dead-letters";
 const EVENTS: usize = 15_000;
@@ -18,7 +18,8 @@ const GROWTH_KIB_MAX: u64 = 24 * 1024;
 
 #[tokio::test]
 async fn what_is_held_behind_a_message_that_cannot_leave_does_not_grow() {
-    let service = Service::start().await;
+    // With each look at the queues the exchange would be made again.
+    let service = Setup::new().await.set("AMQP__LAG_INTERVAL_S", 600).start().await;
     let publisher = Publisher::connect(service.vhost()).await;
     service.vhost().remove("exchanges", DEAD_LETTERS).await;
     publisher.publish_bytes(b"nowhere to go", BasicProperties::default()).await;
