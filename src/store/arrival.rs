@@ -25,7 +25,7 @@ impl From<Event> for Arrival {
 }
 
 /// A page, by how it is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PageRef {
     /// How it waits.
     pub transport: Transport,

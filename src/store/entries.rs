@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Error, Inquiry, PageRef};
-use crate::payment::{Change, Conflicts, Event, Payment};
+use crate::payment::{Change, Conflicts, Event};
 
 /// One entry. [`super::Story`] says what each means.
 #[derive(Debug, Serialize)]
@@ -55,8 +55,8 @@ pub(super) enum Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    /// `event` came, and `payment` is what stands after it.
-    pub(super) fn arrived(event: &'a Event, redelivered: bool, change: Change, payment: &Payment) -> Self {
+    /// `event` came, and `version` is what stands after it.
+    pub(super) fn arrived(event: &'a Event, redelivered: bool, change: Change, version: u64) -> Self {
         let outcome = match change {
             Change::Applied => "applied",
             Change::Duplicate => "duplicate",
@@ -69,7 +69,7 @@ impl<'a> Told<'a> {
             occurred_at: event.occurred_at.as_str(),
             redelivered,
             outcome,
-            version: payment.version,
+            version,
         }
     }
 
@@ -153,7 +153,7 @@ mod tests {
             (Change::Stale, "stale"),
             (Change::IdReused, "id_reused"),
         ] {
-            let json = Told::arrived(&event, true, change, &payment).json().unwrap();
+            let json = Told::arrived(&event, true, change, payment.version).json().unwrap();
             assert_eq!(
                 json,
                 format!(

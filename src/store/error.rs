@@ -16,6 +16,9 @@ pub enum Error {
     /// number out of range.
     #[error("store refuses a row: {0}")]
     Refused(String),
+    /// It is reached in a way by which it cannot be used: settings have to be changed, here or on the way.
+    #[error("store cannot be used: {0}")]
+    Unfit(String),
     /// The store was closed.
     #[error("store closed")]
     Closed,

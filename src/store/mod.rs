@@ -55,6 +55,9 @@ pub trait PaymentStore: Send + Sync + 'static {
     /// Nothing of the batch may be taken as stored; the same batch can be given again, since merging twice changes
     /// nothing.
     ///
+    /// What an attempt before has stored whose answer was lost is answered as what that attempt did, by a store that other
+    /// nodes share.
+    ///
     /// With the same commit: what each event did is told in its order's story, conflicts that it brought to light are put
     /// into the outbox, and where it made the result final its escalation begins.
     async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error>;

@@ -12,7 +12,7 @@ pub type Applied = Result<Outcome, Error>;
 /// What became of one event, with the payment as it stands after it.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// What the event did.
+    /// What the event did, also where an attempt before stored it whose answer was lost.
     pub change: Change,
     /// Conflicts that it brought to light.
     pub conflicts: Conflicts,

@@ -17,6 +17,10 @@ impl<T> Pieces<T> {
         self.0.pop()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Puts a piece that failed back as two, or answers the item that fails alone.
     pub fn divide(&mut self, mut piece: Vec<T>) -> Option<T> {
         if piece.len() < 2 {

@@ -7,7 +7,7 @@ use crate::payment::{Key, Payment};
 
 /// Something to be told of an order that is not part of a commit: written soon, in batches, and lost where the process is
 /// killed before that.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Note {
     /// Of which order. It need not be known yet.
     pub key: Key,
@@ -18,7 +18,7 @@ pub struct Note {
 }
 
 /// What a [`Note`] tells.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Noted {
     /// A page began to wait. From here on the order counts as watched.
     Watched(PageRef),

@@ -11,6 +11,7 @@ pub(crate) mod examples;
 pub(crate) mod http;
 pub(crate) mod keys;
 pub(crate) mod page;
+pub(crate) mod pgbouncer;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod publisher;

@@ -9,10 +9,10 @@ use crate::support::sse::Item;
 use crate::support::{EventStream, MERCHANT, Page, Proxy, Publisher, Service, Setup, event, ticket, wait_for};
 
 /// Nodes that share a store. Reading again now and then is too rare to help.
-struct Nodes {
+pub(crate) struct Nodes {
     database: Database,
-    consumes: Service,
-    waits: Service,
+    pub(crate) consumes: Service,
+    pub(crate) waits: Service,
 }
 
 /// A node that takes results, beside one that cannot: it consumes a queue that gets none.
@@ -21,7 +21,7 @@ impl Nodes {
         Self::start_with(|setup| setup, |setup| setup).await
     }
 
-    async fn start_with(consumes: impl FnOnce(Setup) -> Setup, waits: impl FnOnce(Setup) -> Setup) -> Self {
+    pub(crate) async fn start_with(consumes: impl FnOnce(Setup) -> Setup, waits: impl FnOnce(Setup) -> Setup) -> Self {
         let database = Database::create().await;
         let consumes = consumes(on(&database, Setup::new().await, "consumes")).start().await;
         let idle = on(&database, Setup::beside(&consumes), "waits").set("AMQP__QUEUE", "idle");

@@ -13,6 +13,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/postgres_proxy.rs"]
+mod postgres_proxy;
 #[path = "../support/postgres.rs"]
 mod postgres_server;
 
@@ -37,11 +39,13 @@ mod examples;
 mod extremes;
 mod hosts;
 mod live;
+mod lost_commit;
 mod metrics;
 mod openapi;
 mod order_show;
 mod outbox;
 mod overload;
+mod pooler;
 mod postgres;
 mod probes;
 mod prometheus;

@@ -19,6 +19,8 @@ const NAME_BYTES_MAX: usize = 63;
 pub(super) struct Address {
     pub(super) config: Config,
     pub(super) tls: Connector,
+    /// SQL that makes a session's settings.
+    pub(super) settings: String,
     /// Host and database, for people.
     pub(super) shown: String,
 }
@@ -49,13 +51,12 @@ impl Address {
         config
             .ssl_mode(mode)
             .application_name(name(&options.instance))
-            .options(session(timeout))
             .connect_timeout(timeout)
             .tcp_user_timeout(timeout)
             .keepalives_idle(KEEPALIVE_IDLE)
             // Of several hosts the one that takes writes; after a failover another than before.
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
-        Ok(Self { config, tls: Connector::new(trust)?, shown })
+        Ok(Self { config, tls: Connector::new(trust)?, settings: settings(timeout), shown })
     }
 }
 
@@ -96,12 +97,13 @@ fn security(query: &Query<'_>) -> Result<(SslMode, Trust), Error> {
 }
 
 /// What holds for each session, whatever the server's own settings are. Every statement looks rows up by an index: a plan
-/// that was made while the tables were small must not read them whole once they have grown.
-fn session(timeout: Duration) -> String {
+/// that was made while the tables were small must not read them whole once they have grown. By SQL, since poolers refuse
+/// parameters of a connection's start that they do not know.
+fn settings(timeout: Duration) -> String {
     let ms = timeout.as_millis();
     format!(
-        "-c statement_timeout={ms} -c idle_in_transaction_session_timeout={ms} -c client_min_messages=warning -c jit=off \
-         -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+        "SET statement_timeout = {ms}; SET idle_in_transaction_session_timeout = {ms}; SET client_min_messages = warning; \
+         SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
     )
 }
 

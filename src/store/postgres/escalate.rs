@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::pool::{Pool, Session, Work};
 use super::rows::{Place, Rows};
 use super::told::Told;
+use super::unanswered::Lost;
 use crate::store::progress::Progress;
 use crate::store::{Error, Escalated};
 
@@ -26,6 +27,7 @@ impl Due {
 /// One step.
 struct Escalate<'a> {
     settings: &'a Settings,
+    lost: &'a Lost,
     due: &'a Due,
     now_ms: i64,
     messages_max: usize,
@@ -41,17 +43,20 @@ impl Work for Escalate<'_> {
         let after = self.due.0.lock().unwrap_or_else(PoisonError::into_inner).place().cloned();
         let (mut rows, last) = Rows::lock_due(session, self.now_ms, super::most(self.messages_max), after).await?;
         let mut escalated = Escalated { done: rows.len() < self.messages_max, ..Escalated::default() };
+        let mut undelivered = Vec::new();
         if self.passes {
             escalated.damaged = rows.len();
         } else {
-            rows.escalate(self.now_ms, &mut told)?;
+            undelivered = rows.escalate(self.now_ms, &mut told)?;
             escalated.damaged = rows.damaged.len() + rows.nameless;
             for error in rows.damaged.values().take(LOGGED_MAX) {
                 tracing::error!(%error, "a result that nobody has shown is passed over");
             }
         }
-        escalated.messages = told.messages();
-        rows.commit(session, &told).await?;
+        let each = || undelivered.iter().map(|key| (key.clone(), ())).collect();
+        self.lost.undelivered.during(each, rows.commit(session, &told)).await?;
+        // What is left of attempts whose answer was lost is not due any more.
+        escalated.messages = undelivered.len() + self.lost.undelivered.take().len();
         let mut due = self.due.0.lock().unwrap_or_else(PoisonError::into_inner);
         due.step(last, escalated.damaged, escalated.done, Instant::now());
         Ok(escalated)
@@ -62,11 +67,12 @@ impl Work for Escalate<'_> {
 pub(super) async fn escalate(
     pool: &Pool,
     settings: &Settings,
+    lost: &Lost,
     due: &Due,
     now_ms: i64,
     messages_max: usize,
 ) -> Result<Escalated, Error> {
-    let all = Escalate { settings, due, now_ms, messages_max, passes: false };
+    let all = Escalate { settings, lost, due, now_ms, messages_max, passes: false };
     match pool.run(&all).await {
         Err(error) if error.may_be_of_one_row() => {}
         escalated => return escalated,

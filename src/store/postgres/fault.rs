@@ -2,9 +2,11 @@
 
 use std::error::Error as _;
 
-use deadpool_postgres::{HookError, PoolError};
-use tokio_postgres::error::SqlState;
+use deadpool::managed::PoolError;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use super::connections::Refusal;
+use super::pooler;
 use crate::store::Error;
 
 /// Why one attempt came to nothing.
@@ -13,9 +15,13 @@ pub(super) enum Fault {
     /// The database, or the way to it.
     Database(tokio_postgres::Error),
     /// No connection was to be had.
-    Pool(PoolError),
+    Pool(PoolError<Refusal>),
+    /// A pooler on the way gave this connection a session of another.
+    Pooler,
     /// Another has changed in between what this attempt had seen.
     Overtaken,
+    /// COMMIT was sent, and whether it was done is not known.
+    Unanswered(Box<Self>),
     /// Anything else.
     Store(Error),
 }
@@ -31,10 +37,51 @@ impl Fault {
                 None => error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>()),
             },
             // Ended while it was being made.
-            Self::Pool(PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error))) => {
+            Self::Pool(PoolError::Backend(Refusal::Database(error))) => {
                 error.is_closed() || error.code().is_some_and(is_ending)
             }
-            Self::Pool(_) | Self::Store(_) => false,
+            Self::Unanswered(fault) => fault.is_passing(),
+            Self::Pool(_) | Self::Pooler | Self::Store(_) => false,
+        }
+    }
+
+    /// Whether a pooler was found that keeps no sessions.
+    pub(super) fn is_of_pooler(&self) -> bool {
+        match self {
+            Self::Pooler | Self::Pool(PoolError::Backend(Refusal::Pooler)) => true,
+            Self::Unanswered(fault) => fault.is_of_pooler(),
+            _ => false,
+        }
+    }
+
+    /// Over a pooled connection: a statement that was prepared is gone only with its session.
+    pub(super) fn behind_pooler(self) -> Self {
+        match &self {
+            Self::Database(error)
+                if error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME)
+                    || error.code() == Some(&SqlState::DUPLICATE_PSTATEMENT) =>
+            {
+                Self::Pooler
+            }
+            _ => self,
+        }
+    }
+
+    /// Whether what was to be done may have been done.
+    pub(super) fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Unanswered(_))
+    }
+
+    /// Of a transaction whose COMMIT was sent. Who ends a session ends it after a commit as well as before one; only a
+    /// statement that the server refuses was not followed by one.
+    pub(super) fn of_commit(self) -> Self {
+        match &self {
+            Self::Database(error)
+                if error.as_db_error().and_then(DbError::parsed_severity) == Some(Severity::Error) =>
+            {
+                self
+            }
+            _ => Self::Unanswered(Box::new(self)),
         }
     }
 }
@@ -56,8 +103,17 @@ impl From<tokio_postgres::Error> for Fault {
     }
 }
 
-impl From<PoolError> for Fault {
-    fn from(error: PoolError) -> Self {
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Database(error) => Self::Database(error),
+            Refusal::Pooler => Self::Pooler,
+        }
+    }
+}
+
+impl From<PoolError<Refusal>> for Fault {
+    fn from(error: PoolError<Refusal>) -> Self {
         Self::Pool(error)
     }
 }
@@ -72,11 +128,10 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Store(error) => error,
+            Fault::Unanswered(fault) => Self::from(*fault),
             Fault::Overtaken => Self::Unavailable("another node changes the same rows".to_owned()),
-            Fault::Database(error)
-            | Fault::Pool(PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error))) => {
-                of_database(&error)
-            }
+            Fault::Pooler | Fault::Pool(PoolError::Backend(Refusal::Pooler)) => Self::Unfit(pooler::REFUSED.to_owned()),
+            Fault::Database(error) | Fault::Pool(PoolError::Backend(Refusal::Database(error))) => of_database(&error),
             Fault::Pool(PoolError::Closed) => Self::Closed,
             Fault::Pool(error) => Self::Unavailable(format!("PostgreSQL: {error}")),
         }

@@ -8,8 +8,8 @@ use super::Settings;
 use super::fault::Fault;
 use super::keys::{Keys, key};
 use super::pool::{Session, Work};
-use super::rows::{BEGIN, COMMIT};
 use super::told::Told;
+use super::unanswered::Lost;
 use crate::payment::{Key, State};
 use crate::runtime::unix_ms;
 use crate::store::{Inquiry, entries, kept};
@@ -33,6 +33,7 @@ const TAKE: &str = "
 /// Some inquiries.
 pub(super) struct Inquire<'a> {
     pub(super) settings: &'a Settings,
+    pub(super) lost: &'a Lost,
     pub(super) inquiries: Vec<Inquiry>,
 }
 
@@ -44,8 +45,7 @@ impl Work for Inquire<'_> {
         let mut told = Told::new(self.settings, unix_ms());
         let keys = Keys::new(self.inquiries.iter().map(|inquiry| &inquiry.key));
         let known = session.prepare(KNOWN).await?;
-        let (begun, known) =
-            join(client.batch_execute(BEGIN), client.query(&known, &[&keys.merchant_ids, &keys.order_ids])).await;
+        let (begun, known) = join(session.begin(), client.query(&known, &[&keys.merchant_ids, &keys.order_ids])).await;
         begun?;
         let mut open = HashMap::new();
         for row in known? {
@@ -56,18 +56,20 @@ impl Work for Inquire<'_> {
             open.insert(key, state);
         }
         let wanted = self.wanted(&open);
-        for (key, step) in take(session, &wanted, told.now_ms).await? {
-            let Some((inquiry, state)) = wanted.get(&(&key, step)) else { continue };
+        let taken = take(session, &wanted, told.now_ms).await?;
+        for (key, step) in &taken {
+            let Some((inquiry, state)) = wanted.get(&(key, *step)) else { continue };
             let payment = state.map(State::payment);
             let transaction_id = state.and_then(State::provider_transaction_id);
             told.message(told.envelope().inquiry(inquiry, payment.as_ref(), transaction_id)?);
-            told.entry(&key, told.now_ms, &entries::Told::inquired(inquiry))?;
+            told.entry(key, told.now_ms, &entries::Told::inquired(inquiry))?;
         }
-        let statements = Told::prepare(session).await?;
-        let (saved, committed) = join(told.save(session, &statements), client.batch_execute(COMMIT)).await;
-        saved?;
-        committed?;
-        Ok(told.messages())
+        let statements = told.prepare(session).await?;
+        let each = || taken.iter().map(|taken| (taken.clone(), ())).collect();
+        let lost = &self.lost.inquiries;
+        lost.during(each, session.commit(told.save(session, &statements))).await?;
+        // What is left of attempts whose answer was lost is published.
+        Ok(taken.len() + lost.take().len())
     }
 }
 

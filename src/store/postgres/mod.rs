@@ -5,6 +5,7 @@
 
 mod address;
 mod changed;
+mod connections;
 mod escalate;
 mod fault;
 mod gatherer;
@@ -13,6 +14,7 @@ mod keys;
 mod notes;
 mod outbox;
 mod pool;
+mod pooler;
 mod reads;
 mod retire;
 mod revocations;
@@ -23,6 +25,7 @@ mod story;
 mod tests;
 mod tls;
 mod told;
+mod unanswered;
 mod writes;
 
 use std::sync::Arc;
@@ -43,6 +46,7 @@ use fault::Fault;
 use gatherer::Gatherer;
 use pool::{Pool, Session, Work};
 use reads::Read;
+use unanswered::Lost;
 use writes::Shown;
 
 /// Acknowledgements that may wait to be written.
@@ -92,6 +96,7 @@ pub struct Postgres {
     reads: Gatherer<Read>,
     acknowledgements: Gatherer<Shown>,
     settings: Arc<Settings>,
+    lost: Arc<Lost>,
     due: escalate::Due,
     retiring: retire::Walk,
     limit: Duration,
@@ -109,6 +114,8 @@ impl Postgres {
         let settings =
             Arc::new(Settings { instance: options.instance.clone(), timeline, escalation, entries: AtomicU64::new(0) });
         let (reading, writing, telling) = (Arc::clone(&pool), Arc::clone(&pool), Arc::clone(&settings));
+        let lost = Arc::<Lost>::default();
+        let shown = Arc::clone(&lost);
         // The other half of the connections is for what writes.
         let readers = (options.connections_max / 2).max(1);
         let reads = Gatherer::start(options.reads_waiting_max, readers, READS_AT_ONCE_MAX, move |waiting| {
@@ -117,12 +124,12 @@ impl Postgres {
         });
         let at_once_max = ACKNOWLEDGEMENTS_AT_ONCE_MAX;
         let acknowledgements = Gatherer::start(ACKNOWLEDGEMENTS_WAITING_MAX, 1, at_once_max, move |waiting| {
-            let (pool, settings) = (Arc::clone(&writing), Arc::clone(&telling));
-            async move { writes::acknowledge(&pool, &settings, waiting).await }
+            let (pool, settings, lost) = (Arc::clone(&writing), Arc::clone(&telling), Arc::clone(&shown));
+            async move { writes::acknowledge(&pool, &settings, &lost, waiting).await }
         });
         let limit = Duration::from_secs(options.timeout_s);
         let (due, retiring) = (escalate::Due::new(), retire::Walk::new());
-        Ok(Self { pool, reads, acknowledgements, settings, due, retiring, limit })
+        Ok(Self { pool, reads, acknowledgements, settings, lost, due, retiring, limit })
     }
 
     async fn run<W: Work>(&self, work: &W) -> Result<W::Answer, Error> {
@@ -138,7 +145,7 @@ impl PaymentStore for Postgres {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        writes::apply(&self.pool, &self.settings, batch).await
+        writes::apply(&self.pool, &self.settings, &self.lost, batch).await
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {
@@ -154,7 +161,7 @@ impl PaymentStore for Postgres {
     }
 
     async fn note(&self, notes: Vec<Note>) -> Result<(), Error> {
-        self.run(&notes::Notes { settings: &self.settings, notes }).await
+        self.run(&notes::Notes { settings: &self.settings, lost: &self.lost, notes }).await
     }
 
     async fn story(&self, key: &Key) -> Result<Story, Error> {
@@ -163,15 +170,15 @@ impl PaymentStore for Postgres {
 
     async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<Escalated, Error> {
         self.pool.open()?;
-        escalate::escalate(&self.pool, &self.settings, &self.due, now_ms, messages_max).await
+        escalate::escalate(&self.pool, &self.settings, &self.lost, &self.due, now_ms, messages_max).await
     }
 
     async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<usize, Error> {
-        self.run(&inquire::Inquire { settings: &self.settings, inquiries }).await
+        self.run(&inquire::Inquire { settings: &self.settings, lost: &self.lost, inquiries }).await
     }
 
     async fn outbox(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
-        self.run(&outbox::Take { messages_max: most(messages_max), lease_ms }).await
+        self.run(&outbox::Take { lost: &self.lost, messages_max: most(messages_max), lease_ms }).await
     }
 
     async fn sent(&self, ids: Vec<i64>) -> Result<(), Error> {

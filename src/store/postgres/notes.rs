@@ -8,6 +8,7 @@ use super::keys::{Keys, key, signed};
 use super::pool::{Session, Work};
 use super::rows::Rows;
 use super::told::Told;
+use super::unanswered::Lost;
 use crate::payment::Key;
 use crate::runtime::unix_ms;
 use crate::store::{Note, Noted, PageRef, entries};
@@ -20,7 +21,7 @@ const WATCH: &str = "
     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
         AS seen (merchant_id, order_id, transport, connection, pages, first_ms, last_ms)
     ON CONFLICT (merchant_id, order_id) DO UPDATE SET
-        pages = watched.pages + excluded.pages,
+        pages = watched.pages + CASE WHEN $9 AND watched.last_ms >= excluded.last_ms THEN 0 ELSE excluded.pages END,
         last_ms = greatest(watched.last_ms, excluded.last_ms)";
 
 const KNOWN: &str = "
@@ -39,6 +40,7 @@ const UNKNOWN: &str = "
 /// Some notes.
 pub(super) struct Notes<'a> {
     pub(super) settings: &'a Settings,
+    pub(super) lost: &'a Lost,
     pub(super) notes: Vec<Note>,
 }
 
@@ -55,9 +57,13 @@ impl Work for Notes<'_> {
 
     async fn attempt(&self, session: &Session) -> Result<(), Fault> {
         let mut told = Told::new(self.settings, unix_ms());
-        let pages = self.pages();
+        let (pages, lost) = (self.pages(), &self.lost.notes);
+        let again = lost.get(&self.notes).is_some();
+        if again {
+            told.again();
+        }
         let mut rows = Rows::lock(session, &Keys::new(pages.keys().copied())).await?;
-        watch(session, self.settings, &pages).await?;
+        watch(session, self.settings, &pages, again).await?;
         for (key, pages) in &pages {
             rows.watch(key, pages.last_ms, &told);
         }
@@ -75,7 +81,7 @@ impl Work for Notes<'_> {
                 }
             }
         }
-        rows.commit(session, &told).await
+        lost.during(|| vec![(self.notes.clone(), ())], rows.commit(session, &told)).await
     }
 }
 
@@ -120,7 +126,13 @@ impl Notes<'_> {
     }
 }
 
-async fn watch(session: &Session, settings: &Settings, pages: &BTreeMap<&Key, Pages>) -> Result<(), Fault> {
+/// `again` where an attempt before may have written the same.
+async fn watch(
+    session: &Session,
+    settings: &Settings,
+    pages: &BTreeMap<&Key, Pages>,
+    again: bool,
+) -> Result<(), Fault> {
     if pages.is_empty() {
         return Ok(());
     }
@@ -134,8 +146,8 @@ async fn watch(session: &Session, settings: &Settings, pages: &BTreeMap<&Key, Pa
     let lasts: Vec<_> = each().map(|pages| pages.last_ms).collect();
     let Keys { merchant_ids, order_ids } = &keys;
     let instance = &settings.instance;
-    let columns: [&(dyn tokio_postgres::types::ToSql + Sync); 8] =
-        [merchant_ids, order_ids, &transports, &connections, &counts, &firsts, &lasts, instance];
+    let columns: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
+        [merchant_ids, order_ids, &transports, &connections, &counts, &firsts, &lasts, instance, &again];
     session.client()?.execute(&watch, &columns).await?;
     Ok(())
 }

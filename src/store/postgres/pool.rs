@@ -1,14 +1,19 @@
 //! Connections, and how a piece of work is done over one of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, RecyclingMethod, Runtime};
+use deadpool::Runtime;
+use deadpool::managed::{self, Object};
+use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, RecyclingMethod};
+use futures_util::future::join;
 use tokio::sync::OnceCell;
 use tokio_postgres::Statement;
 
 use super::Options;
 use super::address::Address;
+use super::connections::{Connection, Connections};
 use super::fault::Fault;
 use super::schema;
 use crate::runtime::Backoff;
@@ -19,9 +24,11 @@ const ATTEMPTS_MAX: usize = 5;
 const RETRY_FIRST: Duration = Duration::from_millis(5);
 const RETRY_LONGEST: Duration = Duration::from_millis(100);
 
-/// A commit that is answered before it is on the disk would be acknowledged to RabbitMQ and lost.
-const DURABLE: &str =
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+const COMMIT: &str = "COMMIT";
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// For as long as a pooler that keeps no sessions is not tried again.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
 
 /// What is done over one connection, as one transaction. It may be begun more than once.
 pub(super) trait Work: Sync {
@@ -34,31 +41,31 @@ pub(super) trait Work: Sync {
 
 /// A few connections, made when they are needed.
 pub(super) struct Pool {
-    pool: deadpool_postgres::Pool,
+    pool: managed::Pool<Connections>,
     limit: Duration,
     shown: String,
     migrated: OnceCell<()>,
     closed: AtomicBool,
+    /// When a pooler was found that keeps no sessions.
+    refused: Mutex<Option<Instant>>,
 }
 
 impl Pool {
     pub(super) fn new(address: Address, options: &Options) -> Result<Self, Error> {
         let limit = Duration::from_secs(options.timeout_s);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(address.config, address.tls, recycling);
-        let durable = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-            Box::pin(async move { client.simple_query(DURABLE).await.map(drop).map_err(HookError::Backend) })
-        });
-        let pool = deadpool_postgres::Pool::builder(manager)
+        let Address { config, tls, settings, shown } = address;
+        let connections = Connections::new(Manager::from_config(config, tls, recycling), settings);
+        let pool = managed::Pool::builder(connections)
             .max_size(options.connections_max)
             .wait_timeout(Some(limit))
             .create_timeout(Some(limit))
             .recycle_timeout(Some(limit))
             .runtime(Runtime::Tokio1)
-            .post_create(durable)
             .build()
             .map_err(|e| Error::Unavailable(e.to_string()))?;
-        Ok(Self { pool, limit, shown: address.shown, migrated: OnceCell::new(), closed: AtomicBool::new(false) })
+        let (migrated, closed) = (OnceCell::new(), AtomicBool::new(false));
+        Ok(Self { pool, limit, shown, migrated, closed, refused: Mutex::new(None) })
     }
 
     /// # Errors
@@ -82,16 +89,39 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::Unavailable`] where the database is away or does not answer in time. Whether the work was committed is not
-    /// known then.
+    /// known then. [`Error::Unfit`] where a pooler on the way keeps no sessions.
     pub(super) async fn run<W: Work>(&self, work: &W) -> Result<W::Answer, Error> {
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
         for _ in 1..ATTEMPTS_MAX {
-            match self.attempt(work).await {
+            match self.attempt_unless_refused(work).await {
                 Err(fault) if fault.is_passing() => tokio::time::sleep(backoff.wait()).await,
                 answer => return self.named(answer),
             }
         }
-        self.named(self.attempt(work).await)
+        self.named(self.attempt_unless_refused(work).await)
+    }
+
+    /// What is found of a pooler counts for all that is asked for within [`REFUSED_FOR`]: one connection that comes upon its
+    /// own session by chance proves nothing.
+    async fn attempt_unless_refused<W: Work>(&self, work: &W) -> Result<W::Answer, Fault> {
+        let refused = *self.refused();
+        if let Some(since) = refused {
+            if since.elapsed() < REFUSED_FOR {
+                return Err(Fault::Pooler);
+            }
+            self.pool.manager().doubt();
+            drop(self.pool.retain(|_, _| false));
+            *self.refused() = None;
+        }
+        let answer = self.attempt(work).await;
+        if answer.as_ref().is_err_and(Fault::is_of_pooler) {
+            *self.refused() = Some(Instant::now());
+        }
+        answer
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn attempt<W: Work>(&self, work: &W) -> Result<W::Answer, Fault> {
@@ -104,9 +134,24 @@ impl Pool {
         let attempt = async {
             self.migrated.get_or_try_init(|| migrate).await?;
             let session = Session::new(self.pool.get().await?);
-            let answer = work.attempt(&session).await?;
-            session.keep();
-            Ok(answer)
+            let is_pooled = session.connection()?.is_pooled();
+            let (kept, answer) = join(session.is_kept(), Box::pin(work.attempt(&session))).await;
+            match (kept, answer) {
+                (Err(fault), Err(_)) => Err(fault),
+                (_, Err(fault)) if is_pooled => {
+                    self.pool.manager().doubt();
+                    Err(fault.behind_pooler())
+                }
+                (_, Err(fault)) => Err(fault),
+                (kept, Ok(answer)) => {
+                    if kept.is_ok() {
+                        session.keep();
+                    } else {
+                        *self.refused() = Some(Instant::now());
+                    }
+                    Ok(answer)
+                }
+            }
         };
         match tokio::time::timeout(self.limit, attempt).await {
             Ok(answer) => answer,
@@ -123,16 +168,17 @@ impl Pool {
             Error::Unavailable(text) => Error::Unavailable(format!("{}: {text}", self.shown)),
             Error::Corrupt(text) => Error::Corrupt(format!("{}: {text}", self.shown)),
             Error::Refused(text) => Error::Refused(format!("{}: {text}", self.shown)),
+            Error::Unfit(text) => Error::Unfit(format!("{}: {text}", self.shown)),
             other => other,
         })
     }
 }
 
 /// A connection that goes back to the others only when it is said to be sound.
-pub(super) struct Session(Option<Object>);
+pub(super) struct Session(Option<Object<Connections>>);
 
 impl Session {
-    fn new(object: Object) -> Self {
+    fn new(object: Object<Connections>) -> Self {
         Self(Some(object))
     }
 
@@ -140,12 +186,39 @@ impl Session {
         drop(self.0.take());
     }
 
+    fn connection(&self) -> Result<&Connection, Fault> {
+        self.0.as_deref().ok_or(Fault::Store(Error::Closed))
+    }
+
     /// The connection.
     ///
     /// # Errors
     /// None: it is there for as long as this is.
-    pub(super) fn client(&self) -> Result<&Object, Fault> {
-        self.0.as_ref().ok_or(Fault::Store(Error::Closed))
+    pub(super) fn client(&self) -> Result<&ClientWrapper, Fault> {
+        Ok(self.connection()?)
+    }
+
+    /// # Errors
+    /// [`Fault::Pooler`] where a pooler has given this connection a session of another.
+    async fn is_kept(&self) -> Result<(), Fault> {
+        Ok(self.connection()?.look_after("").await?)
+    }
+
+    /// Begins a transaction, in this connection's own session.
+    ///
+    /// # Errors
+    /// As for [`Session::is_kept`], besides the database's own.
+    pub(super) async fn begin(&self) -> Result<(), Fault> {
+        Ok(self.connection()?.look_after(BEGIN).await?)
+    }
+
+    /// Sends what `last` sends and COMMIT behind it, and waits for both.
+    ///
+    /// # Errors
+    /// [`Fault::Unanswered`] where nothing tells whether it was done.
+    pub(super) async fn commit(&self, last: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+        let (done, committed) = join(last, self.client()?.batch_execute(COMMIT)).await;
+        done.and(committed.map_err(Fault::from)).map_err(Fault::of_commit)
     }
 
     /// A statement that this connection knows from its first use on.

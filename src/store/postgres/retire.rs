@@ -1,5 +1,6 @@
 //! Removing what is older than is kept, a little at a time.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -8,7 +9,8 @@ use tokio_postgres::Row;
 
 use super::fault::Fault;
 use super::pool::{Pool, Session, Work};
-use super::rows::{BEGIN, COMMIT, Place};
+use super::rows::Place;
+use super::unanswered::Unanswered;
 use crate::store::progress::Progress;
 use crate::store::{Before, Error, Retired};
 
@@ -98,12 +100,32 @@ pub(super) struct Walk {
     payments: Mutex<Progress<Place>>,
     watched: Mutex<Progress<Place>>,
     inquired: Mutex<Progress<Place>>,
+    removed: Removed,
+}
+
+/// What steps may have removed whose commit was not answered, by their number and by table.
+#[derive(Default)]
+struct Removed {
+    steps: AtomicU64,
+    payments: Unanswered<u64, usize>,
+    watched: Unanswered<u64, usize>,
+    inquired: Unanswered<u64, usize>,
+    entries: Unanswered<u64, usize>,
+}
+
+impl Removed {
+    /// Commits, and answers how many count as removed, those of `lost` too.
+    async fn commit(&self, session: &Session, lost: &Unanswered<u64, usize>, removed: usize) -> Result<usize, Fault> {
+        let step = self.steps.fetch_add(1, Ordering::Relaxed);
+        lost.during(|| vec![(step, removed)], session.commit(async { Ok(()) })).await?;
+        Ok(removed + lost.take().into_iter().map(|(_, removed)| removed).sum::<usize>())
+    }
 }
 
 impl Walk {
     pub(super) fn new() -> Self {
         let begin = || Mutex::new(Progress::new());
-        Self { payments: begin(), watched: begin(), inquired: begin() }
+        Self { payments: begin(), watched: begin(), inquired: begin(), removed: Removed::default() }
     }
 }
 
@@ -111,6 +133,8 @@ impl Walk {
 struct Step<'a> {
     table: &'a Table,
     progress: &'a Mutex<Progress<Place>>,
+    removed: &'a Removed,
+    lost: &'a Unanswered<u64, usize>,
     before_ms: i64,
     rows_max: usize,
     /// What is come upon is passed over: it cannot be removed.
@@ -154,7 +178,7 @@ impl Work for Step<'_> {
             remove_stories(session, &removed).await?;
             stepped.removed = removed.len();
         }
-        client.batch_execute(COMMIT).await?;
+        stepped.removed = self.removed.commit(session, self.lost, stepped.removed).await?;
         self.progress().step(last, stepped.damaged, stepped.done, Instant::now());
         Ok(stepped)
     }
@@ -193,12 +217,13 @@ impl Step<'_> {
 }
 
 /// Old entries of stories, some of them.
-struct Entries {
+struct Entries<'a> {
+    removed: &'a Removed,
     before_ms: i64,
     rows_max: usize,
 }
 
-impl Work for Entries {
+impl Work for Entries<'_> {
     type Answer = usize;
 
     async fn attempt(&self, session: &Session) -> Result<usize, Fault> {
@@ -208,25 +233,27 @@ impl Work for Entries {
         let client = session.client()?;
         let remove = session.prepare(REMOVE_OLD).await?;
         let entries = client.execute(&remove, &[&self.before_ms, &super::most(self.rows_max)]).await?;
-        client.batch_execute(COMMIT).await?;
-        Ok(usize::try_from(entries).unwrap_or(usize::MAX))
+        let entries = usize::try_from(entries).unwrap_or(usize::MAX);
+        self.removed.commit(session, &self.removed.entries, entries).await
     }
 }
 
 /// One step in each table.
 pub(super) async fn retire(pool: &Pool, walk: &Walk, before: Before, rows_max: usize) -> Result<Retired, Error> {
     let rows_max = rows_max.max(1);
-    let step = |table, progress, before_ms| Step { table, progress, before_ms, rows_max, passes: false };
-    let payments = step(&PAYMENTS, &walk.payments, before.payments_ms).run(pool).await?;
-    let watched = step(&WATCHED, &walk.watched, before.unknown_ms).run(pool).await?;
-    let inquired = step(&INQUIRED, &walk.inquired, before.unknown_ms).run(pool).await?;
+    let removed = &walk.removed;
+    let step =
+        |table, progress, lost, before_ms| Step { table, progress, removed, lost, before_ms, rows_max, passes: false };
+    let payments = step(&PAYMENTS, &walk.payments, &removed.payments, before.payments_ms).run(pool).await?;
+    let watched = step(&WATCHED, &walk.watched, &removed.watched, before.unknown_ms).run(pool).await?;
+    let inquired = step(&INQUIRED, &walk.inquired, &removed.inquired, before.unknown_ms).run(pool).await?;
     let (mut entries, mut unremoved) = (0, 0);
-    match pool.run(&Entries { before_ms: before.entries_ms, rows_max }).await {
+    match pool.run(&Entries { removed, before_ms: before.entries_ms, rows_max }).await {
         Err(error) if error.may_be_of_one_row() => {
             tracing::error!(%error, "old entries of stories are not removed");
             unremoved = 1;
         }
-        removed => entries = removed?,
+        answer => entries = answer?,
     }
     let damaged = payments.damaged + watched.damaged + inquired.damaged + unremoved;
     let done = payments.done && watched.done && inquired.done && entries < rows_max;
@@ -236,7 +263,7 @@ pub(super) async fn retire(pool: &Pool, walk: &Walk, before: Before, rows_max: u
 /// Begins the transaction. False, and there is none, while another node has the turn.
 async fn begin(session: &Session) -> Result<bool, Fault> {
     let client = session.client()?;
-    let (begun, turn) = join(client.batch_execute(BEGIN), client.query_one(TURN, &[])).await;
+    let (begun, turn) = join(session.begin(), client.query_one(TURN, &[])).await;
     begun?;
     let has_turn: bool = turn?.try_get(0)?;
     if !has_turn {

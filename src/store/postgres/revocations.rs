@@ -1,11 +1,11 @@
 //! The tables of what is revoked.
 
-use futures_util::future::join3;
+use futures_util::future::join;
+use tokio_postgres::types::ToSql;
 
 use super::fault::Fault;
 use super::keys::key;
 use super::pool::{Session, Work};
-use super::rows::{BEGIN, COMMIT};
 use crate::store::{Error, Revocation, Revoked};
 
 const SAVE_TICKET: &str = "
@@ -37,7 +37,7 @@ impl Work for Save<'_> {
     async fn attempt(&self, session: &Session) -> Result<(), Fault> {
         let client = session.client()?;
         let (tickets, orders) = (session.prepare(FORGET_TICKETS).await?, session.prepare(FORGET_ORDERS).await?);
-        client.batch_execute(BEGIN).await?;
+        session.begin().await?;
         let until_s = &self.revocation.until_s;
         match &self.revocation.revoked {
             Revoked::Ticket(fingerprint) => client.execute(SAVE_TICKET, &[&fingerprint.as_slice(), until_s]).await?,
@@ -45,16 +45,13 @@ impl Work for Save<'_> {
                 client.execute(SAVE_ORDER, &[&key.merchant_id.as_str(), &key.order_id.as_str(), until_s]).await?
             }
         };
-        let (tickets, orders, committed) = join3(
-            client.execute(&tickets, &[&self.now_s]),
-            client.execute(&orders, &[&self.now_s]),
-            client.batch_execute(COMMIT),
-        )
-        .await;
-        tickets?;
-        orders?;
-        committed?;
-        Ok(())
+        let params: [&(dyn ToSql + Sync); 1] = [&self.now_s];
+        let forget = async {
+            let (tickets, orders) = join(client.execute(&tickets, &params), client.execute(&orders, &params)).await;
+            tickets.and(orders).map(drop).map_err(Fault::from)
+        };
+        // Done twice it is done once.
+        session.commit(forget).await
     }
 }
 

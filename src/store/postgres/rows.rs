@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use futures_util::future::{OptionFuture, join, join3, join4};
+use futures_util::future::{OptionFuture, join, join4};
 use tokio_postgres::Row as SqlRow;
 use tokio_postgres::types::ToSql;
 
@@ -16,15 +16,13 @@ use super::fault::Fault;
 use super::keys::{Keys, key, unsigned};
 use super::pool::Session;
 use super::told::Told;
-use crate::payment::{Change, Key, Merged, Payment, State};
+use super::unanswered::{Did, Unanswered};
+use crate::payment::{Change, EventId, Key, Merged, Payment, State};
 use crate::store::entries;
 use crate::store::escalating::Settled;
 use crate::store::kept::{self, damaged};
 use crate::store::outgoing::Envelope;
 use crate::store::{Acknowledgement, Applied, Arrival, Error, EscalatedOrders, Outcome, PageRef};
-
-pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-pub(super) const COMMIT: &str = "COMMIT";
 
 const MAKE: &str = "
     INSERT INTO payments (merchant_id, order_id, version, status, final, created_ms, changed_ms, state)
@@ -73,6 +71,8 @@ pub(super) struct Rows {
     pub(super) nameless: usize,
     /// Those for which a page has waited, where that matters.
     watched: HashSet<Key>,
+    /// Events that an attempt before has stored, as far as it is told once.
+    repeated: HashSet<(Key, EventId)>,
 }
 
 impl Rows {
@@ -86,7 +86,7 @@ impl Rows {
         let columns: [&(dyn ToSql + Sync); 2] = [merchant_ids, order_ids];
         // In this order: what is read of the watched is read after the locks were had.
         let (begun, made, locked, watched) = join4(
-            client.batch_execute(BEGIN),
+            session.begin(),
             client.execute(&make, &[merchant_ids, order_ids, &told.now_ms]),
             client.query(&lock, &columns),
             OptionFuture::from(watches.then(|| client.query(&watched, &columns))),
@@ -106,8 +106,7 @@ impl Rows {
     pub(super) async fn lock(session: &Session, keys: &Keys<'_>) -> Result<Self, Fault> {
         let client = session.client()?;
         let lock = session.prepare(LOCK).await?;
-        let (begun, locked) =
-            join(client.batch_execute(BEGIN), client.query(&lock, &[&keys.merchant_ids, &keys.order_ids])).await;
+        let (begun, locked) = join(session.begin(), client.query(&lock, &[&keys.merchant_ids, &keys.order_ids])).await;
         begun?;
         Self::decode(&locked?)
     }
@@ -124,7 +123,7 @@ impl Rows {
         let lock = session.prepare(LOCK_DUE).await?;
         let (after_ms, merchant_id, order_id) = after.unwrap_or((i64::MIN, String::new(), String::new()));
         let columns: [&(dyn ToSql + Sync); 5] = [&now_ms, &rows_max, &after_ms, &merchant_id, &order_id];
-        let (begun, locked) = join(client.batch_execute(BEGIN), client.query(&lock, &columns)).await;
+        let (begun, locked) = join(session.begin(), client.query(&lock, &columns)).await;
         begun?;
         let locked = locked?;
         let place = |row: &SqlRow| -> Result<Place, Fault> { Ok((row.try_get(6)?, row.try_get(0)?, row.try_get(1)?)) };
@@ -149,11 +148,17 @@ impl Rows {
                 Err(fault) => return Err(fault),
             }
         }
-        Ok(Self { rows, damaged, nameless, watched: HashSet::new() })
+        Ok(Self { rows, damaged, nameless, watched: HashSet::new(), repeated: HashSet::new() })
     }
 
-    /// Merges one event, unless its payment cannot be understood.
-    pub(super) fn apply(&mut self, arrival: &Arrival, told: &mut Told<'_>) -> Result<Applied, Fault> {
+    /// Merges one event, unless its payment cannot be understood. What it did, if an attempt before has stored it whose
+    /// answer was lost, is in `lost`.
+    pub(super) fn apply(
+        &mut self,
+        arrival: &Arrival,
+        lost: &Unanswered<(Key, EventId), Did>,
+        told: &mut Told<'_>,
+    ) -> Result<Applied, Fault> {
         let event = &arrival.event;
         if let Some(damage) = self.damaged.get(&event.key) {
             return Ok(Err(damage.clone()));
@@ -180,11 +185,24 @@ impl Rows {
             row.settled.applied(before, payment, arrival.received_ms, told.settings.escalation, watched)?;
         }
         let at_ms = arrival.received_ms;
-        told.entry(&event.key, at_ms, &entries::Told::arrived(event, arrival.redelivered, change, payment))?;
         if !conflicts.is_empty() {
-            told.entry(&event.key, at_ms, &entries::Told::conflict(event, conflicts))?;
             let envelope = Envelope { now_ms: at_ms, ..told.envelope() };
             told.message(envelope.conflict(payment, conflicts, &event.event_id)?);
+        }
+        let mut did = Did { change, conflicts, version: payment.version };
+        if change == Change::Duplicate && !lost.is_empty() {
+            let name = (event.key.clone(), event.event_id.clone());
+            if let Some(before) = lost.get(&name)
+                && self.repeated.insert(name)
+            {
+                did = before;
+                told.again();
+            }
+        }
+        let Did { change, conflicts, version } = did;
+        told.entry(&event.key, at_ms, &entries::Told::arrived(event, arrival.redelivered, change, version))?;
+        if !conflicts.is_empty() {
+            told.entry(&event.key, at_ms, &entries::Told::conflict(event, conflicts))?;
         }
         Ok(Ok(Outcome { change, conflicts, payment: Arc::clone(payment) }))
     }
@@ -227,33 +245,31 @@ impl Rows {
         }
     }
 
-    /// Puts `payment.undelivered` where it is due.
-    pub(super) fn escalate(&mut self, now_ms: i64, told: &mut Told<'_>) -> Result<(), Fault> {
+    /// Puts `payment.undelivered` where it is due, and answers for which.
+    pub(super) fn escalate(&mut self, now_ms: i64, told: &mut Told<'_>) -> Result<Vec<Key>, Fault> {
+        let mut undelivered = Vec::new();
         for (key, row) in &mut self.rows {
             let Some((_, payment)) = &row.known else { continue };
             if row.settled.escalate(now_ms) {
                 row.changed = true;
                 told.message(told.envelope().undelivered(payment, row.settled.at_ms)?);
                 told.entry(key, told.now_ms, &entries::Told::Undelivered { version: payment.version })?;
+                undelivered.push(key.clone());
             }
         }
-        Ok(())
+        Ok(undelivered)
     }
 
     /// Writes what changed and what is told of it, and commits.
     pub(super) async fn commit(self, session: &Session, told: &Told<'_>) -> Result<(), Fault> {
-        let client = session.client()?;
         let (changed, save) = (self.changed()?, session.prepare(super::changed::SAVE).await?);
-        let statements = Told::prepare(session).await?;
-        let (saved, told, committed) = join3(
-            changed.save(session, &save, told.now_ms),
-            told.save(session, &statements),
-            client.batch_execute(COMMIT),
-        )
-        .await;
-        saved?;
-        told?;
-        Ok(committed?)
+        let statements = told.prepare(session).await?;
+        let last = async {
+            let saving = changed.save(session, &save, told.now_ms);
+            let (saved, told) = join(saving, told.save(session, &statements)).await;
+            saved.and(told)
+        };
+        session.commit(Box::pin(last)).await
     }
 
     fn changed(&self) -> Result<Changed<'_>, Fault> {

@@ -1,7 +1,12 @@
 //! The contract, and what only a server can suffer.
 
+mod cost;
 mod faults;
+mod interleaved;
+mod lost;
 mod nodes;
+#[path = "../../../tests/support/postgres_proxy.rs"]
+mod proxy;
 #[path = "../../../tests/support/postgres.rs"]
 mod server;
 

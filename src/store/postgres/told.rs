@@ -36,10 +36,22 @@ const TRIM: &str = "
             AND entries.id <= last.id
         FOR UPDATE OF entries SKIP LOCKED))";
 
+/// [`ADD_ENTRIES`], but for those that an attempt before has written, whose answer was lost.
+const ADD_MISSING_ENTRIES: &str = "
+    INSERT INTO entries (merchant_id, order_id, at_ms, node, what)
+    SELECT merchant_id, order_id, at_ms, $5, what
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) AS told (merchant_id, order_id, at_ms, what)
+    WHERE NOT EXISTS (
+        SELECT FROM entries
+        WHERE entries.merchant_id = told.merchant_id AND entries.order_id = told.order_id
+            AND entries.at_ms = told.at_ms AND entries.node = $5 AND entries.what = told.what)";
+
 /// Both, by column.
 pub(super) struct Told<'a> {
     pub(super) settings: &'a Settings,
     pub(super) now_ms: i64,
+    /// An attempt before may have told some of it.
+    again: bool,
     merchant_ids: Vec<String>,
     order_ids: Vec<String>,
     times_ms: Vec<i64>,
@@ -61,6 +73,7 @@ impl<'a> Told<'a> {
         Self {
             settings,
             now_ms,
+            again: false,
             merchant_ids: Vec::new(),
             order_ids: Vec::new(),
             times_ms: Vec::new(),
@@ -69,6 +82,11 @@ impl<'a> Told<'a> {
             message_ids: Vec::new(),
             bodies: Vec::new(),
         }
+    }
+
+    /// An attempt before may have written some of the entries.
+    pub(super) fn again(&mut self) {
+        self.again = true;
     }
 
     /// One entry, unless stories are not written.
@@ -94,13 +112,10 @@ impl<'a> Told<'a> {
         self.bodies.push(message.body);
     }
 
-    pub(super) fn messages(&self) -> usize {
-        self.bodies.len()
-    }
-
-    pub(super) async fn prepare(session: &Session) -> Result<Statements, Fault> {
-        let (entries, trim) = (session.prepare(ADD_ENTRIES).await?, session.prepare(TRIM).await?);
-        Ok(Statements { entries, trim, messages: session.prepare(ADD_MESSAGES).await? })
+    pub(super) async fn prepare(&self, session: &Session) -> Result<Statements, Fault> {
+        let entries = session.prepare(if self.again { ADD_MISSING_ENTRIES } else { ADD_ENTRIES }).await?;
+        let (trim, messages) = (session.prepare(TRIM).await?, session.prepare(ADD_MESSAGES).await?);
+        Ok(Statements { entries, trim, messages })
     }
 
     /// Writes both, within the transaction that is open.

@@ -130,7 +130,7 @@ impl<'c> Rows<'c> {
         }
         let payment = Arc::clone(&row.payment);
         self.tell(Of::Touched(place), arrival.received_ms, || {
-            Told::arrived(event, arrival.redelivered, change, &payment)
+            Told::arrived(event, arrival.redelivered, change, payment.version)
         })?;
         if !conflicts.is_empty() {
             let at_ms = arrival.received_ms;
