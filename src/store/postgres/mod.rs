@@ -36,8 +36,8 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::{
-    Acknowledgement, Applied, Arrival, Before, Error, Escalated, Escalation, Inquiry, Note, Outgoing, PageRef,
-    PaymentStore, Retired, Revocation, Story,
+    Acknowledgement, Applied, Arrival, Before, Error, Escalated, EscalatedOrders, Escalation, Inquiry, Note, Outgoing,
+    PageRef, PaymentStore, Retired, Revocation, Story,
 };
 use crate::payment::{Key, Payment};
 use crate::runtime::unix_ms;
@@ -161,7 +161,12 @@ impl PaymentStore for Postgres {
     }
 
     async fn note(&self, notes: Vec<Note>) -> Result<(), Error> {
-        self.run(&notes::Notes { settings: &self.settings, lost: &self.lost, notes }).await
+        let settings = &*self.settings;
+        let unknown = self.run(&notes::Notes { settings, lost: &self.lost, notes }).await?;
+        if unknown.is_empty() || settings.escalation.orders != EscalatedOrders::Watched {
+            return Ok(());
+        }
+        self.run(&notes::Overlapped { settings, unknown }).await
     }
 
     async fn story(&self, key: &Key) -> Result<Story, Error> {

@@ -1,6 +1,7 @@
 //! What is told of orders behind the events.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
 
 use super::Settings;
 use super::fault::Fault;
@@ -10,7 +11,7 @@ use super::rows::Rows;
 use super::told::Told;
 use super::unanswered::Lost;
 use crate::payment::Key;
-use crate::runtime::unix_ms;
+use crate::runtime::{Backoff, unix_ms};
 use crate::store::{Note, Noted, PageRef, entries};
 
 /// In the order of the keys, while the payments of these orders are locked: nobody who waits for one of these rows holds
@@ -37,6 +38,16 @@ const UNKNOWN: &str = "
     FROM unnest($1::text[], $2::text[], $3::bigint[]) AS told (merchant_id, order_id, at_ms)
     ON CONFLICT (merchant_id, order_id, step) DO UPDATE SET at_ms = greatest(inquired.at_ms, excluded.at_ms)";
 
+const UNDER_WAY: &str = "
+    SELECT pg_snapshot_xmin(now)::text::bigint, pg_snapshot_xmax(now)::text::bigint
+    FROM (SELECT pg_current_snapshot() AS now) AS snapshot";
+
+/// For transactions that were under way. A node's own take milliseconds; one of somebody else that writes for longer is not
+/// waited for.
+const WAIT_LIMIT: Duration = Duration::from_secs(5);
+const WAIT_FIRST: Duration = Duration::from_millis(1);
+const WAIT_LONGEST: Duration = Duration::from_millis(50);
+
 /// Some notes.
 pub(super) struct Notes<'a> {
     pub(super) settings: &'a Settings,
@@ -53,9 +64,10 @@ struct Pages {
 }
 
 impl Work for Notes<'_> {
-    type Answer = ();
+    /// The orders that pages wait for and that have no payment, each with when the last page began.
+    type Answer = Vec<(Key, i64)>;
 
-    async fn attempt(&self, session: &Session) -> Result<(), Fault> {
+    async fn attempt(&self, session: &Session) -> Result<Self::Answer, Fault> {
         let mut told = Told::new(self.settings, unix_ms());
         let (pages, lost) = (self.pages(), &self.lost.notes);
         let again = lost.get(&self.notes).is_some();
@@ -81,8 +93,45 @@ impl Work for Notes<'_> {
                 }
             }
         }
-        lost.during(|| vec![(self.notes.clone(), ())], rows.commit(session, &told)).await
+        let unknown = pages.iter().filter(|(key, _)| !rows.has(key));
+        let unknown = unknown.map(|(key, pages)| ((*key).clone(), pages.last_ms)).collect();
+        lost.during(|| vec![(self.notes.clone(), ())], rows.commit(session, &told)).await?;
+        Ok(unknown)
     }
+}
+
+/// Pages that wait for orders without a payment, once that is committed. Another node may be storing the first event of one,
+/// and may have looked who waits before it could see these: what was under way then is waited for, and looked at.
+pub(super) struct Overlapped<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) unknown: Vec<(Key, i64)>,
+}
+
+impl Work for Overlapped<'_> {
+    type Answer = ();
+
+    async fn attempt(&self, session: &Session) -> Result<(), Fault> {
+        let mut waits = Backoff::new(WAIT_FIRST, WAIT_LONGEST);
+        let deadline = Instant::now() + WAIT_LIMIT;
+        let [_, next] = under_way(session).await?;
+        while under_way(session).await?[0] < next && Instant::now() < deadline {
+            tokio::time::sleep(waits.wait()).await;
+        }
+        let told = Told::new(self.settings, unix_ms());
+        let mut rows = Rows::lock(session, &Keys::new(self.unknown.iter().map(|(key, _)| key))).await?;
+        for (key, last_ms) in &self.unknown {
+            rows.watch(key, *last_ms, &told);
+        }
+        // Done twice it is done once.
+        rows.commit(session, &told).await
+    }
+}
+
+/// The number of the oldest transaction that is under way, and of the next that begins.
+async fn under_way(session: &Session) -> Result<[i64; 2], Fault> {
+    let look = session.prepare(UNDER_WAY).await?;
+    let row = session.client()?.query_one(&look, &[]).await?;
+    Ok([row.try_get(0)?, row.try_get(1)?])
 }
 
 impl Notes<'_> {

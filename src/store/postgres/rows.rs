@@ -238,6 +238,11 @@ impl Rows {
         Ok(Ok(Acknowledgement::First))
     }
 
+    /// Whether it has a row.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.rows.contains_key(key) || self.damaged.contains_key(key)
+    }
+
     /// A page began to wait.
     pub(super) fn watch(&mut self, key: &Key, at_ms: i64, told: &Told<'_>) {
         if let Some(row) = self.rows.get_mut(key) {

@@ -64,7 +64,8 @@ impl Nodes {
         let leading = async {
             self.until(async || self.waits("node-1").await).await;
             begin.notify_one();
-            self.until(async || is_done.load(Ordering::Acquire) || self.waits("node-2").await).await;
+            self.until(async || is_done.load(Ordering::Acquire) || self.waits("node-2").await || self.looks().await)
+                .await;
             self.holding.batch_execute("ROLLBACK").await.unwrap();
         };
         let (first, second, ()) = tokio::join!(first, second, leading);
@@ -78,6 +79,12 @@ impl Nodes {
         let name = format!("payment-notifier {instance}");
         let row = self.looking.query_one(sql, &[&self.database.name(), &name]).await.unwrap();
         row.get::<_, i64>(0) > 0
+    }
+
+    /// Whether a node has noted a page and looks which transactions are under way.
+    async fn looks(&self) -> bool {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND query LIKE '%pg_snapshot_xmin(now)%'";
+        self.looking.query_one(sql, &[&self.database.name()]).await.unwrap().get::<_, i64>(0) > 0
     }
 
     async fn until(&self, condition: impl AsyncFn() -> bool) {
@@ -104,6 +111,22 @@ fn before(payments_ms: i64) -> Before {
 
 fn paid(order: &str) -> Vec<Event> {
     vec![event(order, "e1", Status::Succeeded, 1)]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_begins_to_wait_while_the_first_event_is_stored_counts_as_waiting() {
+    let nodes = Nodes::new().await;
+    let (noted, applied) =
+        nodes.interleave(BEFORE_IT_WATCHES, nodes.one.note(watched("a")), nodes.other.apply_events(paid("a"))).await;
+    noted.unwrap();
+    assert_eq!(applied.unwrap()[0].change, Change::Applied);
+    assert_eq!(nodes.undelivered().await, 1, "the page first");
+
+    let (applied, noted) =
+        nodes.interleave(BEHIND_ITS_ROWS, nodes.one.apply_events(paid("b")), nodes.other.note(watched("b"))).await;
+    noted.unwrap();
+    assert_eq!(applied.unwrap()[0].change, Change::Applied);
+    assert_eq!(nodes.undelivered().await, 1, "the event first");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
