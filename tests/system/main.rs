@@ -47,6 +47,7 @@ mod outbox;
 mod overload;
 mod pooler;
 mod postgres;
+mod private_files;
 mod probes;
 mod prometheus;
 mod publish_forms;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, FileControl, OpenFlags};
 
-use super::schema;
+use super::{private, schema};
 use crate::store::Error;
 
 const SCHEME: &str = "sqlite://";
@@ -48,6 +48,8 @@ impl File {
 
     /// Makes file and tables where they are missing, and gives the connection that writes.
     pub(super) fn create(&self) -> Result<Connection, Error> {
+        // Before SQLite does, which goes by the umask. Its log gets the mode of the file.
+        self.named(private::create(&self.path).map_err(|e| Error::Unavailable(e.to_string())))?;
         self.open_writer(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
     }
 
@@ -55,12 +57,11 @@ impl File {
     /// of its own events, and pages of one would wait in vain for those of the other. Waits for one that is just ending.
     pub(super) fn lock(&self) -> Result<fs::File, Error> {
         if let Some(folder) = self.path.parent() {
-            make_folder(folder).map_err(|e| Error::Unavailable(format!("{}: {e}", folder.display())))?;
+            private::make_folder(folder).map_err(|e| Error::Unavailable(format!("{}: {e}", folder.display())))?;
         }
-        let mut name = self.path.clone().into_os_string();
-        name.push(".lock");
-        let failed = |why: io::Error| Error::Unavailable(format!("{}: {why}", Path::new(&name).display()));
-        let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(failed)?;
+        let name = self.beside(".lock");
+        let failed = |why: io::Error| Error::Unavailable(format!("{}: {why}", name.display()));
+        let lock = private::open_or_create(&name).map_err(failed)?;
         let deadline = Instant::now() + LOCK_WAIT;
         loop {
             match lock.try_lock() {
@@ -73,6 +74,26 @@ impl File {
                 }
             }
         }
+    }
+
+    /// Says which of its files, and whether its folder, were made such that others than the owner may use them. They are left
+    /// as they are: whoever made them so may have meant it.
+    pub(super) fn warn_of_wider(&self) {
+        let files = ["", "-wal", "-shm", ".lock"].map(|suffix| self.beside(suffix));
+        let folder = self.path.parent().map(Path::to_owned);
+        for path in folder.into_iter().chain(files) {
+            if let Some(mode) = private::wider_mode(&path) {
+                let (path, mode) = (path.display().to_string(), format!("{mode:03o}"));
+                tracing::warn!(path, mode, "others than the owner may use what belongs to the database");
+            }
+        }
+    }
+
+    /// What stands beside the file under its name.
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(suffix);
+        name.into()
     }
 
     /// Refuses a file that has been emptied: SQLite would take it as one to be made, and nobody would see that payments
@@ -171,18 +192,4 @@ impl File {
             other => other,
         })
     }
-}
-
-/// Makes `folder` and the folders above it, such that they outlive a loss of power as the file in them does.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    make_folder(parent)?;
-    match fs::create_dir(folder) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        made => made?,
-    }
-    fs::File::open(parent)?.sync_all()
 }

@@ -11,6 +11,7 @@ mod file;
 mod log;
 mod outbox;
 mod payments;
+mod private;
 mod queue;
 mod reader;
 mod retire;
@@ -88,6 +89,7 @@ impl Sqlite {
     /// where the file cannot be made, read or written, or another process has it open.
     pub fn open(url: &str, options: Options) -> Result<Self, Error> {
         let file = File::new(url, options.cache_kib)?;
+        file.warn_of_wider();
         let mut lock = file.lock()?;
         file.refuse_emptied(&lock)?;
         let connection = file.create()?;
