@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Stands in every secret. No line may show it.
-const CANARY: &str = "canary-canary-canary-canary-canary";
+const CANARY: &str = "canary-0123456789-canary-0123456789";
 
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a temporary folder can be made"));
 

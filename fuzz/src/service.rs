@@ -14,7 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use payment_notifier::bridge::ticket::{Minter, Revocations, Verifier};
 use payment_notifier::bridge::{Context, Parts, PublishError, ResultPublisher, router};
 use payment_notifier::callbacks::Accounts;
-use payment_notifier::config::{Http, Secret};
+use payment_notifier::config::{Http, Secrets};
 use payment_notifier::hub::{Hub, Update};
 use payment_notifier::payment::{Event, Key, Payment, State};
 use payment_notifier::runtime::Tasks;
@@ -42,7 +42,7 @@ impl Service {
         let (hub, tasks, store) = (Hub::new(), Tasks::new(), Arc::new(InMemory::default()));
         let context = Context::new(Parts {
             http,
-            api_key: Secret::default(),
+            api_key: Secrets::default(),
             api_key_merchant_id: None,
             demo_merchant_id: None,
             verifier: Arc::new(Verifier::load(&SETTINGS.tickets).expect("the settings can be used")),

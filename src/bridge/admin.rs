@@ -23,7 +23,7 @@ use super::context::Context;
 use super::error::Problem;
 use super::ticket::Revocations;
 use super::{body, revoke};
-use crate::config::Secret;
+use crate::config::Secrets;
 use crate::runtime::{Health, unix_s};
 use crate::telemetry::{Metrics, Recent};
 use letters::Looks;
@@ -34,7 +34,7 @@ pub use letters::{DeadLetters, LettersError, Listed, Replayed, Selection};
 pub struct AdminParts {
     pub health: Health,
     /// `admin.token`
-    pub token: Secret,
+    pub token: Secrets,
     /// The name of this node.
     pub instance: String,
     /// `store.url`, without its password.

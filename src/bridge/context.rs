@@ -14,7 +14,7 @@ use super::publish::ResultPublisher;
 use super::recent::Recent;
 use super::ticket::{Fingerprint, Minter, Refusal, Revocations, Ticket, Verifier};
 use crate::callbacks::{Accounts, Provider};
-use crate::config::{Http, Secret};
+use crate::config::{Http, Secrets};
 use crate::hub::{Hub, Update};
 use crate::payment::{Key, MerchantId};
 use crate::runtime::{Tasks, unix_ms, unix_s};
@@ -25,7 +25,7 @@ use crate::telemetry::{Metrics, Transport};
 #[allow(missing_docs, reason = "each is named by its type")]
 pub struct Parts {
     pub http: Http,
-    pub api_key: Secret,
+    pub api_key: Secrets,
     pub api_key_merchant_id: Option<MerchantId>,
     pub demo_merchant_id: Option<MerchantId>,
     pub verifier: Arc<Verifier>,

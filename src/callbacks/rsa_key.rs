@@ -10,7 +10,10 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::{PublicKey, RSAPublicKey};
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-const BITS_MIN: usize = 2048;
+use crate::config::rsa_fault;
+
+/// What the verifier's arithmetic can do.
+const BITS_MAX: usize = 8192;
 
 /// Verifies RSA PKCS#1 v1.5 with SHA-256.
 #[derive(Debug)]
@@ -33,16 +36,16 @@ impl RsaKey {
         UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &self.der).verify(message, signature).is_ok()
     }
 
-    fn new(bits: usize, der: &[u8]) -> Result<Self, String> {
-        if bits < BITS_MIN {
-            return Err(format!("holds an RSA key of {bits} bits, {BITS_MIN} are needed"));
+    fn new(rsa: &RSAPublicKey<'_>, der: &[u8]) -> Result<Self, String> {
+        match rsa_fault(rsa.modulus, rsa.exponent, BITS_MAX) {
+            Some(fault) => Err(fault),
+            None => Ok(Self { der: der.into() }),
         }
-        Ok(Self { der: der.into() })
     }
 
     fn from_info(info: &SubjectPublicKeyInfo<'_>) -> Result<Self, String> {
         match info.parsed() {
-            Ok(PublicKey::RSA(rsa)) => Self::new(rsa.key_size(), &info.subject_public_key.data),
+            Ok(PublicKey::RSA(rsa)) => Self::new(&rsa, &info.subject_public_key.data),
             _ => Err("does not hold an RSA key".to_owned()),
         }
     }
@@ -72,9 +75,7 @@ impl KeyFile {
             "CERTIFICATE" => Self::from_certificate(&pem),
             "PUBLIC KEY" => Self::from_public_key(&pem.contents),
             "RSA PUBLIC KEY" => match RSAPublicKey::from_der(&pem.contents) {
-                Ok(([], rsa)) => {
-                    Ok(Self { key: RsaKey::new(rsa.key_size(), &pem.contents)?, certificate_serial: None })
-                }
+                Ok(([], rsa)) => Ok(Self { key: RsaKey::new(&rsa, &pem.contents)?, certificate_serial: None }),
                 _ => Err("holds an RSA PUBLIC KEY that cannot be read".to_owned()),
             },
             label if label.ends_with("PRIVATE KEY") => {

@@ -26,6 +26,7 @@ impl Args {
 }
 
 pub(super) fn print_env() {
+    println!("# NAME_FILE=PATH instead of NAME=VALUE: the value is what stands in that file. Secrets come best by it.");
     for (name, default) in env_variables() {
         println!("{name}={default}");
     }

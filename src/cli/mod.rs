@@ -26,7 +26,8 @@ use crate::payment::{InvalidId, Key, MerchantId, OrderId};
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true)]
 struct Cli {
-    /// Settings over config/default.toml; the environment (PAYMENT_NOTIFIER__SECTION__KEY) goes over both
+    /// Settings over config/default.toml; the environment (PAYMENT_NOTIFIER__SECTION__KEY, or …__KEY_FILE for the content of
+    /// a file) goes over both
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -39,7 +40,7 @@ enum Command {
     Serve,
     /// Publish one test event and wait for the broker's confirm
     Publish(publish::Args),
-    /// Mint a ticket with tickets.hs256_secret
+    /// Mint a ticket with the first of tickets.hs256_secret
     Ticket(ticket::Args),
     /// Revoke a ticket or an order for pages, by the operators' listener of a running service
     Revoke(revoke::Args),

@@ -7,7 +7,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
 use super::Failure;
-use crate::config::Settings;
+use crate::config::{Secret, Settings};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -15,7 +15,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A listener and what it asks of who calls it.
 pub(super) struct Operators {
     url: String,
-    token: String,
+    token: Option<Secret>,
     client: reqwest::Client,
 }
 
@@ -24,14 +24,17 @@ impl Operators {
     pub(super) fn new(settings: &Settings, url: Option<String>) -> Result<Self, Failure> {
         let url = url.unwrap_or_else(|| format!("http://{}", settings.admin.listen));
         let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
-        let token = settings.admin.token.expose().to_owned();
+        let token = settings.admin.token.first().cloned();
         Ok(Self { url: url.trim_end_matches('/').to_owned(), token, client })
     }
 
-    /// A call with the token, if one is set.
+    /// A call with the first token, if one is set.
     pub(super) fn call(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.url));
-        if self.token.is_empty() { request } else { request.bearer_auth(&self.token) }
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        }
     }
 
     /// The answer as JSON, or one line that says why there is none.

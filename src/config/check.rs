@@ -1,7 +1,7 @@
 //! What types alone cannot say: ranges, and keys that need each other.
 
 use super::load::Error;
-use super::{Http, Live, Settings, Tickets};
+use super::{Http, Live, Settings, Tickets, strength};
 use crate::config::settings::Amqp;
 
 /// The longest of any wait: a year, where it is in seconds.
@@ -13,6 +13,14 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     live(&settings.live)?;
     http(&settings.http)?;
     tickets(&settings.tickets)?;
+    for (key, addresses) in [
+        ("amqp.url", &settings.amqp.url),
+        ("store.url", &settings.store.url),
+        ("tickets.jwks_url", &settings.tickets.jwks_url),
+        ("telemetry.otlp_endpoint", &settings.telemetry.otlp_endpoint),
+    ] {
+        strength::check_addresses(key, addresses)?;
+    }
     let merchant = &settings.payments.default_merchant;
     require(
         merchant.is_empty() || is_name(merchant),
@@ -62,10 +70,10 @@ fn outgoing(settings: &Settings) -> Result<(), Error> {
     at_least("outbox.batch_max", settings.outbox.batch_max, 1)?;
     require(settings.outbox.batch_max <= 10_000, "outbox.batch_max must be at most 10000")?;
     at_least_s("outbox.interval_ms", settings.outbox.interval_ms)?;
-    let token = settings.admin.token.expose();
-    require(token.is_empty() || token.len() >= 16, "admin.token must be at least 16 bytes")?;
+    let token = &settings.admin.token;
+    strength::check("admin.token", token, 16)?;
     require(
-        !token.is_empty() || settings.admin.listen.ip().is_loopback(),
+        token.is_set() || settings.admin.listen.ip().is_loopback(),
         "admin.listen is not a loopback address, so admin.token must be set",
     )
 }
@@ -151,20 +159,20 @@ fn http(http: &Http) -> Result<(), Error> {
     at_least_s("http.write_timeout_s", http.write_timeout_s)?;
     at_least_s("http.wait_s_max", http.wait_s_max)?;
     at_most_s("http.drain_s", http.drain_s)?;
-    for origin in &http.allowed_origins {
+    for (index, origin) in http.allowed_origins.iter().enumerate() {
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
         let good = host.is_some_and(|h| !h.is_empty() && !h.contains(['/', '*', ' ', ',']));
-        require(good, &format!("http.allowed_origins: {origin:?} must be scheme and host, e.g. https://shop.example"))?;
+        let place = format!("http.allowed_origins, number {} of {},", index + 1, http.allowed_origins.len());
+        require(good, &format!("{place} must be scheme and host, e.g. https://shop.example"))?;
     }
     Ok(())
 }
 
 fn tickets(tickets: &Tickets) -> Result<(), Error> {
-    let secret = tickets.hs256_secret.expose();
-    require(secret.is_empty() || secret.len() >= 32, "tickets.hs256_secret must be at least 32 bytes")?;
-    let api_key = tickets.api_key.expose();
-    require(api_key.is_empty() || api_key.len() >= 16, "tickets.api_key must be at least 16 bytes")?;
-    require(api_key.is_empty() || !secret.is_empty(), "tickets.api_key needs tickets.hs256_secret to mint with")?;
+    let (secret, api_key) = (&tickets.hs256_secret, &tickets.api_key);
+    strength::check("tickets.hs256_secret", secret, 32)?;
+    strength::check("tickets.api_key", api_key, 16)?;
+    require(!api_key.is_set() || secret.is_set(), "tickets.api_key needs tickets.hs256_secret to mint with")?;
     let merchant = &tickets.api_key_merchant_id;
     require(
         merchant.is_empty() || is_name(merchant),

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
+use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::Settings;
+use super::env::{self, Variable};
 
 /// What `config/default.toml` says.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
-const ENV_PREFIX: &str = "PAYMENT_NOTIFIER";
 
 /// Why the settings cannot be used: one line that names the key and its source.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,8 @@ pub struct Error(pub(super) String);
 /// # Errors
 /// [`Error`] for a file that cannot be read, a key that does not exist, a value of the wrong type or out of range.
 pub fn load(file: Option<&Path>) -> Result<Settings, Error> {
-    load_from(file, std::env::vars().collect())
+    let env = env::of_process().map_err(|Error(text)| Error(one_line(&text)))?;
+    load_from(file, env)
 }
 
 /// [`load`] with the environment as it is given: pairs of a variable's name and its value.
@@ -45,15 +46,36 @@ fn layered(file: Option<&Path>, env: Vec<(String, String)>) -> Result<Settings, 
         refuse_unknown(&layer, &known, "", &|key| format!("{key} in {}", path.display()))?;
         builder = builder.add_source(source);
     }
-    let own = env.into_iter().filter(|(name, _)| name.starts_with(&format!("{ENV_PREFIX}__"))).collect::<Map<_, _>>();
-    let environment = Environment::with_prefix(ENV_PREFIX).prefix_separator("__").separator("__").source(Some(own));
-    let nested = config::Config::builder().add_source(environment.clone()).build();
-    let nested = nested.and_then(|c| c.collect()).map_err(|e| Error(reason(&e)))?;
-    refuse_unknown(&nested, &known, "", &|key| format!("{} (environment)", env_name(key)))?;
-    let merged = builder.add_source(environment).build().map_err(|e| Error(reason(&e)))?;
-    let settings: Settings = merged.try_deserialize().map_err(|e| Error(reason(&e)))?;
-    super::check::check(&settings)?;
+    let variables = env::read(env, &known)?;
+    for variable in &variables {
+        builder = builder.set_override(&variable.key, variable.value.clone()).map_err(|e| Error(reason(&e)))?;
+    }
+    let merged = builder.build().map_err(|e| Error(reason(&e)))?;
+    let settings: Settings = merged.try_deserialize().map_err(|e| wrong_value(&e, &variables))?;
+    super::check::check(&settings).map_err(|Error(text)| match env::of_file(&variables, &text) {
+        Some(source) => Error(format!("{text} (from {source})")),
+        None => Error(text),
+    })?;
     Ok(settings)
+}
+
+/// Of what a file held that the environment names nothing is shown: it may be another file than was meant.
+fn wrong_value(error: &ConfigError, variables: &[Variable]) -> Error {
+    let (key, expected) = match error {
+        ConfigError::At { error, key, .. } => match &**error {
+            ConfigError::Type { expected, .. } => (key, Some(*expected)),
+            _ => (key, None),
+        },
+        ConfigError::Type { key, expected, .. } => (key, Some(*expected)),
+        _ => (&None, None),
+    };
+    match key.as_deref().and_then(|key| Some((key, env::of_file(variables, key)?))) {
+        Some((key, source)) => {
+            let expected = expected.map(|expected| format!(", expected {expected}")).unwrap_or_default();
+            Error(format!("{source}: not a value for `{key}`{expected}"))
+        }
+        None => Error(reason(error)),
+    }
 }
 
 /// The name of each variable with the default of its key.
@@ -61,14 +83,10 @@ fn layered(file: Option<&Path>, env: Vec<(String, String)>) -> Result<Settings, 
 pub fn env_variables() -> Vec<(String, String)> {
     let mut variables = Vec::new();
     if let Ok(known) = File::from_str(DEFAULTS, FileFormat::Toml).collect() {
-        walk(&known, "", &mut |key, value| variables.push((env_name(key), value.to_string())));
+        walk(&known, "", &mut |key, value| variables.push((env::name(key), value.to_string())));
     }
     variables.sort();
     variables
-}
-
-fn env_name(key: &str) -> String {
-    format!("{ENV_PREFIX}__{}", key.replace('.', "__").to_uppercase())
 }
 
 fn walk(table: &Map<String, Value>, prefix: &str, each: &mut impl FnMut(&str, &Value)) {
@@ -95,7 +113,7 @@ fn refuse_unknown(
         let key = join(prefix, name);
         let Some(default) = known.get(name) else {
             let hint = closest(name, known.keys().map(String::as_str))
-                .map(|near| format!(", did you mean {}?", join(prefix, near)))
+                .map(|(_, near)| format!(", did you mean {}?", join(prefix, near)))
                 .unwrap_or_default();
             return Err(Error(format!("unknown key {}{hint}", place(&key))));
         };
@@ -110,9 +128,9 @@ fn refuse_unknown(
     Ok(())
 }
 
-/// The known name that shares the most with a mistyped one, if it is near enough to be meant.
-fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known.map(|k| (distance(name, k), k)).filter(|(d, _)| *d <= 3).min().map(|(_, k)| k)
+/// The known name that shares the most with a mistyped one, if it is near enough to be meant, and how far it is.
+pub(super) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<(usize, &'a str)> {
+    known.map(|k| (distance(name, k), k)).filter(|(d, _)| *d <= 3).min()
 }
 
 /// Levenshtein distance.
@@ -209,7 +227,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!((settings.amqp.prefetch, settings.amqp.declare), (77, false));
-        assert_eq!(settings.tickets.hs256_secret.expose(), digits);
+        assert_eq!(settings.tickets.hs256_secret.first().unwrap().expose(), digits);
         assert_eq!(settings.http.allowed_origins, ["https://a.example", "https://b.example"]);
         assert_eq!(settings.instance, "node-1");
     }

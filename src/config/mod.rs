@@ -3,17 +3,22 @@
 //! A wrong or unknown key is one line that names it and where it came from. Nothing of a secret is in any error.
 
 mod check;
+mod env;
 mod file;
 mod load;
 mod secret;
+mod secrets;
 mod settings;
 mod span;
+mod strength;
 
 pub use load::{Error, env_variables, load, load_from};
 pub use secret::Secret;
+pub use secrets::Secrets;
 pub use settings::{
     Admin, AlipayAccount, Amqp, Callbacks, Demo, EscalatedOrders, Escalation, ForwardedHeader, Http, Inquiry, Live,
     LiveMode, LogFormat, Outbox, Payments, SerialKey, Settings, Store, StripeAccount, Telemetry, TicketKey, Tickets,
     Timeline, WechatPayAccount,
 };
 pub use span::Span;
+pub use strength::{is_placeholder, rsa_fault, weakness};

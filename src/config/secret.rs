@@ -4,12 +4,18 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+/// Of addresses. What begins otherwise is shown in no part.
+const SCHEMES: [&str; 7] = ["amqp", "amqps", "http", "https", "postgres", "postgresql", "sqlite"];
+
 /// A secret setting. `Debug` and serialisation show only whether it is set.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
+    /// What stands for a secret where settings are shown.
+    pub(super) const SHOWN: &str = "(set)";
+
     /// Wraps a text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
@@ -43,27 +49,33 @@ impl Secret {
         addresses.iter().map(|address| Self::new(address.trim())).collect()
     }
 
-    /// The text, with what stands between `//user:` and `@` hidden in each address of a list, and everything hidden where
-    /// it is no address.
+    /// The text, with the password of each address of a list hidden, and everything hidden where it is no address.
     #[must_use]
     pub fn redacted(&self) -> String {
         let addresses: Vec<String> = self.addresses().iter().map(Self::redacted_address).collect();
         addresses.join(",")
     }
 
+    /// The password of an address, if it has one.
+    pub(super) fn password(&self) -> Option<&str> {
+        let (_, rest) = self.0.split_once("://")?;
+        let (login, _) = rest.rsplit_once('@')?;
+        login.split_once(':').map(|(_, password)| password)
+    }
+
     fn redacted_address(&self) -> String {
         if !self.is_set() {
             return String::new();
         }
-        let Some((scheme, rest)) = self.0.split_once("://") else {
-            return "(set)".to_owned();
+        let Some((scheme, rest)) = self.0.split_once("://").filter(|(scheme, _)| SCHEMES.contains(scheme)) else {
+            return Self::SHOWN.to_owned();
         };
-        let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let visible = match rest[..authority_end].rsplit_once('@') {
-            Some((login, host)) => {
-                let user = login.split_once(':').map_or(login, |(user, _password)| user);
-                format!("{user}:…@{host}{}", &rest[authority_end..])
-            }
+        // The last `@`, and a user that is none is hidden too: passwords are written with `/`, `?` and `@` in them.
+        let visible = match rest.rsplit_once('@') {
+            Some((login, host)) => match login.split_once(':') {
+                Some((user, _password)) if !user.contains(['/', '?', '#']) => format!("{user}:…@{host}"),
+                _ => format!("…@{host}"),
+            },
             None => rest.to_owned(),
         };
         let without_query = visible.split_once('?').map_or(visible.as_str(), |(before, _query)| before);
@@ -96,6 +108,32 @@ mod tests {
         let list = Secret::new("amqp://u:p,w@a/v, amqps://u:pw@b/v?x=y");
         assert_eq!(list.redacted(), "amqp://u:…@a/v,amqps://u:…@b/v");
         assert_eq!(Secret::new("hunter2,hunter3").redacted(), "(set)");
+        for careless in [
+            "amqp://u:hun/ter2@h/v",
+            "amqp://u:hun?ter2@h/v",
+            "amqp://u:hun@ter2@h/v",
+            "amqp://u:p,hunter2@h/v",
+            "https://hunter2@h/keys",
+            "https://h/?token=hunter2:x@y",
+            "https://h/keys?token=hunter2",
+            "hunter2://hunter2",
+        ] {
+            let shown = Secret::new(careless).redacted();
+            assert!(["hun", "ter2"].iter().all(|part| !shown.contains(part)), "{careless}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_what_stands_before_the_last_at() {
+        for (address, password) in [
+            ("amqp://u:p@h", Some("p")),
+            ("postgres://u:p@ss/w@h/d", Some("p@ss/w")),
+            ("amqp://h:5672/v", None),
+            ("amqp://u@h", None),
+            ("hunter2", None),
+        ] {
+            assert_eq!(Secret::new(address).password(), password, "{address}");
+        }
     }
 
     #[test]

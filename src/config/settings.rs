@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Secret, Span};
+use super::{Secret, Secrets, Span};
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -231,7 +231,7 @@ pub enum ForwardedHeader {
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Admin {
     pub listen: SocketAddr,
-    pub token: Secret,
+    pub token: Secrets,
 }
 
 /// `[tickets]`
@@ -239,7 +239,7 @@ pub struct Admin {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Tickets {
-    pub hs256_secret: Secret,
+    pub hs256_secret: Secrets,
     pub keys: Vec<TicketKey>,
     pub jwks_file: PathBuf,
     pub jwks_url: Secret,
@@ -250,7 +250,7 @@ pub struct Tickets {
     pub leeway_s: u64,
     pub lifetime_s_max: u64,
     pub revocations_max: usize,
-    pub api_key: Secret,
+    pub api_key: Secrets,
     pub api_key_merchant_id: String,
 }
 

@@ -95,8 +95,64 @@ async fn config_says_what_is_in_force_and_leaks_no_secret() {
 
     let listed = bare(&["config", "env"], &[]).await;
     assert!(listed.success, "{}", listed.err);
+    assert!(listed.out.starts_with("# NAME_FILE=PATH"), "{}", listed.out);
     for name in ["PAYMENT_NOTIFIER__INSTANCE", "PAYMENT_NOTIFIER__AMQP__URL", "PAYMENT_NOTIFIER__HTTP__WAIT_S_MAX"] {
         assert!(listed.out.lines().any(|line| line.starts_with(&format!("{name}="))), "{name}");
+    }
+}
+
+/// Each secret of ours, and what nobody may take for one.
+#[tokio::test]
+async fn a_secret_that_is_no_secret_ends_serve_and_check_with_the_command_that_makes_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for (key, bytes) in [("TICKETS__HS256_SECRET", 32), ("TICKETS__API_KEY", 16), ("ADMIN__TOKEN", 16)] {
+        let dotted = key.to_lowercase().replace("__", ".");
+        for bad in [
+            "REPLACE-WITH-THE-ANSWER-OF-openssl-rand-base64-48",
+            "change-me-hunter2-hunter2-hunter2-h",
+            &"hunter2".repeat(8),
+        ] {
+            let file = folder.path().join("secret");
+            std::fs::write(&file, format!("a-good-one-0123456789-0123456789-012\n{bad}\n")).unwrap();
+            let name = format!("PAYMENT_NOTIFIER__{key}");
+            let by_file = (format!("{name}_FILE"), file.to_str().unwrap().to_owned());
+            for (name, value, place) in [(name, bad.to_owned(), ""), (by_file.0, by_file.1, ", number 2 of 2,")] {
+                for arguments in [["serve"].as_slice(), &["config", "check"], &["config", "show"]] {
+                    let good = ("PAYMENT_NOTIFIER__TICKETS__HS256_SECRET", SECRET);
+                    let with_good = [good, (&name, &value)];
+                    let env = if key == "TICKETS__API_KEY" { &with_good[..] } else { &with_good[1..] };
+                    let ended = bare(arguments, env).await;
+                    assert!(!ended.success && ended.out.is_empty(), "{name}: {}", ended.out);
+                    let (start, make) =
+                        (format!("configuration: {dotted}{place} "), "make one with `openssl rand -base64 48`");
+                    assert!(ended.err.contains(&start) && ended.err.contains(make), "{}", ended.err);
+                    assert!(!ended.err.contains("hunter2") && !ended.err.contains("REPLACE"), "{}", ended.err);
+                    assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+                }
+            }
+        }
+        let made =
+            Command::new("openssl").args(["rand", "-base64", "48"]).output().expect("openssl is installed").stdout;
+        let made = String::from_utf8(made).unwrap();
+        assert!(made.trim().len() > bytes);
+        let good =
+            [("PAYMENT_NOTIFIER__TICKETS__HS256_SECRET", SECRET), (&format!("PAYMENT_NOTIFIER__{key}"), made.trim())];
+        let ended = bare(&["config", "check"], if bytes == 32 { &good[1..] } else { &good }).await;
+        assert!(ended.success, "{}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn a_variable_that_is_not_utf_8_is_named_and_those_of_others_are_none_of_our_business() {
+    use std::os::unix::ffi::OsStrExt;
+    let latin = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    for (name, success) in [("PAYMENT_NOTIFIER__INSTANCE", false), ("SOMEBODY_ELSES", true)] {
+        let mut command = Command::new(PROGRAM);
+        without_own_settings(&mut command);
+        command.args(["config", "check"]).env(name, latin);
+        let ended = run(command).await;
+        assert_eq!(ended.success, success, "{}", ended.err);
+        assert!(!ended.err.contains("panicked") && (success || ended.err.contains(name)), "{}", ended.err);
     }
 }
 

@@ -20,7 +20,7 @@ const RETRY_WAIT: Duration = Duration::from_millis(100);
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// One page over all of its connections.
-struct Waiting {
+pub(crate) struct Waiting {
     address: Arc<Mutex<SocketAddr>>,
     order_id: String,
     ticket: String,
@@ -34,6 +34,10 @@ impl Waiting {
     fn new(address: &Arc<Mutex<SocketAddr>>, order: usize) -> Self {
         let order_id = format!("rolling-{order}");
         let ticket = ticket(order_id.as_str());
+        Self::with_ticket(address, order_id, ticket)
+    }
+
+    pub(crate) fn with_ticket(address: &Arc<Mutex<SocketAddr>>, order_id: String, ticket: String) -> Self {
         let address = Arc::clone(address);
         Self { address, order_id, ticket, version: 0, last: Value::Null, connections: 0, reconnects: 0 }
     }
@@ -42,8 +46,12 @@ impl Waiting {
         *self.address.lock().unwrap()
     }
 
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.last["final"] == true
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections
     }
 
     /// Takes a payment, which must never be older than what was shown before, over any number of restarts.
@@ -54,7 +62,7 @@ impl Waiting {
         self.last = payment.clone();
     }
 
-    async fn by_websocket(mut self) -> Self {
+    pub(crate) async fn by_websocket(mut self) -> Self {
         while !self.is_over() {
             let mut page = match Page::open_at(self.address(), "/v1/ws", &[]).await {
                 Ok((page, _)) => page,
@@ -97,7 +105,7 @@ impl Waiting {
         }
     }
 
-    async fn by_long_poll(mut self) -> Self {
+    pub(crate) async fn by_long_poll(mut self) -> Self {
         let client = crate::support::api::client();
         let mut after = String::new();
         while !self.is_over() {
@@ -122,7 +130,7 @@ impl Waiting {
         self
     }
 
-    async fn by_event_stream(mut self) -> Self {
+    pub(crate) async fn by_event_stream(mut self) -> Self {
         let client = crate::support::api::client();
         while !self.is_over() {
             let url = format!("http://{}/v1/payments/{}/events", self.address(), self.order_id);

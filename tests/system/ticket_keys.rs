@@ -16,20 +16,20 @@ use crate::support::{MERCHANT, Page, Service, Setup, wait_for};
 
 const ORDER: &str = "key-1";
 
-fn ticket_by(pair: KeyPair, kid: Option<&str>, merchant_id: &str) -> String {
+pub(crate) fn ticket_by(pair: KeyPair, kid: Option<&str>, merchant_id: &str) -> String {
     let header = changed(json!({ "alg": pair.name, "typ": "JWT", "kid": kid }), json!({}));
     let header = if kid.is_none() { changed(header, json!({ "kid": null })) } else { header };
     let claims = changed(claims(ORDER), json!({ "merchant_id": merchant_id }));
     signed(&header, &claims, &pair.signing_key(), pair.algorithm)
 }
 
-async fn assert_taken(service: &Service, ticket: &str) {
+pub(crate) async fn assert_taken(service: &Service, ticket: &str) {
     let answer = service.payment(ORDER, ticket, "").await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(Page::subscribed(service, ticket).await.1, Value::Null);
 }
 
-async fn assert_refused(service: &Service, ticket: &str) {
+pub(crate) async fn assert_refused(service: &Service, ticket: &str) {
     service.payment(ORDER, ticket, "").await.assert_problem(401, "invalid_ticket");
     let mut page = Page::open(service).await;
     page.send(&json!({ "type": "subscribe", "ticket": ticket })).await;

@@ -18,14 +18,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use subtle::ConstantTimeEq;
 
 use super::super::error::Problem;
 use super::super::limits::Bucket;
 use super::super::request::bearer;
 use super::super::server::OperatorAddress;
 use super::pages;
-use crate::config::Secret;
+use crate::config::Secrets;
 
 /// Wrong tokens of one address: at once, and again each second after.
 const WRONG_BURST_MAX: u32 = 10;
@@ -41,22 +40,22 @@ const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-
 /// What is asked of who comes.
 #[derive(Clone)]
 pub(super) struct Gate {
-    token: Arc<Secret>,
+    tokens: Arc<Secrets>,
     wrong: Arc<Mutex<HashMap<IpAddr, Bucket>>>,
 }
 
 impl Gate {
-    pub(super) fn new(token: &Secret) -> Self {
-        Self { token: Arc::new(token.clone()), wrong: Arc::default() }
+    pub(super) fn new(tokens: &Secrets) -> Self {
+        Self { tokens: Arc::new(tokens.clone()), wrong: Arc::default() }
     }
 
     fn check(&self, request: &Request) -> Result<(), Problem> {
         let headers = request.headers();
-        if !self.token.is_set() && headers.get(header::HOST).is_some_and(|host| !is_unmovable(host)) {
+        if !self.tokens.is_set() && headers.get(header::HOST).is_some_and(|host| !is_unmovable(host)) {
             let detail = "without admin.token this listener answers to localhost and to IP addresses alone";
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", detail));
         }
-        if self.token.is_set() {
+        if self.tokens.is_set() {
             self.check_token(headers, request.extensions().get::<OperatorAddress>().map(|address| address.0))?;
         }
         if is_guarded_by_origin(request.method(), request.uri().path()) && is_from_elsewhere(headers) {
@@ -79,7 +78,7 @@ impl Gate {
             return Err(too_many());
         }
         let given = bearer(headers).map(|token| token.as_bytes().to_vec()).or_else(|| password(value));
-        if given.is_some_and(|given| bool::from(given.ct_eq(self.token.expose().as_bytes()))) {
+        if given.is_some_and(|given| self.tokens.contains(&given)) {
             return Ok(());
         }
         tracing::debug!(%address, "an operator's token is wrong");
@@ -248,7 +247,8 @@ mod tests {
 
     #[test]
     fn wrong_tokens_of_one_address_are_bounded_and_no_other_address_pays_for_them() {
-        let gate = Gate::new(&Secret::new("correct horse battery"));
+        let token = crate::config::Secret::new("correct horse battery");
+        let gate = Gate::new(&Secrets::new(vec![token]));
         let (attacker, operator) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
         let (wrong, right) = (
             headers(&[("authorization", "Bearer wrong")]),

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 
-use super::LoadError;
+use super::{LoadError, public_key};
 use crate::config::TicketKey;
 use crate::payment::MerchantId;
 use crate::runtime::Object;
 
-/// RFC 7518, 3.3 asks for 2048 bits at least.
-const RSA_MODULUS_BYTES_MIN: usize = 256;
 /// Keys that one set may hold; more are ignored.
 const JWKS_KEYS_MAX: usize = 64;
 
@@ -34,14 +34,14 @@ impl VerifyingKey {
 
     pub(super) fn from_file(key: &TicketKey) -> Result<Self, LoadError> {
         let pem = read(&key.public_key_file)?;
-        let (algorithm, decoding) = match key.algorithm.as_str() {
-            "RS256" => (Algorithm::RS256, DecodingKey::from_rsa_pem(&pem)),
-            "ES256" => (Algorithm::ES256, DecodingKey::from_ec_pem(&pem)),
-            _ => (Algorithm::EdDSA, DecodingKey::from_ed_pem(&pem)),
+        let algorithm = match key.algorithm.as_str() {
+            "RS256" => Algorithm::RS256,
+            "ES256" => Algorithm::ES256,
+            _ => Algorithm::EdDSA,
         };
         let file = key.public_key_file.display();
-        let decoding = decoding
-            .map_err(|e| LoadError(format!("tickets.keys: {file} is not a public key for {algorithm:?}: {e}")))?;
+        let decoding = public_key::from_pem(algorithm, &pem);
+        let decoding = decoding.map_err(|clause| LoadError(format!("tickets.keys: {file} {clause}")))?;
         let merchant_id = match key.merchant_id.as_str() {
             "" => None,
             id => Some(MerchantId::new(id).map_err(|e| LoadError(format!("tickets.keys: merchant_id {e}")))?),
@@ -70,19 +70,27 @@ impl VerifyingKey {
             }
             _ => return None,
         };
-        if let AlgorithmParameters::RSA(rsa) = &jwk.algorithm
-            && rsa.n.len() * 3 / 4 < RSA_MODULUS_BYTES_MIN
-        {
-            return None;
-        }
         let merchant_id = match json.get("merchant_id").map(|id| id.as_str().map(MerchantId::new)) {
             None => None,
             Some(Some(Ok(id))) => Some(id),
             Some(_) => return None,
         };
-        let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-        Some(Self { kid: jwk.common.key_id, algorithm, merchant_id, decoding })
+        Some(Self { kid: jwk.common.key_id, algorithm, merchant_id, decoding: decoding(&jwk.algorithm)? })
     }
+}
+
+/// RFC 7518, 6.2.1, 6.3.1 and RFC 8037, 2.
+fn decoding(parameters: &AlgorithmParameters) -> Option<DecodingKey> {
+    let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
+    let key = match parameters {
+        AlgorithmParameters::RSA(rsa) => public_key::from_rsa(&bytes(&rsa.n)?, &bytes(&rsa.e)?),
+        AlgorithmParameters::EllipticCurve(ec) => {
+            public_key::from_p256(&[vec![4], bytes(&ec.x)?, bytes(&ec.y)?].concat())
+        }
+        AlgorithmParameters::OctetKeyPair(pair) => public_key::from_ed25519(&bytes(&pair.x)?),
+        _ => return None,
+    };
+    key.ok()
 }
 
 /// Reads a JSON Web Key Set (RFC 7517), passing over the keys that cannot be used.

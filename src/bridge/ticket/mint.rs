@@ -33,7 +33,7 @@ pub struct Minted {
     pub expires_at_s: i64,
 }
 
-/// Signs tickets with `tickets.hs256_secret`.
+/// Signs tickets with the first of `tickets.hs256_secret`.
 #[derive(Clone)]
 pub struct Minter {
     key: EncodingKey,
@@ -45,8 +45,8 @@ impl Minter {
     /// Not set where there is no secret to sign with.
     #[must_use]
     pub fn new(settings: &Tickets) -> Option<Self> {
-        settings.hs256_secret.is_set().then(|| Self {
-            key: EncodingKey::from_secret(settings.hs256_secret.expose().as_bytes()),
+        settings.hs256_secret.first().map(|secret| Self {
+            key: EncodingKey::from_secret(secret.expose().as_bytes()),
             audience: settings.audience.clone(),
             lifetime_s_max: settings.lifetime_s_max,
         })

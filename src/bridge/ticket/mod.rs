@@ -8,6 +8,7 @@ mod jwks;
 mod key_file;
 mod keys;
 mod mint;
+mod public_key;
 mod refusal;
 mod revocations;
 mod verify;

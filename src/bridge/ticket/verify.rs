@@ -42,9 +42,7 @@ impl Verifier {
     /// [`LoadError`] for a file that cannot be read or does not hold such a key.
     pub fn load(settings: &Tickets) -> Result<Self, LoadError> {
         let mut known = Vec::new();
-        if settings.hs256_secret.is_set() {
-            known.push(VerifyingKey::hs256(settings.hs256_secret.expose()));
-        }
+        known.extend(settings.hs256_secret.iter().map(|secret| VerifyingKey::hs256(secret.expose())));
         for key in &settings.keys {
             known.push(VerifyingKey::from_file(key)?);
         }

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::receipt::{Fault, Meaning, check_age};
 use super::{Code, Error};
-use crate::config::StripeAccount;
+use crate::config::{StripeAccount, is_placeholder};
 use crate::payment::MerchantId;
 
 const SECRET_PREFIX: &str = "whsec_";
@@ -38,6 +38,9 @@ impl Account {
             let text = secret.expose();
             if !text.starts_with(SECRET_PREFIX) || text.len() < SECRET_PREFIX.len() + SECRET_BYTES_MIN {
                 return Err(Error::new(place, "must be the endpoint's whole signing secret: whsec_ and what follows"));
+            }
+            if is_placeholder(&text[SECRET_PREFIX.len()..]) {
+                return Err(Error::new(place, "is the placeholder of an example"));
             }
             if settings.signing_secrets[..index].contains(secret) {
                 return Err(Error::new(place, "is there twice"));

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::receipt::{Fault, Meaning, check_age};
 use super::rsa_key::{KeyFile, RsaKey};
 use super::{Code, Error};
-use crate::config::WechatPayAccount;
+use crate::config::{WechatPayAccount, weakness};
 use crate::payment::MerchantId;
 use crate::runtime::Object;
 
@@ -54,6 +54,9 @@ impl Account {
             let clause = format!("must be exactly 32 bytes, has {}", secret.len());
             return Err(Error::new(format!("{section}.api_v3_key"), clause));
         };
+        if let Some(clause) = weakness(settings.api_v3_key.expose()) {
+            return Err(Error::new(format!("{section}.api_v3_key"), clause));
+        }
         if settings.keys.is_empty() {
             return Err(Error::new(format!("{section}.keys"), "must hold at least one key"));
         }

@@ -23,7 +23,11 @@ use crate::support::{
 };
 
 const HS256_SECRET: &str = "canary-hs256-secret-0123456789abcdef";
+const NEXT_SECRET: &str = "canary-next-secret-0123456789abcdef";
 const API_KEY: &str = "canary-api-key-0123456789";
+const NEXT_API_KEY: &str = "canary-next-api-key-0123456789";
+const ADMIN_TOKEN: &str = "canary-admin-token-0123456789";
+const NEXT_ADMIN_TOKEN: &str = "canary-next-admin-token-0123456789";
 const API_V3_KEY: &str = "canary-api-v3-key-0123456789abcd";
 const SIGNING_SECRET: &str = "whsec_canary_signing_secret";
 const KEY_SERVER_PASSWORD: &str = "canary-key-server-password";
@@ -36,9 +40,13 @@ const GARBAGE: &str = "canary-garbage-body";
 const COOKIE: &str = "canary-cookie";
 const PASSWORD: &str = "canary-basic-password";
 
-const CANARIES: [&str; 13] = [
+const CANARIES: [&str; 17] = [
     HS256_SECRET,
+    NEXT_SECRET,
     API_KEY,
+    NEXT_API_KEY,
+    ADMIN_TOKEN,
+    NEXT_ADMIN_TOKEN,
     API_V3_KEY,
     SIGNING_SECRET,
     KEY_SERVER_PASSWORD,
@@ -81,7 +89,17 @@ async fn service(authority: &str) -> Service {
     let setup = Setup::new().await.config(&config);
     let jwks = format!("http://keys:{KEY_SERVER_PASSWORD}@{authority}/jwks.json?token={KEY_SERVER_TOKEN}");
     let collector = format!("http://collector:{COLLECTOR_PASSWORD}@{authority}");
-    let setup = setup.set("TICKETS__HS256_SECRET", HS256_SECRET).set("TICKETS__API_KEY", API_KEY);
+    let by_file = |name: &str, contents: String| {
+        let path = setup.folder().join(name);
+        std::fs::write(&path, contents).unwrap();
+        path.display().to_string()
+    };
+    let secrets = by_file("ticket_secret", format!("{HS256_SECRET}\n{NEXT_SECRET}\n"));
+    let tokens = by_file("admin_token", format!("{ADMIN_TOKEN}\n{NEXT_ADMIN_TOKEN}\n"));
+    let amqp_url = by_file("amqp_url", setup.get("AMQP__URL").unwrap().to_owned());
+    let setup = setup.unset("TICKETS__HS256_SECRET").set("TICKETS__HS256_SECRET_FILE", secrets);
+    let setup = setup.set("TICKETS__API_KEY", format!("{API_KEY},{NEXT_API_KEY}")).set("ADMIN__TOKEN_FILE", tokens);
+    let setup = setup.unset("AMQP__URL").set("AMQP__URL_FILE", amqp_url);
     let setup = setup.set("TICKETS__JWKS_URL", jwks).set("TICKETS__JWKS_REFETCH_MIN_S", 1);
     let setup = setup.set("TELEMETRY__OTLP_ENDPOINT", collector).set("TELEMETRY__LOG_FILTER", "trace");
     setup.set("HTTP__FRAMES_BURST_MAX", 20).start().await
@@ -175,7 +193,7 @@ async fn ask_everything(service: &Service, tickets: &[String]) {
     page.flood(&json!({ "type": "subscribe", "ticket": tickets[0] }), 100).await;
     let mut stream = EventStream::open(service, ORDER, &tickets[0]).await;
     stream.payment().await;
-    for key in [API_KEY, PASSWORD] {
+    for key in [API_KEY, NEXT_API_KEY, PASSWORD] {
         let body = json!({ "merchant_id": MERCHANT, "order_id": ORDER, "sub": PAYER, "ttl_s": 60 });
         service.post("/v1/tickets", key, &body).await;
         service.post("/v1/tickets", key, &json!({ "sub": PAYER, "what": GARBAGE })).await;
@@ -204,6 +222,42 @@ async fn call_back(service: &Service) {
     }
 }
 
+/// What is said of secrets where they are no good, or not where they belong.
+fn refusals(setup: &Setup) -> Vec<(&'static str, String)> {
+    let file = |name: &str| setup.folder().join(name).display().to_string();
+    let twice = setup.folder().join("twice");
+    std::fs::write(&twice, format!("{HS256_SECRET}\n{HS256_SECRET}\n")).unwrap();
+    let cases = [
+        ("TICKETS__HS256_SECRET_FILE", file("twice")),
+        ("TICKETS__HS256_SECRET", HS256_SECRET.to_owned()),
+        ("TICKETS__API_KEY", format!("{API_KEY},{API_KEY}")),
+        ("TICKETS__API_KEY", format!("{API_KEY},{}", &NEXT_API_KEY[..12])),
+        ("TICKETS__API_KEY_FILE", file("admin_token")),
+        ("TELEMETRY__LOG_FORMAT_FILE", file("amqp_url")),
+        ("AMQP__PREFETCH_FILE", file("amqp_url")),
+        ("HTTP__LISTEN_FILE", file("amqp_url")),
+        ("HTTP__ALLOWED_ORIGINS_FILE", file("admin_token")),
+        ("HTTP__TRUSTED_PROXIES_FILE", file("admin_token")),
+        ("INQUIRY__AFTER_FILE", file("admin_token")),
+        ("STORE__URL_FILE", file("amqp_url")),
+        ("STORE__URL_FILE", file("admin_token")),
+        ("TICKETS__JWKS_URL_FILE", file("amqp_url")),
+        ("AMQP__URL", HS256_SECRET.to_owned()),
+        ("CALLBACKS__STRIPE_FILE", file("admin_token")),
+    ];
+    let said = cases.map(|(key, value)| {
+        let mut command = setup.command(&["config", "check"]);
+        command.env(format!("PAYMENT_NOTIFIER__{key}"), value);
+        if let Some(other) = ["STORE__URL", "TICKETS__JWKS_URL"].iter().find(|other| key == format!("{other}_FILE")) {
+            command.env_remove(format!("PAYMENT_NOTIFIER__{other}"));
+        }
+        let output = command.output().unwrap();
+        assert!(!output.status.success(), "{key}");
+        ("a refusal", String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    });
+    said.into()
+}
+
 /// A header that is no ticket, beside the one that is.
 trait BasicAuthToo {
     fn basic_auth_too(self) -> Self;
@@ -224,8 +278,11 @@ async fn no_log_metric_trace_or_answer_for_operators_holds_a_secret_a_ticket_a_p
     ask_everything(&service, &tickets).await;
     call_back(&service).await;
     let mut told = Vec::new();
-    for target in ["/metrics", "/readyz", "/readyz?verbose", "/livez", "/healthz", "/nothing"] {
-        told.push((target, service.admin_get(target).await.text));
+    for target in ["/metrics", "/readyz", "/readyz?verbose", "/livez", "/healthz", "/v1/status", "/", "/nothing"] {
+        for token in [ADMIN_TOKEN, NEXT_ADMIN_TOKEN, PASSWORD] {
+            let request = service.client.get(format!("http://{}{target}", service.admin)).bearer_auth(token);
+            told.push((target, Answer::of(request).await.text));
+        }
     }
     service.vhost().delete().await;
     told.push(("/readyz without a broker", service.wait_unready().await));
@@ -237,6 +294,7 @@ async fn no_log_metric_trace_or_answer_for_operators_holds_a_secret_a_ticket_a_p
         let both = [output.stdout, output.stderr].concat();
         told.push(("a command", String::from_utf8(both).unwrap()));
     }
+    told.extend(refusals(&service.setup));
     service.terminate();
     service.wait_end().await;
     wait_for("spans have arrived", async || (!sent.lock().unwrap().is_empty()).then_some(())).await;
