@@ -25,16 +25,17 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin payment-notifier \
- && install -d -o payment-notifier -g payment-notifier -m 0750 /data
+ && install -d -o payment-notifier -g payment-notifier -m 0700 /data
 COPY --from=build /build/target/release/payment-notifier /usr/local/bin/payment-notifier
 
 USER payment-notifier
-WORKDIR /data
+# The default of store.url is relative to it: /data/payments.db. As a variable it would be in the way of
+# PAYMENT_NOTIFIER__STORE__URL_FILE.
+WORKDIR /
 VOLUME /data
 # Every address inside the container: whether it can be reached is for whoever publishes the port to say. The operators'
 # listener stays on the container's loopback; PAYMENT_NOTIFIER__ADMIN__LISTEN=0.0.0.0:9090 needs PAYMENT_NOTIFIER__ADMIN__TOKEN.
-ENV PAYMENT_NOTIFIER__HTTP__LISTEN=0.0.0.0:8080 \
-    PAYMENT_NOTIFIER__STORE__URL=sqlite:///data/payments.db
+ENV PAYMENT_NOTIFIER__HTTP__LISTEN=0.0.0.0:8080
 EXPOSE 8080 9090
 STOPSIGNAL SIGTERM
 # Whether it can serve pages: what is unhealthy is started anew by some, and that brings no broker back. bash speaks this much

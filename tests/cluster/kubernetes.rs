@@ -1,10 +1,10 @@
 //! `config/kubernetes` keeps to the schemas of Kubernetes, strictly, and says the same as the service.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{repository, tools};
 
@@ -12,6 +12,8 @@ use crate::support::{repository, tools};
 const RELEASES: [&str; 2] = ["1.30", "1.37"];
 const FILES: [&str; 6] =
     ["namespace", "deployment", "service", "poddisruptionbudget", "horizontalpodautoscaler", "ingress"];
+/// Where the deployment puts the Secret.
+const SECRETS: &str = "/etc/payment-notifier/secrets";
 /// How long the shutdown takes at most beside `http.drain_s`: consumer, what is left of pages, operators' listener.
 const SHUTDOWN_BESIDE_DRAIN_S: u64 = 30;
 
@@ -126,11 +128,63 @@ async fn parts_find_each_other_and_pages_have_time_to_leave() {
     assert!(wanted * least <= defaults.http.connections_max * (least - 1), "the others can take what one held");
 }
 
+/// `settings.env` as a node reads it, with its secrets in another folder than the one of a pod.
+fn settings_with(secrets: &Path) -> Vec<(String, String)> {
+    let moved = |value: String| match value.strip_prefix(SECRETS) {
+        Some(name) => secrets.join(&name[1..]).display().to_string(),
+        None => value,
+    };
+    variables("settings.env").into_iter().map(|(name, value)| (name, moved(value))).collect()
+}
+
+#[tokio::test]
+async fn secrets_come_as_files_that_the_user_of_the_nodes_alone_can_read() {
+    let all = resources(RELEASES[1]).await;
+    let pod = &all["Deployment/payment-notifier"]["spec"]["template"]["spec"];
+    let secret = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "secrets").unwrap();
+    assert_eq!(secret["secret"], json!({ "secretName": "payment-notifier", "defaultMode": 0o440 }));
+    assert_eq!(pod["securityContext"]["fsGroup"], pod["securityContext"]["runAsGroup"]);
+    let container = &pod["containers"][0];
+    let mount = json!({ "name": "secrets", "mountPath": SECRETS, "readOnly": true });
+    assert!(container["volumeMounts"].as_array().unwrap().contains(&mount));
+    assert_eq!(container["envFrom"], json!([{ "configMapRef": { "name": "payment-notifier" } }]));
+
+    let kustomization = std::fs::read_to_string(path("kustomization")).unwrap();
+    for entry in std::fs::read_dir(folder().join("secrets.example")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(kustomization.contains(&format!("      - secrets/{name}\n")), "{name}");
+        let read = format!("{SECRETS}/{name}");
+        assert!(
+            variables("settings.env").iter().any(|(key, value)| key.ends_with("_FILE") && *value == read),
+            "{name}"
+        );
+    }
+}
+
 #[test]
-fn its_settings_are_settings_of_the_service() {
-    let mut settings = variables("settings.env");
-    settings.extend(variables("secret.env.example"));
-    let loaded = payment_notifier::config::load_from(None, settings).expect("settings that can be used");
+fn its_settings_are_settings_of_the_service_and_each_of_its_placeholders_is_refused() {
+    let secrets = tempfile::tempdir().unwrap();
+    let mut examples = Vec::new();
+    for entry in std::fs::read_dir(folder().join("secrets.example")).unwrap() {
+        let entry = entry.unwrap();
+        let example = std::fs::read_to_string(entry.path()).unwrap();
+        let path = secrets.path().join(entry.file_name());
+        let good = match example.starts_with("REPLACE") {
+            true => "made-by-a-test-0123456789-0123456789".to_owned(),
+            false => example.replace("PASSWORD", "made-by-a-test"),
+        };
+        std::fs::write(&path, good).unwrap();
+        examples.push((path, example));
+    }
+    let load = || payment_notifier::config::load_from(None, settings_with(secrets.path()));
+    let loaded = load().expect("settings that can be used");
     assert!(!loaded.admin.listen.ip().is_loopback() && !loaded.amqp.declare);
     payment_notifier::app::check(&loaded).expect("settings that the service can start with");
+    for (path, example) in examples {
+        let good = std::fs::read(&path).unwrap();
+        std::fs::write(&path, example).unwrap();
+        let line = load().unwrap_err().to_string();
+        assert!(line.contains("the placeholder of an example") && line.contains(path.to_str().unwrap()), "{line}");
+        std::fs::write(&path, good).unwrap();
+    }
 }
