@@ -45,7 +45,7 @@ async fn inquire(rounds: &Rounds, hub: &Hub, overdue: &[Overdue]) -> Result<(), 
     let inquiry =
         |overdue: &Overdue| Inquiry { key: overdue.key.clone(), step: overdue.step.into(), waited_s: overdue.waited_s };
     let mut pieces = store::Pieces::of(overdue.iter().collect());
-    while let Some(piece) = pieces.next() {
+    while let Some(piece) = pieces.take_next() {
         match rounds.store.inquire(piece.iter().map(|overdue| inquiry(overdue)).collect()).await {
             Ok(inquired) => {
                 // Only what the store took is not asked again.

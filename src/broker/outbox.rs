@@ -293,7 +293,7 @@ impl Outbox {
     /// once.
     async fn remove_apart(&self, ids: Vec<i64>) -> Result<(), Error> {
         let mut pieces = Pieces::of(ids);
-        while let Some(ids) = pieces.next() {
+        while let Some(ids) = pieces.take_next() {
             match self.parts.store.sent(ids.clone()).await {
                 Err(error) if error.may_be_of_one_row() => {
                     if let Some(id) = pieces.divide(ids) {

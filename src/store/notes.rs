@@ -235,7 +235,7 @@ impl NoteWriter {
     /// Writes what failed together: the notes of one order that cannot be written must not take those of others with them.
     async fn write_apart(&self, batch: Vec<Note>, store: &dyn PaymentStore, error: Error) {
         let mut pieces = Pieces::of(batch);
-        let mut failed = pieces.next().map(|all| (all, error));
+        let mut failed = pieces.take_next().map(|all| (all, error));
         loop {
             if let Some((piece, error)) = failed.take()
                 && let Some(note) = pieces.divide(piece)
@@ -244,7 +244,7 @@ impl NoteWriter {
                 warn!(%merchant_id, %order_id, %error, "a note of this order cannot be written");
                 self.inner.metrics.notes_dropped(1);
             }
-            let Some(piece) = pieces.next() else { return };
+            let Some(piece) = pieces.take_next() else { return };
             match store.note(piece.clone()).await {
                 Ok(()) => {}
                 Err(error) if error.may_be_of_one_row() => failed = Some((piece, error)),

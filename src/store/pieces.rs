@@ -13,7 +13,7 @@ impl<T> Pieces<T> {
     }
 
     /// The next piece, not set where nothing is left.
-    pub fn next(&mut self) -> Option<Vec<T>> {
+    pub fn take_next(&mut self) -> Option<Vec<T>> {
         self.0.pop()
     }
 
@@ -41,7 +41,7 @@ mod tests {
         for (bad, attempts_max) in [(vec![], 1), (vec![300], 19), (vec![0, 1, 511], 60), ((0..512).collect(), 1023)] {
             let mut pieces = Pieces::of((0..512).collect());
             let (mut attempts, mut good, mut alone) = (0, Vec::new(), Vec::new());
-            while let Some(piece) = pieces.next() {
+            while let Some(piece) = pieces.take_next() {
                 attempts += 1;
                 if piece.iter().any(|item| bad.contains(item)) {
                     alone.extend(pieces.divide(piece));

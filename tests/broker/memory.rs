@@ -25,6 +25,8 @@ pub(crate) struct Memory {
     pub(crate) down: AtomicBool,
     pub(crate) attempts: AtomicUsize,
     pub(crate) largest_batch: AtomicUsize,
+    /// Messages of the outbox that were put aside.
+    pub(crate) postponed: AtomicUsize,
     /// Whoever writes it makes commits hang.
     pub(crate) gate: RwLock<()>,
     pub(crate) notes: Mutex<Vec<Note>>,
@@ -42,6 +44,7 @@ impl Memory {
             down: AtomicBool::new(false),
             attempts: AtomicUsize::new(0),
             largest_batch: AtomicUsize::new(0),
+            postponed: AtomicUsize::new(0),
             gate: RwLock::new(()),
             notes: Mutex::default(),
             outbox: Mutex::default(),
@@ -156,6 +159,7 @@ impl PaymentStore for Memory {
     }
 
     async fn postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
+        self.postponed.fetch_add(ids.len(), Ordering::SeqCst);
         let until = Some(Instant::now() + Duration::from_millis(by_ms));
         let mut outbox = self.outbox.lock().unwrap();
         for id in ids {

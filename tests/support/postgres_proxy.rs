@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 const COMMIT_COMPLETE: &[u8] = b"C\0\0\0\x0bCOMMIT\0";
 
 /// What is lost with the answer.
+#[allow(dead_code, reason = "who includes this file needs a part of it")]
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Loss {
     /// The connection, as with a failover.

@@ -1,4 +1,4 @@
-//! What changes payments: batches of events, what pages have shown, and results that nobody has shown.
+//! What changes payments: batches of events, and what pages have shown.
 
 use std::collections::HashSet;
 
@@ -52,7 +52,7 @@ pub(super) async fn apply(
 ) -> Result<Vec<Applied>, Error> {
     let mut applied = Vec::with_capacity(batch.len());
     let (mut pieces, mut did) = (Pieces::of(batch), Vec::new());
-    while let Some(batch) = pieces.next() {
+    while let Some(batch) = pieces.take_next() {
         let apply = Apply { settings, lost, batch };
         match pool.run(&apply).await {
             Ok(of_piece) => {
@@ -141,7 +141,7 @@ impl Acknowledge<'_> {
 /// Writes what waits as one transaction, and tells who waits for it.
 pub(super) async fn acknowledge(pool: &Pool, settings: &Settings, lost: &Lost, shown: Vec<Shown>) {
     let mut pieces = Pieces::of(shown);
-    while let Some(shown) = pieces.next() {
+    while let Some(shown) = pieces.take_next() {
         match pool.run(&Acknowledge { settings, lost, shown: &shown }).await {
             Ok(answers) => shown.into_iter().zip(answers).for_each(|(shown, known)| drop(shown.answer.send(known))),
             // One row must not hold up the others.

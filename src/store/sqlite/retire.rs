@@ -156,13 +156,10 @@ fn apart<T>(connection: &Connection, work: impl FnOnce() -> Result<T, Error>) ->
     Ok(done)
 }
 
-/// Rows with their ids. One may be damaged.
-fn aged(
-    connection: &Connection,
-    table: &Table,
-    after_id: i64,
-    rows_max: usize,
-) -> Result<Vec<(i64, Result<Aged, Error>)>, Error> {
+/// A row's id, and the row where it is not damaged.
+type Found = (i64, Result<Aged, Error>);
+
+fn aged(connection: &Connection, table: &Table, after_id: i64, rows_max: usize) -> Result<Vec<Found>, Error> {
     let mut select = connection.prepare_cached(table.select)?;
     let mut found = select.query((after_id, limit(rows_max)))?;
     let mut rows = Vec::new();

@@ -94,7 +94,7 @@ impl Writer {
 
     fn turn(&mut self, batch: Vec<Command>) {
         let mut pieces = Pieces::of(batch);
-        while let Some(piece) = pieces.next() {
+        while let Some(piece) = pieces.take_next() {
             match self.attempt(&piece) {
                 // One row must not hold up the commands of others.
                 Err(error) if error.may_be_of_one_row() => match pieces.divide(piece) {
@@ -114,14 +114,14 @@ impl Writer {
     fn apply_apart(&mut self, arrivals: Vec<Arrival>, error: Error) -> Result<Vec<Applied>, Error> {
         let mut applied = Vec::with_capacity(arrivals.len());
         let mut pieces = Pieces::of(arrivals);
-        let mut failed = pieces.next().map(|all| (all, error));
+        let mut failed = pieces.take_next().map(|all| (all, error));
         loop {
             if let Some((piece, error)) = failed.take()
                 && pieces.divide(piece).is_some()
             {
                 applied.push(Err(error));
             }
-            let Some(arrivals) = pieces.next() else { return Ok(applied) };
+            let Some(arrivals) = pieces.take_next() else { return Ok(applied) };
             // The answer goes to who waits for all of them.
             let command = [Command::Apply { arrivals, answer: oneshot::channel().0 }];
             match (self.attempt(&command), command) {

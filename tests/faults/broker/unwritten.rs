@@ -18,7 +18,7 @@ async fn what_is_stored_is_shown_while_no_acknowledgement_can_be_written() {
     };
     let mut pages = Vec::new();
     for n in 0..4 {
-        pages.push(Page::subscribed(&service, &ticket(&format!("unwritten-{n}"))).await.0);
+        pages.push(Page::subscribed(&service, &ticket(format!("unwritten-{n}"))).await.0);
     }
     publisher.publish(&event("unwritten-0", "succeeded")).await;
     assert_eq!(pages[0].payment().await["status"], "succeeded");
