@@ -429,12 +429,12 @@ mod tests {
         for name in ["x-replays", "x-truncated", "x-headers-dropped"] {
             assert_eq!(header(&properties, name), None, "{name}");
         }
-        let bytes = super::super::fit::properties_bytes(&properties);
+        let bytes = crate::broker::fit::properties_bytes(&properties);
         assert!(bytes < 16 * 1024, "{bytes}");
     }
 
     fn refused(code: u16, ends_connection: bool, why: &str) -> PublishError {
-        PublishError::Refused(super::super::publisher::Refusal { code, ends_connection, why: why.to_owned() })
+        PublishError::Refused(crate::broker::publisher::Refusal { code, ends_connection, why: why.to_owned() })
     }
 
     #[test]

@@ -14,8 +14,8 @@ const FILES: [&str; 6] =
     ["namespace", "deployment", "service", "poddisruptionbudget", "horizontalpodautoscaler", "ingress"];
 /// Where the deployment puts the Secret.
 const SECRETS: &str = "/etc/payment-notifier/secrets";
-/// How long the shutdown takes at most beside `http.drain_s`: consumer, what is left of pages, operators' listener.
-const SHUTDOWN_BESIDE_DRAIN_S: u64 = 30;
+/// How long the shutdown takes at most beside `http.drain_s`: consumer, what is left of pages, operators' listener, notes, store.
+const SHUTDOWN_BESIDE_DRAIN_S: u64 = 50;
 
 fn folder() -> PathBuf {
     repository().join("config/kubernetes")

@@ -25,7 +25,8 @@ fn each_test_that_the_table_names_is_there_and_each_file_of_tests_is_named() {
         named += 1;
     }
     assert!(named > 20, "{named}");
-    let elsewhere = ["system", "broker"].map(|folder| files_below(&repository().join("tests").join(folder)).concat());
+    let elsewhere =
+        ["tests/system", "tests/broker", "src/runtime"].map(|folder| files_below(&repository().join(folder)).concat());
     for test in quoted(&document)
         .filter(|words| words.starts_with("a_") || words.starts_with("what_") || words.starts_with("killed_"))
     {

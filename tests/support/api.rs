@@ -64,7 +64,9 @@ impl Answer {
 pub(crate) fn client() -> reqwest::Client {
     // The one that is set already is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
-    reqwest::Client::builder().no_proxy().build().expect("a client")
+    // Less than the service's own time for a header, after which it closes what is idle: else a request may meet the close.
+    let idle = Duration::from_secs(5);
+    reqwest::Client::builder().no_proxy().pool_idle_timeout(idle).build().expect("a client")
 }
 
 /// The calls of section 4, by what they mean.

@@ -53,8 +53,9 @@ impl File {
         self.open_writer(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
     }
 
-    /// Makes the folder where it is missing, and keeps every other process off this database for as long as the answer lives. Two that write it would each know only
-    /// of its own events, and pages of one would wait in vain for those of the other. Waits for one that is just ending.
+    /// Makes the folder where it is missing, and keeps every other process off this database for as long as the answer lives.
+    /// Two that write it would each know only of its own events, and pages of one would wait in vain for those of the other.
+    /// Waits for one that is just ending.
     pub(super) fn lock(&self) -> Result<fs::File, Error> {
         if let Some(folder) = self.path.parent() {
             private::make_folder(folder).map_err(|e| Error::Unavailable(format!("{}: {e}", folder.display())))?;
@@ -76,17 +77,12 @@ impl File {
         }
     }
 
-    /// Says which of its files, and whether its folder, were made such that others than the owner may use them. They are left
-    /// as they are: whoever made them so may have meant it.
-    pub(super) fn warn_of_wider(&self) {
+    /// Which of its files, and whether its folder, were made such that others than the owner may use them, with their modes.
+    pub(super) fn wider(&self) -> Vec<(PathBuf, u32)> {
         let files = ["", "-wal", "-shm", ".lock"].map(|suffix| self.beside(suffix));
         let folder = self.path.parent().map(Path::to_owned);
-        for path in folder.into_iter().chain(files) {
-            if let Some(mode) = private::wider_mode(&path) {
-                let (path, mode) = (path.display().to_string(), format!("{mode:03o}"));
-                tracing::warn!(path, mode, "others than the owner may use what belongs to the database");
-            }
-        }
+        let all = folder.into_iter().chain(files);
+        all.filter_map(|path| private::wider_mode(&path).map(|mode| (path, mode))).collect()
     }
 
     /// What stands beside the file under its name.

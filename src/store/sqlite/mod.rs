@@ -89,11 +89,16 @@ impl Sqlite {
     /// where the file cannot be made, read or written, or another process has it open.
     pub fn open(url: &str, options: Options) -> Result<Self, Error> {
         let file = File::new(url, options.cache_kib)?;
-        file.warn_of_wider();
+        let wider = file.wider();
         let mut lock = file.lock()?;
         file.refuse_emptied(&lock)?;
         let connection = file.create()?;
         file.note_made(&mut lock)?;
+        // They are left as they are: whoever made them so may have meant it.
+        for (path, mode) in wider {
+            let (path, mode) = (path.display().to_string(), format!("{mode:03o}"));
+            tracing::warn!(path, mode, "others than the owner may use what belongs to the database");
+        }
         let waiting = Arc::new(AtomicU64::new(0));
         let Options { instance, timeline, escalation, .. } = options;
         let telling = Telling { instance, timeline, escalation };

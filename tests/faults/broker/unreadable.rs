@@ -16,7 +16,7 @@ async fn messages_that_break_the_connection_are_taken_away_one_by_one_and_cost_n
     let setup =
         Setup::new().await.through(&proxy).set("AMQP__RETRY_FIRST_MS", 10).set("AMQP__RETRY_LONGEST_MS", 60_000);
     let service = setup.start().await;
-    let ledger = Ledger::open("breaks-the-wire", &service).await;
+    let ledger = Ledger::open("broken-frames", &service).await;
     let publisher = Publisher::connect(service.vhost()).await;
     for run in 0..RUNS {
         let body = [BREAKS, run.to_string().as_bytes()].concat();

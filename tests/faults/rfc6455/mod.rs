@@ -13,7 +13,7 @@ mod wire;
 use serde_json::Value;
 
 use crate::support::raw::{RawFrame, RawSocket};
-use crate::support::{Page, Publisher, Service, event, ticket};
+use crate::support::{Page, Publisher, Service, Setup, event, ticket};
 
 /// A service, and a page on it that every case must leave alone.
 struct Bystander {
@@ -25,7 +25,8 @@ struct Bystander {
 
 impl Bystander {
     async fn start(order_id: &'static str) -> Self {
-        let service = Service::start().await;
+        // Each frame counts, and what is cut into a frame for each byte has many.
+        let service = Setup::new().await.set("HTTP__FRAMES_BURST_MAX", 200).start().await;
         let (page, _) = Page::subscribed(&service, &ticket(order_id)).await;
         let pid = service.pid();
         Self { service, page, order_id, pid }
