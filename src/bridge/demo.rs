@@ -32,6 +32,7 @@ const FILES: [(&str, &str, &str); 12] = [
     ("/demo/demo.js", SCRIPT, include_str!("demo/demo.js")),
     ("/demo/wait.js", SCRIPT, include_str!("demo/wait.js")),
     ("/demo/adapter.js", SCRIPT, include_str!("demo/adapter.js")),
+    ("/demo/stream.js", SCRIPT, include_str!("demo/stream.js")),
     ("/demo/events.js", SCRIPT, include_str!("demo/events.js")),
     ("/demo/frames.js", SCRIPT, include_str!("demo/frames.js")),
     ("/demo/session.js", SCRIPT, include_str!("demo/session.js")),

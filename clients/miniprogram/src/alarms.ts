@@ -3,7 +3,7 @@ import type { Platform } from './platform';
 /** Named deadlines by the wall clock, all on one platform timer, which each change sets anew: devices lose timers. */
 export interface Alarms {
   /** Replaces the alarm of that name. */
-  at(name: string, inMs: number, run: () => void): void;
+  at(name: string, inMs: number, run: () => unknown): void;
   off(name: string): void;
   has(name: string): boolean;
   clear(): void;
@@ -12,7 +12,7 @@ export interface Alarms {
 const LONGEST_SLEEP_MS = 60000;
 
 export function createAlarms(platform: Platform): Alarms {
-  let alarms = new Map<string, { at: number; run: () => void }>();
+  let alarms = new Map<string, { at: number; run: () => unknown }>();
   let timer: unknown;
   let armed = false;
   let checking = false;

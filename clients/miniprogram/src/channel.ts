@@ -1,10 +1,16 @@
-import { lineTo } from './line';
+import { ADDRESS } from './check';
+import { mistake } from './faults';
+import { lineFor } from './index';
 import type { Platform } from './platform';
 import type { Frame } from './types';
+
+const FRAMES_KEPT_MAX = 32;
 
 export interface ChannelOptions {
   /** Base address of the service. */
   url: string;
+  /** Hears the frames of this order alone; absent: of all orders on the socket, those of other watches too. */
+  orderId?: string;
   adapter?: Platform;
   onFrame?(frame: Frame): void;
   onState?(state: 'connecting' | 'open' | 'closed'): void;
@@ -18,16 +24,28 @@ export interface Channel {
   close(): void;
 }
 
-export function channel(options: ChannelOptions, platform: Platform): Channel {
-  const line = lineTo(platform, options.url);
+/** @throws where `url` is no address. */
+export function openChannel(options: ChannelOptions): Channel {
+  if (!options || !ADDRESS.test(options.url)) mistake('option url: like https://pay.example.com');
+  const line = lineFor(options);
   let closed = false;
+  let isOpen = false;
+  let kept: (() => void)[] = [];
   const pending = new Set<(sent: boolean) => void>();
   const state = (name: 'connecting' | 'open' | 'closed'): void => {
     if (options.onState) options.onState(name);
   };
   const member = {
-    up: () => state('open'),
-    down: () => state('connecting'),
+    orderId: options.orderId,
+    up() {
+      isOpen = true;
+      kept.splice(0).forEach((send) => send());
+      state('open');
+    },
+    down() {
+      isOpen = false;
+      state('connecting');
+    },
     frame(frame: Frame) {
       if (options.onFrame) options.onFrame(frame);
     },
@@ -38,16 +56,20 @@ export function channel(options: ChannelOptions, platform: Platform): Channel {
   return {
     send: (frame) =>
       new Promise((resolve) => {
-        if (closed) return resolve(false);
+        const send = (): void =>
+          line.send(frame, (sent) => {
+            pending.delete(resolve);
+            resolve(sent);
+          });
+        if (closed || (!isOpen && kept.length >= FRAMES_KEPT_MAX)) return resolve(false);
         pending.add(resolve);
-        line.send(member, frame, (sent) => {
-          pending.delete(resolve);
-          resolve(sent);
-        });
+        if (isOpen) send();
+        else kept.push(send);
       }),
     close() {
       if (closed) return;
       closed = true;
+      kept = [];
       line.leave(member);
       pending.forEach((resolve) => resolve(false));
       state('closed');

@@ -1,16 +1,15 @@
 import { backoff, type Alarms } from './alarms';
 import type { Calls } from './calls';
 import type { Platform, Request, Response } from './platform';
-import { createSseParser } from './sse';
-import { createUtf8Decoder } from './utf8';
 import type { Transport } from './types';
 
-/** The ladder for where sockets fail: event stream, long poll, short poll. */
+/** Questions by HTTP: one look at once, and where sockets fail long polls, and short polls where those get no answer. */
 export interface Feed {
-  start(): void;
+  /** Asks at once, whatever is under way, and goes on if it is needed. */
+  look(): void;
+  /** Begins in `inMs`, if it does not run; at 0 it waits for no socket any more. */
+  start(inMs: number): void;
   stop(): void;
-  /** From the top of the ladder, if it runs. */
-  restart(): void;
 }
 
 export interface Host {
@@ -18,147 +17,95 @@ export interface Host {
   alarms: Alarms;
   calls: Calls;
   take(use: (ticket: string) => void): void;
-  request(ticket: string, suffix?: string): Request;
+  request(ticket: string, suffix: string): Request;
   /** What the service said last. */
   version(): number;
   /** Takes an answer; false if it holds no payment. */
   read(response: Response, ticket: string): boolean;
+  /** Milliseconds that a socket has yet to do the work; none if it does. */
+  patienceMs(): number | undefined;
   /** Which transport works; null: none. */
   report(transport: Transport | null): void;
 }
 
-const STREAM_FIRST_MS = 4000;
-const STREAM_QUIET_MS = 40000;
-const LONG_POLL_WAIT_S = 25;
+const WAIT_S = 25;
 const ANSWER_TIMEOUT_MS = 8000;
 const CLIMB_AFTER_MS = 30000;
-const SHORT_LIFE_MS = 3000;
+const POLL_MS = 2000;
+const POLL_SLOWER_MAX = 10;
 
-type Rung = (ticket: string) => void;
-
-export function createFeed({ platform, alarms, calls, take, request, version, read, report }: Host): Feed {
-  const rungs: Rung[] = platform.requestChunked ? [stream, longPoll, poll] : [longPoll, poll];
+export function createFeed(platform: Platform, alarms: Alarms, calls: Calls, take: Host['take'], request: Host['request'], version: Host['version'], read: Host['read'], patienceMs: Host['patienceMs'], report: Host['report']): Feed {
   let running = false;
-  let rung = 0;
-  /** The rung that worked last. Those above it are tried again without a word: the page still has that one. */
-  let working = 0;
+  let looking = false;
+  /** Seconds that the service is asked to hold the next answer; 0: a short poll. The first is short, to see whether it holds. */
+  let waitS = 1;
   let failures = 0;
   let polls = 0;
+  let climbAt = 0;
 
   function next(inMs: number): void {
-    if (running) alarms.at('next', inMs, run);
+    alarms.at('next', inMs, run);
   }
 
   function run(): void {
-    take((ticket) => running && rungs[rung]!(ticket));
+    take((ticket) => running && ask(ticket));
   }
 
-  function climb(): void {
-    rung = failures = polls = 0;
-    alarms.off('climb');
-  }
-
-  function works(transport: Transport): void {
-    working = rung;
-    report(transport);
-  }
-
-  /** `patience`: failures in a row on one rung before the next one down. */
-  function failed(patience: number): void {
-    if (!running) return;
-    if (rung >= working) report(null);
-    polls = 0;
-    if (++failures >= patience || rung < working) {
-      rung++;
-      failures = 0;
-    }
-    next(backoff(platform, failures));
-  }
-
-  function stream(ticket: string): void {
-    const startedAt = platform.now();
-    let heard = false;
-    const decode = createUtf8Decoder();
-    const parse = createSseParser((data) => {
-      if (read({ status: 200, data }, ticket)) {
-        heard = true;
-        if (running) works('stream');
-      }
-    });
-    calls.start(
-      'feed',
-      STREAM_FIRST_MS,
-      (done, live) =>
-        platform.requestChunked!(
-          request(ticket, '/events'),
-          (part) => {
-            if (!live()) return;
-            const text = typeof part === 'string' ? part : decode(part);
-            if (!parse(text)) calls.extend('feed', 0);
-            // A proxy that holds the stream back passes nothing, not even the first state.
-            else if (heard && text) calls.extend('feed', STREAM_QUIET_MS);
-          },
-          done,
-        ),
-      (response) => {
-        read(response, ticket);
-        // Gateways end streams after a minute or so: that is no failure.
-        if (!heard || platform.now() - startedAt < SHORT_LIFE_MS) return failed(heard || response.status === 401 ? 2 : 1);
-        failures = 0;
-        next(platform.random() * 1000);
-      },
-    );
-  }
-
-  function longPoll(ticket: string): void {
+  function ask(ticket: string): void {
     const startedAt = platform.now();
     const asked = version();
-    // The first is short, to see whether this rung holds.
-    const waitS = polls++ ? LONG_POLL_WAIT_S : 1;
-    get(ticket, '?after=' + asked + '&wait=' + waitS, waitS * 1000 + ANSWER_TIMEOUT_MS, 'long_poll', 2, () => {
-      // Whatever stands between may answer in the service's place and not wait.
-      next(version() !== asked || platform.now() - startedAt > 900 ? 0 : 1000);
-    });
-  }
-
-  function poll(ticket: string): void {
-    if (!alarms.has('climb')) alarms.at('climb', CLIMB_AFTER_MS, climb);
-    get(ticket, '', ANSWER_TIMEOUT_MS, 'poll', Infinity, () => {
-      next(2000 * Math.min(5, Math.pow(1.5, Math.max(0, ++polls - 5))) * (0.8 + platform.random() * 0.4));
-    });
-  }
-
-  function get(ticket: string, suffix: string, timeoutMs: number, name: Transport, patience: number, ok: () => void): void {
-    calls.request('feed', timeoutMs, request(ticket, suffix), (response) => {
-      if (!read(response, ticket)) return failed(patience);
-      failures = 0;
+    const held = looking ? 0 : waitS;
+    const looks = looking;
+    calls.request('feed', held * 1000 + ANSWER_TIMEOUT_MS, request(ticket, held ? '?after=' + asked + '&wait=' + held : ''), (response) => {
+      const understood = read(response, ticket);
       if (!running) return;
-      works(name);
-      ok();
+      const patience = patienceMs();
+      if (patience === undefined) return stop();
+      const now = platform.now();
+      // Long polls are tried again without a word while short polls work.
+      const stands = held && polls;
+      looking = looks && !understood;
+      if (!understood) {
+        if (!stands) report(null);
+        if (held && (stands || failures)) {
+          waitS = 0;
+          climbAt = now + CLIMB_AFTER_MS;
+        }
+        return next(stands ? 0 : backoff(platform, failures++));
+      }
+      failures = 0;
+      if (looks) return alarms.at('start', patience, run);
+      report(held ? 'long_poll' : 'poll');
+      if (held) {
+        polls = 0;
+        waitS = WAIT_S;
+        // Whatever stands between may answer in the service's place and not wait.
+        return next(version() !== asked || now - startedAt > 900 ? 0 : 1000);
+      }
+      if (now > climbAt) waitS = 1;
+      next(POLL_MS * Math.min(POLL_SLOWER_MAX, Math.pow(1.5, Math.max(0, ++polls - 5))) * (0.8 + platform.random() * 0.4));
     });
   }
 
   function stop(): void {
     running = false;
     calls.cancel('feed');
-    alarms.off('next');
-    alarms.off('climb');
+    ['next', 'start'].forEach(alarms.off);
   }
 
-  const feed: Feed = {
-    start() {
-      alarms.off('fallback');
-      if (running) return;
-      running = true;
+  return {
+    look() {
+      stop();
+      running = looking = true;
+      waitS = 1;
+      failures = polls = 0;
       run();
     },
-    stop,
-    restart() {
-      if (!running) return;
-      stop();
-      climb();
-      feed.start();
+    start(inMs) {
+      if (running && (inMs || !alarms.has('start'))) return;
+      running = true;
+      alarms.at('start', inMs, run);
     },
+    stop,
   };
-  return feed;
 }

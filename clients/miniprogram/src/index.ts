@@ -1,26 +1,27 @@
+import { miniProgram } from './adapters/mini';
 import { pick } from './adapters/pick';
-import { channel, type Channel, type ChannelOptions } from './channel';
+import { line, watch } from './core';
+import type { Line } from './line';
 import type { Platform } from './platform';
-import { watch, type Watch, type WatchOptions } from './watch';
+import type { Watch, WatchOptions } from './watch';
 
-export { miniProgram, type MiniApi } from './adapters/mini';
-export type { Channel, ChannelOptions } from './channel';
+export type { MiniApi } from './adapters/mini';
 export type { Cancel, Platform, Request, Response, Socket, SocketEvents } from './platform';
 export type * from './types';
-export type { Watch, WatchOptions } from './watch';
+export type { StopSignal, Watch, WatchOptions } from './watch';
+export { miniProgram };
 
 /** Tells the page each state of its order until the final one. */
-export function watchPayment(options: WatchOptions): Watch {
-  return watch(options, options.adapter || found());
+export function watchPayment<TDisplay = unknown>(options: WatchOptions<TDisplay>): Watch<TDisplay> {
+  return watch(options, found(options));
 }
 
-/** The socket beneath, for pages that show or send frames themselves. */
-export function openChannel(options: ChannelOptions): Channel {
-  return channel(options, options.adapter || found());
+/** For `channel.js` alone, which shares the sockets. */
+export function lineFor(options: { url: string; adapter?: Platform }): Line {
+  return line(options.url, found(options));
 }
 
-function found(): Platform {
-  const platform = pick();
-  if (!platform) throw new Error('payment-notifier: no platform found, pass `adapter`');
-  return platform;
+function found(options: { adapter?: Platform }): Platform {
+  // Where there is no mini-program, it throws.
+  return Object(options).adapter || pick() || miniProgram();
 }

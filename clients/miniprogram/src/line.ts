@@ -1,15 +1,16 @@
 import { backoff, createAlarms } from './alarms';
 import type { Platform, Socket } from './platform';
 import type { Frame } from './types';
-import { httpBase, parseJson } from './text';
+import { wordsOf } from './faults';
+import { parseJson, quietly } from './text';
 
 /** Who shares a line. */
 export interface Member {
   /** Its order; absent: it hears every frame. */
   orderId?: string;
   up(): void;
-  /** `refused`: the attempt never became a connection that answers. */
-  down(refused: boolean): void;
+  /** `refused`: the attempt never became a connection that answers, and why in the platform's words. */
+  down(refused: boolean, reason?: string): void;
   /** `answer`: to this member's `subscribe`. */
   frame(frame: Frame, answer: boolean): void;
 }
@@ -20,8 +21,8 @@ export interface Line {
   leave(member: Member): void;
   /** Asks for the member's order. One at a time: an error frame need not say whose ticket it means. */
   subscribe(member: Member, ticket: string): void;
-  /** Sends at once, or keeps the frame until the socket opens. `done` may never run if the line is lost. */
-  send(member: Member, frame: object, done?: (sent: boolean) => void): void;
+  /** `done` may never run if the line is lost. */
+  send(frame: object, done?: (sent: boolean) => void): void;
 }
 
 const CONNECT_TIMEOUT_MS = 8000;
@@ -32,7 +33,6 @@ const PROBE_TIMEOUT_MS = 3000;
 const RECONNECT_WAIT_MAX_MS = 30000;
 const STABLE_MS = 10000;
 const SETTLE_MS = 200;
-const FRAMES_KEPT_MAX = 32;
 /** The platforms cut sockets of a program that is in the background for this long, and may forget to say so. */
 const BACKGROUND_MS = 5000;
 
@@ -43,9 +43,9 @@ interface Shared extends Line {
 
 const lines = new Set<Shared>();
 
-/** The line to the service at that base address. Mini-programs have five sockets in all, so there is one line an address. */
+/** The line to the service at that base address, as `httpBase` gives it. Mini-programs have five sockets in all, so there is one line an address. */
 export function lineTo(platform: Platform, base: string): Line {
-  const url = httpBase(base).replace('http', 'ws') + '/v1/ws';
+  const url = base.replace('http', 'ws') + '/v1/ws';
   let line = Array.from(lines).find((each) => each.platform === platform && each.url === url);
   if (!line) lines.add((line = createLine(platform, url)));
   return line;
@@ -55,11 +55,12 @@ function createLine(platform: Platform, url: string): Shared {
   const alarms = createAlarms(platform);
   const members = new Set<Member>();
   let turns: { member: Member; ticket: string }[] = [];
-  let kept: { member: Member; frame: object; done?: (sent: boolean) => void }[] = [];
   let state: 'waiting' | 'connecting' | 'open' = 'waiting';
   let socket: Socket | undefined;
   let attempt: object | undefined;
   let heard = false;
+  /** The last `subscribe` was answered for some order. */
+  let answered = false;
   let openedAt = 0;
   let failures = 0;
   let hiddenAt = 0;
@@ -71,7 +72,7 @@ function createLine(platform: Platform, url: string): Shared {
     let opened: Socket | undefined;
     state = 'connecting';
     heard = false;
-    alarms.at('connect', CONNECT_TIMEOUT_MS, lost);
+    alarms.at('connect', CONNECT_TIMEOUT_MS, () => lost());
     try {
       opened = platform.connect(url, {
         open() {
@@ -80,12 +81,12 @@ function createLine(platform: Platform, url: string): Shared {
           else if (state === 'connecting') up();
         },
         message: (text) => live() && hear(text),
-        close: () => live() && lost(),
+        close: (reason) => live() && lost(reason),
       });
       if (live()) socket = opened;
       else opened.close();
-    } catch {
-      if (live()) lost();
+    } catch (error) {
+      if (live()) lost(wordsOf(error));
     }
   }
 
@@ -94,7 +95,6 @@ function createLine(platform: Platform, url: string): Shared {
     openedAt = platform.now();
     alarms.off('connect');
     alarms.at('beat', PING_INTERVAL_MS, beat);
-    kept.splice(0).forEach(({ frame, done }) => transmit(frame, done));
     members.forEach((member) => state === 'open' && member.up());
   }
 
@@ -104,17 +104,17 @@ function createLine(platform: Platform, url: string): Shared {
     state = 'waiting';
     turns = [];
     ['connect', 'beat', 'pong', 'answer'].forEach(alarms.off);
-    if (old) old.close();
+    if (old) quietly(() => old.close());
   }
 
-  function drop(refused = !heard): void {
+  function drop(refused = !heard, reason?: string): void {
     shut();
-    members.forEach((member) => member.down(refused));
+    members.forEach((member) => member.down(refused, reason));
   }
 
-  function lost(): void {
+  function lost(reason?: string): void {
     if (heard && platform.now() - openedAt > STABLE_MS) failures = 0;
-    drop();
+    drop(!heard, reason);
     // A `reconnect` frame has said when.
     if (members.size && !alarms.has('retry')) alarms.at('retry', backoff(platform, failures++), connect);
   }
@@ -127,15 +127,19 @@ function createLine(platform: Platform, url: string): Shared {
 
   function transmit(frame: object, done?: (sent: boolean) => void): void {
     const mine = attempt;
-    if (!socket) return done && done(false);
-    socket.send(JSON.stringify(frame), (sent) => {
+    let over = false;
+    const finish = (sent: boolean): void => {
+      if (over) return;
+      over = true;
       if (done) done(sent);
       if (!sent && attempt === mine) lost();
-    });
+    };
+    if (!socket) return done && done(false);
+    if (!quietly(() => socket!.send(JSON.stringify(frame), finish))) finish(false);
   }
 
   function probe(withinMs: number): void {
-    alarms.at('pong', withinMs, lost);
+    alarms.at('pong', withinMs, () => lost());
     transmit({ type: 'ping' });
   }
 
@@ -146,8 +150,17 @@ function createLine(platform: Platform, url: string): Shared {
 
   function ask(): void {
     if (!turns[0]) return;
-    alarms.at('answer', ANSWER_TIMEOUT_MS, lost);
+    answered = false;
+    alarms.at('answer', ANSWER_TIMEOUT_MS, unanswered);
     transmit({ type: 'subscribe', ticket: turns[0].ticket });
+  }
+
+  /** Answered, and not for this order: the ticket is for others. The socket, which all share, is not to blame. */
+  function unanswered(): void {
+    if (!answered) return lost();
+    const turn = turns.shift();
+    if (turn && members.has(turn.member)) turn.member.frame({ type: 'error', code: 'forbidden' }, true);
+    if (state === 'open') ask();
   }
 
   function hear(text: string): void {
@@ -158,7 +171,9 @@ function createLine(platform: Platform, url: string): Shared {
     const orderId = frame.order_id || (frame.payment && frame.payment.order_id);
     const turn = turns[0];
     const isError = frame.type === 'error';
-    const answersTurn = !!turn && (isError || frame.type === 'subscribed') && (orderId ? orderId === turn.member.orderId : isError);
+    const isAnswer = frame.type === 'subscribed';
+    const answersTurn = !!turn && (isError || isAnswer) && (orderId ? orderId === turn.member.orderId : isError);
+    answered = answered || isAnswer;
     if (frame.type === 'reconnect') {
       alarms.at('retry', Math.min(Math.max(0, frame.after_ms || 0), RECONNECT_WAIT_MAX_MS), connect);
     }
@@ -182,7 +197,7 @@ function createLine(platform: Platform, url: string): Shared {
       const away = hiddenAt && platform.now() - hiddenAt;
       hiddenAt = 0;
       if (state === 'open' && away < BACKGROUND_MS) probe(PROBE_TIMEOUT_MS);
-      else if (state !== 'connecting' || away >= BACKGROUND_MS) renew(0);
+      else renew(0);
     }),
     platform.onNetwork((connected) => {
       // Changes come in bursts.
@@ -200,7 +215,6 @@ function createLine(platform: Platform, url: string): Shared {
     },
     leave(member) {
       members.delete(member);
-      kept = kept.filter((each) => each.member !== member);
       turns = turns.filter((each, i) => !i || each.member !== member);
       if (!members.size) {
         lines.delete(line);
@@ -217,11 +231,7 @@ function createLine(platform: Platform, url: string): Shared {
       turns.push({ member, ticket });
       if (turns.length === 1) ask();
     },
-    send(member, frame, done) {
-      if (state === 'open') transmit(frame, done);
-      else if (kept.length < FRAMES_KEPT_MAX) kept.push({ member, frame, done });
-      else if (done) done(false);
-    },
+    send: transmit,
   };
   return line;
 }

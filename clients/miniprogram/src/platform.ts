@@ -6,8 +6,6 @@ export interface Platform {
   connect(url: string, events: SocketEvents): Socket;
   /** Gives back what aborts it, if it was sent. */
   request(request: Request, done: (response: Response) => void): Cancel | void;
-  /** Absent where a response cannot be read before its end. */
-  requestChunked?(request: Request, chunk: (part: Uint8Array | string) => void, done: (response: Response) => void): Cancel | void;
   onShow(run: () => void): Cancel;
   onHide(run: () => void): Cancel;
   onNetwork(run: (connected: boolean) => void): Cancel;
@@ -24,8 +22,8 @@ export type Cancel = () => void;
 export interface SocketEvents {
   open(): void;
   message(text: string): void;
-  /** Closed, failed or refused. Close codes are not passed on: platforms invent them. */
-  close(): void;
+  /** Closed, failed or refused; `reason` in the platform's words. Close codes are not passed on: platforms invent them. */
+  close(reason?: string): void;
 }
 
 export interface Socket {
@@ -46,4 +44,6 @@ export interface Response {
   status: number;
   /** The body, as text or as the JSON value it holds. */
   data?: unknown;
+  /** Why there was no answer, in the platform's words; they begin with `cors` if the browser kept it from the page. */
+  reason?: string;
 }

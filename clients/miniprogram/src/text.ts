@@ -12,3 +12,13 @@ export function parseJson(value: unknown): object | undefined {
   }
   return value && typeof value === 'object' ? value : undefined;
 }
+
+/** For what platforms throw where nothing can be done about it. False if it threw. */
+export function quietly(run: () => void): boolean {
+  try {
+    run();
+    return true;
+  } catch {
+    return false;
+  }
+}

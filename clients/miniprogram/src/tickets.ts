@@ -1,10 +1,13 @@
 import { backoff, type Alarms } from './alarms';
+import { fault, ticketFault } from './faults';
 import type { Platform } from './platform';
-import type { TicketSource } from './types';
+import type { TicketSource, WatchError } from './types';
 
 const REFUSALS_MAX = 3;
 const FETCH_TIMEOUT_MS = 10000;
 const FETCH_INTERVAL_LEAST_MS = 1000;
+/** A longer one does not fit a frame of the service, which would close the socket that all watches share. */
+export const TICKET = /^[!-~]{1,8000}$/;
 
 /** The one ticket in use: fetched when first needed, and anew once the service has refused it. */
 export interface Tickets {
@@ -17,7 +20,13 @@ export interface Tickets {
   forget(): void;
 }
 
-export function createTickets(source: TicketSource, platform: Platform, alarms: Alarms): Tickets {
+/** `failing`: why no ticket could be had, each time; null once there is one. */
+export function createTickets(
+  source: TicketSource,
+  platform: Platform,
+  alarms: Alarms,
+  failing: (error: WatchError['error'] | null) => void,
+): Tickets {
   const waiting = new Map<string, (ticket: string) => void>();
   let ticket = typeof source === 'string' ? source : '';
   let fetching: object | null = null;
@@ -32,25 +41,31 @@ export function createTickets(source: TicketSource, platform: Platform, alarms: 
   function fetch(): void {
     const attempt = (fetching = {});
     fetchedAt = platform.now();
-    const failed = (): void => {
-      if (fetching === attempt) {
-        fetching = {};
-        fetchLater(backoff(platform, failures++));
-      }
-    };
-    alarms.at('ticket', FETCH_TIMEOUT_MS, failed);
-    new Promise<string>((resolve) => resolve(typeof source === 'string' ? source : source())).then((fetched) => {
+    const failed = (error: WatchError['error']): void => {
       if (fetching !== attempt) return;
-      if (!fetched) return failed();
-      alarms.off('ticket');
-      fetching = null;
-      failures = 0;
-      ticket = fetched;
-      waiting.forEach((use, name) => {
-        // One that ran before it may have given the ticket up.
-        if (ticket === fetched && waiting.delete(name)) use(fetched);
-      });
-    }, failed);
+      fetching = {};
+      fetchLater(backoff(platform, failures++));
+      failing(error);
+    };
+    alarms.at('ticket', FETCH_TIMEOUT_MS, () => failed(ticketFault('no answer in 10 s')));
+    new Promise<unknown>((resolve) => resolve(typeof source === 'string' ? source : source())).then(
+      (fetched) => {
+        if (fetching !== attempt) return;
+        if (typeof fetched !== 'string' || !TICKET.test(fetched)) {
+          return failed(fault('no_ticket', 'ticket() must give a ticket, not ' + (fetched && typeof fetched)));
+        }
+        alarms.off('ticket');
+        fetching = null;
+        failures = 0;
+        ticket = fetched;
+        failing(null);
+        waiting.forEach((use, name) => {
+          // One that ran before it may have given the ticket up.
+          if (ticket === fetched && waiting.delete(name)) use(fetched);
+        });
+      },
+      (error) => failed(ticketFault(error)),
+    );
   }
 
   return {
@@ -58,10 +73,10 @@ export function createTickets(source: TicketSource, platform: Platform, alarms: 
       if (ticket) return use(ticket);
       waiting.set(name, use);
       if (fetching) return;
-      const waitMs = fetchedAt + FETCH_INTERVAL_LEAST_MS - platform.now();
+      const sinceMs = platform.now() - fetchedAt;
       fetching = {};
-      if (waitMs > 0) fetchLater(Math.min(waitMs, FETCH_INTERVAL_LEAST_MS));
-      else fetch();
+      if (sinceMs > FETCH_INTERVAL_LEAST_MS) fetch();
+      else fetchLater(FETCH_INTERVAL_LEAST_MS);
     },
     refuse(used) {
       // Two transports may be refused for the same old ticket.

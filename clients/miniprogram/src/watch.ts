@@ -1,63 +1,81 @@
 import { createAlarms } from './alarms';
+import { checkOptions } from './check';
+import { addressFault, warnOnce } from './faults';
 import { createCalls } from './calls';
 import { createFeed } from './feed';
 import { lineTo, type Line, type Member } from './line';
 import type { Cancel, Platform, Request, Response } from './platform';
 import { createTickets } from './tickets';
 import { httpBase, parseJson } from './text';
-import type { Connection, FinalPayment, Outcome, Payment, TicketError, TicketSource, Transport } from './types';
+import type { Connection, FinalPayment, Outcome, Payment, TicketError, TicketSource, Transport, WatchError } from './types';
 
-export interface WatchOptions {
+export interface WatchOptions<TDisplay = unknown> {
   /** Base address of the service: `https://pay.example.com`. */
   url: string;
   orderId: string;
   /** A ticket from the merchant's back end, or a function that fetches one; only a function can replace a ticket that ran out. */
   ticket: TicketSource;
   /** Each state that is newer than the last one. Never after `stop()`. */
-  onChange?(payment: Payment): void;
+  onChange?(payment: Payment<TDisplay>): void;
   onConnection?(connection: Connection): void;
+  /** Once, after `lateAfterMs` without a final state. The watch goes on: say that the order can be looked up later. */
+  onLate?(): void;
+  /** Each failure, which is tried again by itself. For logs, and for the mistakes of a first day. */
+  onError?(error: WatchError): void;
   /**
    * The version that the page has already, from an earlier watch: it is neither told nor the result. For an order that is paid
    * again after it failed, or whose refund is waited for.
    */
   after?: number;
-  /** Milliseconds by the clock until `result` says `timedOut`; 90,000 if absent. */
-  deadlineMs?: number;
+  /** Milliseconds by the clock until `onLate`; 75,000 if absent. */
+  lateAfterMs?: number;
+  /** Milliseconds by the clock until the watch ends as `timedOut`; never if absent. */
+  giveUpAfterMs?: number;
+  /** `stop()` from outside. */
+  signal?: StopSignal;
   /** The platform, if the one that is found is not the right one. */
   adapter?: Platform;
 }
 
-export interface Watch {
+/** What is used of an `AbortSignal`, which mini-programs lack. */
+export interface StopSignal {
+  readonly aborted: boolean;
+  addEventListener(type: 'abort', run: () => void): void;
+  removeEventListener(type: 'abort', run: () => void): void;
+}
+
+export interface Watch<TDisplay = unknown> {
   /** Settles exactly once and never rejects. Everything has ended by then: no timer, socket or request is left. */
-  result: Promise<Outcome>;
+  result: Promise<Outcome<TDisplay>>;
   /** For `onUnload`. May be called at any time, and more than once. */
   stop(): void;
 }
 
-const DEADLINE_MS = 90000;
+const LATE_AFTER_MS = 75000;
 const FALLBACK_AFTER_MS = 3000;
-const LOOK_TIMEOUT_MS = 8000;
 const LAST_LOOK_MS = 5000;
-const LOOK_AGAIN_MS = 1000;
 const ACK_TIMEOUT_MS = 2000;
 
 /**
- * waiting → looking (the deadline has passed: one last look) → done; waiting or looking → acking (the final state is known and
- * the page was told) → done. `asleep` is a passed deadline in the background: nobody looks at the page, so the last look waits
- * for its return.
+ * waiting → looking (it is given up: one last look) → done; waiting or looking → acking (the final state is known and the page was
+ * told) → done.
  */
-type Phase = 'waiting' | 'asleep' | 'looking' | 'acking' | 'done';
+type Phase = 'waiting' | 'looking' | 'acking' | 'done';
 
 function isTicketError(code: string | undefined): code is TicketError {
   return /^(invalid_ticket|ticket_expired|forbidden)$/.test(code as string);
 }
 
-export function watch(options: WatchOptions, platform: Platform): Watch {
+export function watch<TDisplay>(options: WatchOptions<TDisplay>, platform: Platform): Watch<TDisplay>;
+export function watch(options: WatchOptions<any>, platform: Platform): Watch<any> {
+  checkOptions(options);
   const base = httpBase(options.url);
   const orderId = options.orderId;
   const alarms = createAlarms(platform);
   const calls = createCalls(platform, alarms);
-  const tickets = createTickets(options.ticket, platform, alarms);
+  const attempts: Record<string, number> = {};
+  let cause: WatchError | undefined;
+  const tickets = createTickets(options.ticket, platform, alarms, (error) => failing('ticket', error));
 
   let phase = 'waiting' as Phase;
   let hidden = false;
@@ -70,6 +88,8 @@ export function watch(options: WatchOptions, platform: Platform): Watch {
   let line: Line | undefined;
   let lineUp = false;
   let subscribed = false;
+  /** The last attempt at a socket was refused. */
+  let refusing = false;
   let usedTicket = '';
   let connection: Connection = { transport: null, reconnects: 0, ms: 0 };
   let reconnects = 0;
@@ -78,22 +98,14 @@ export function watch(options: WatchOptions, platform: Platform): Watch {
   let settle!: (outcome: Outcome) => void;
   const result = new Promise<Outcome>((resolve) => (settle = resolve));
 
-  const feed = createFeed({
-    platform,
-    alarms,
-    calls,
-    take: (use) => tickets.take('feed', use),
-    request,
-    version: () => version,
-    read,
-    report,
-  });
+  const feed = createFeed(platform, alarms, calls, (use) => tickets.take('feed', use), request, () => version, read, () => (subscribed ? undefined : refusing ? 0 : FALLBACK_AFTER_MS), report);
 
   // What the page is told.
 
-  function guarded(run: () => void): boolean {
+  /** False if the page's own function threw. */
+  function tell(name: 'onChange' | 'onConnection' | 'onLate' | 'onError', what?: unknown): boolean {
     try {
-      run();
+      if (options[name]) (options[name] as (what: unknown) => void)(what);
       return true;
     } catch (error) {
       // The page's own error is shown as such, and doesn't stop the watch.
@@ -102,12 +114,32 @@ export function watch(options: WatchOptions, platform: Platform): Watch {
     }
   }
 
+  /** `null`: that place works. */
+  function failing(where: WatchError['where'], error: WatchError['error'] | null): void {
+    if (!error) {
+      attempts[where] = 0;
+      cause = undefined;
+      return;
+    }
+    if (!watching()) return;
+    const told = { where, error, attempt: (attempts[where] = 1 + (attempts[where] || 0)) };
+    const named = error.code !== 'unreachable';
+    if (named || !cause) cause = told;
+    // Where another transport works, an address that cannot be reached may be meant.
+    if (named || !connection.transport) warnOnce(told);
+    tell('onError', told);
+  }
+
+  function unfinished(how: object): Outcome {
+    return Object.assign({ final: false, payment: shown }, how, cause && { cause }) as Outcome;
+  }
+
   function report(transport: Transport | null): void {
     if (!watching() || (transport === connection.transport && reconnects === connection.reconnects)) return;
     const now = platform.now();
     if (connection.transport) aloneSince = now;
     connection = { transport, reconnects, ms: transport ? Math.max(0, now - aloneSince) : 0 };
-    if (options.onConnection) guarded(() => options.onConnection!(connection));
+    tell('onConnection', connection);
   }
 
   function receive(payment: Payment): void {
@@ -117,7 +149,7 @@ export function watch(options: WatchOptions, platform: Platform): Watch {
     let told = true;
     if (version > (shown ? shown.version : 0)) {
       shown = payment;
-      told = !options.onChange || guarded(() => options.onChange!(payment));
+      told = tell('onChange', payment);
     }
     if (!watching()) return;
     if (payment.final) return conclude(payment as FinalPayment, told);
@@ -141,14 +173,15 @@ export function watch(options: WatchOptions, platform: Platform): Watch {
       tickets.take('ack', (ticket) => calls.request('post', ACK_TIMEOUT_MS, request(ticket, '/ack', { version }), done));
     if (!told) return done();
     alarms.at('ack', ACK_TIMEOUT_MS, done);
-    if (subscribed) line!.send(member, ackFrame(), (sent) => (sent ? done() : phase === 'acking' && post()));
+    if (subscribed) line!.send(ackFrame(), (sent) => (sent ? done() : phase === 'acking' && post()));
     else post();
   }
 
   function end(outcome: Outcome): void {
     if (phase === 'done') return;
     phase = 'done';
-    rest();
+    quiet();
+    if (line) line.leave(member);
     hooks.forEach((unhook) => unhook());
     settle(outcome);
   }
@@ -160,66 +193,47 @@ export function watch(options: WatchOptions, platform: Platform): Watch {
     tickets.forget();
   }
 
-  function rest(): void {
-    quiet();
-    if (line) line.leave(member);
-    line = undefined;
-    lineUp = subscribed = false;
-  }
-
   function overdue(): void {
-    if (hidden) {
-      report(null);
-      if (!watching()) return;
-      phase = 'asleep';
-      rest();
-    } else {
-      phase = 'looking';
-      // A fetch that hangs must not cost the last look.
-      tickets.forget();
-      alarms.at('last', LAST_LOOK_MS, overdueStill);
-      look();
-    }
+    phase = 'looking';
+    // A fetch that hangs must not cost the last look.
+    tickets.forget();
+    // In the background nobody looks at the page, and platforms cut requests: it is asked again until the page is back.
+    alarms.at('last', LAST_LOOK_MS, () => (hidden ? overdue() : giveUp()));
+    feed.look();
   }
 
-  function overdueStill(): void {
-    if (hidden) overdue();
-    else end({ timedOut: true, final: false, payment: shown });
+  function giveUp(): void {
+    end(unfinished({ timedOut: true }));
   }
 
-  // Looking: one question, one answer.
+  // Questions by HTTP.
 
-  function request(ticket: string, suffix = '', body?: object): Request {
-    const headers: Record<string, string> = { authorization: 'Bearer ' + ticket };
-    if (body) headers['content-type'] = 'application/json';
-    return { method: body ? 'POST' : 'GET', url: base + '/v1/payments/' + encodeURIComponent(orderId) + suffix, headers, body };
-  }
-
-  function look(): void {
-    tickets.take('look', (ticket) => {
-      calls.request('look', LOOK_TIMEOUT_MS, request(ticket), (response) => {
-        const understood = read(response, ticket);
-        if (phase !== 'looking') return;
-        if (understood) overdueStill();
-        else alarms.at('again', LOOK_AGAIN_MS, look);
-      });
-    });
+  function request(ticket: string, suffix: string, body?: object): Request {
+    return {
+      method: body ? 'POST' : 'GET',
+      url: base + '/v1/payments/' + encodeURIComponent(orderId) + suffix,
+      // The platforms send the latter with GET too, unasked.
+      headers: { authorization: 'Bearer ' + ticket, 'content-type': 'application/json' },
+      body,
+    };
   }
 
   function read(response: Response, ticket: string): boolean {
-    const body = parseJson(response.data) as (Payment & { code?: string }) | undefined;
-    if (!body) return false;
+    const body = Object(parseJson(response.data)) as Payment & { code?: string };
     if (response.status === 200 && body.order_id === orderId && body.version >= 0) {
       tickets.accept();
+      failing('request', null);
       receive(body);
+      if (phase === 'looking') giveUp();
       return true;
     }
+    failing('request', addressFault('request', base, response.status, response.reason, body.code));
     if (isTicketError(body.code)) refused(body.code, ticket);
     return false;
   }
 
   function refused(code: TicketError, ticket: string): void {
-    if (watching() && !tickets.refuse(ticket)) end({ refused: code, final: false, payment: shown });
+    if (watching() && !tickets.refuse(ticket)) end(unfinished({ refused: code }));
   }
 
   // The socket, shared with other watches.
@@ -228,35 +242,36 @@ export function watch(options: WatchOptions, platform: Platform): Watch {
     orderId,
     up() {
       lineUp = true;
+      refusing = false;
       subscribe();
     },
-    down(isRefused) {
+    down(isRefused, reason) {
       lineUp = false;
+      refusing = isRefused;
+      if (isRefused) failing('socket', addressFault('socket', base, 0, reason));
       if (subscribed) reconnects++;
       unsubscribed();
-      if (isRefused && phase === 'waiting') feed.start();
+      if (isRefused && phase === 'waiting') feed.start(0);
     },
     frame(frame, answer) {
       if (!watching()) return;
       if (frame.type === 'subscribed') {
         tickets.accept();
+        failing('socket', null);
         subscribed = true;
         feed.stop();
-        alarms.off('fallback');
         report('socket');
-        if (frame.payment) receive(frame.payment);
-        if (watching()) acknowledge();
-      } else if (frame.type === 'payment') {
-        if (frame.payment) receive(frame.payment);
-      } else if (frame.type === 'error') {
+      }
+      if (frame.type === 'error') {
         const aboutTicket = isTicketError(frame.code);
         if (!answer && !aboutTicket) return;
         unsubscribed();
         // Unasked, it may mean the ticket of another watch of the same order.
         if (aboutTicket && (answer || typeof options.ticket === 'function')) refused(frame.code as TicketError, usedTicket);
         if (aboutTicket) subscribe();
-        else if (phase === 'waiting') feed.start();
-      }
+        else if (phase === 'waiting') feed.start(0);
+      } else if (frame.payment) receive(frame.payment);
+      if (watching()) acknowledge();
     },
   };
 
@@ -272,7 +287,7 @@ export function watch(options: WatchOptions, platform: Platform): Watch {
   function unsubscribed(): void {
     if (subscribed) report(null);
     subscribed = false;
-    if (phase === 'waiting' && !alarms.has('fallback')) alarms.at('fallback', FALLBACK_AFTER_MS, feed.start);
+    if (phase === 'waiting') feed.start(FALLBACK_AFTER_MS);
   }
 
   function ackFrame(): object {
@@ -282,24 +297,27 @@ export function watch(options: WatchOptions, platform: Platform): Watch {
   function acknowledge(): void {
     if (!subscribed || !shown || shown.version !== version || version === acked) return;
     acked = version;
-    line!.send(member, ackFrame());
+    line!.send(ackFrame());
   }
 
   // Life.
 
   function fresh(): void {
-    if (phase !== 'waiting') return;
-    look();
-    feed.restart();
+    if (phase === 'waiting') feed.look();
   }
 
+  const { lateAfterMs = LATE_AFTER_MS, giveUpAfterMs, signal } = options;
+  // First, since it throws if it is no signal.
+  if (signal) signal.addEventListener('abort', stop);
+
   const hooks: Cancel[] = [
+    () => signal && signal.removeEventListener('abort', stop),
     platform.onHide(() => {
       hidden = true;
     }),
     platform.onShow(() => {
       hidden = false;
-      if (phase === 'asleep' || phase === 'looking') overdue();
+      if (phase === 'looking') overdue();
       else fresh();
     }),
     platform.onNetwork((connected) => {
@@ -307,18 +325,18 @@ export function watch(options: WatchOptions, platform: Platform): Watch {
     }),
   ];
 
-  alarms.at('deadline', options.deadlineMs === undefined ? DEADLINE_MS : options.deadlineMs, overdue);
-  alarms.at('fallback', FALLBACK_AFTER_MS, feed.start);
+  alarms.at('late', lateAfterMs, () => watching() && tell('onLate'));
+  if (giveUpAfterMs !== undefined) alarms.at('last', giveUpAfterMs, overdue);
   // Not at once: an adapter that answers before it returns must not tell the page what it has no watch for.
   Promise.resolve().then(() => {
-    if (watching()) look();
+    if (watching()) feed.look();
     if (watching()) (line = lineTo(platform, base)).join(member);
   });
 
-  return {
-    result,
-    stop() {
-      end(final || { stopped: true, final: false, payment: shown });
-    },
-  };
+  function stop(): void {
+    end(final || unfinished({ stopped: true }));
+  }
+
+  if (signal && signal.aborted) stop();
+  return { result, stop };
 }

@@ -1,6 +1,7 @@
 // The page in a real Chromium. Against a stand-in, or against the real program if PAYMENT_NOTIFIER_BIN is set.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
+import http from 'node:http';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -69,13 +70,43 @@ test('paying', async () => {
   assert.match(await text('lines'), /v\d succeeded/);
 });
 
-test('failed', async () => {
+test('failed, then paid again: the same order, and the old failure is not the result', async () => {
   await page.click('#primary');
   await transport('socket');
+  const orderId = await text('order');
   await page.click('#fail');
   await state('failed');
   await page.click('#primary');
-  await state('ready');
+  await state('confirming');
+  await transport('socket');
+  await page.click('#succeed');
+  await state('succeeded');
+  assert.equal(await text('order'), orderId);
+});
+
+test('late: check later, and the watch goes on', async () => {
+  await page.goto(`http://127.0.0.1:${server.address().port}/?late_s=0.5`);
+  await page.click('#primary');
+  await state('later');
+  await page.click('#succeed');
+  await state('succeeded');
+});
+
+test('a service that does not allow the origin: the page says so', async () => {
+  const closed = http.createServer((request, response) => response.writeHead(request.method === 'OPTIONS' ? 403 : 200).end('{}'));
+  await new Promise((resolve) => closed.listen(0, '127.0.0.1', resolve));
+  const { service } = server;
+  server.service = `http://127.0.0.1:${closed.address().port}`;
+  try {
+    await page.reload();
+    await page.click('#primary');
+    await page.waitForFunction(() => /http\.allowed_origins/.test(document.getElementById('trouble').textContent));
+    assert.equal(await page.isVisible('#trouble'), true);
+  } finally {
+    server.service = service;
+    closed.close();
+    closed.closeAllConnections();
+  }
 });
 
 test('offline and back: the result that came meanwhile is shown', async () => {
@@ -92,11 +123,11 @@ test('offline and back: the result that came meanwhile is shown', async () => {
   await state('succeeded');
 });
 
-test('sockets forbidden by a proxy: an event stream', async () => {
+test('sockets forbidden by a proxy: a long poll', async () => {
   backend.proxy.forbidsSockets = true;
   try {
     await page.click('#primary');
-    await transport('stream');
+    await transport('long_poll');
     await page.click('#succeed');
     await state('succeeded');
   } finally {

@@ -1,18 +1,24 @@
 // The SDK's adapter for browsers, with two things added: it tells what goes over it, and it has no transport that is
-// better than the chosen one, so that a reader can see each of them work.
+// better than the chosen one, so that a reader can see each of them work. An event stream is dressed as the SDK's socket.
 
 import { frame } from "./frames.js";
+import { streamFor } from "./stream.js";
 
 const BEST_FIRST = ["websocket", "sse", "long-poll", "poll"];
 
 /** `acked(version)`: the service took the acknowledgement. `roundTrip(ms)`: a ping was answered. */
-export function adapterFor(best, { acked, roundTrip }) {
+export function adapterFor(best, orderId, { acked, roundTrip }) {
   const platform = window.PaymentNotifier.browser();
   const allows = (transport) => BEST_FIRST.indexOf(best) <= BEST_FIRST.indexOf(transport);
 
+  let refused = false;
+
   function connect(url, events) {
+    if (best === "sse") return streamFor(orderId, events, acknowledge);
     if (!allows("websocket")) {
-      events.close();
+      // Once is enough for the SDK to look for another way; later attempts get no answer, so that they come seldom.
+      if (!refused) events.close();
+      refused = true;
       return { send() {}, close() {} };
     }
     let pingedAt;
@@ -46,30 +52,23 @@ export function adapterFor(best, { acked, roundTrip }) {
     };
   }
 
-  function told(request, done, isStream) {
-    const { pathname, search } = new URL(request.url);
-    frame("↑", `${request.method} ${pathname}${search}${request.body ? ` ${JSON.stringify(request.body)}` : ""}`);
-    return ({ status, data }) => {
-      // What a stream held was told as it came.
-      const said = isStream && status === 200 ? "the stream ended" : data ?? "";
-      frame("↓", `${status || "no answer"} ${said}`);
-      if (status === 204 && pathname.endsWith("/ack")) acked(request.body.version);
-      done({ status, data });
-    };
-  }
-
   function request(request, done) {
     if (!allows("long-poll") && /[?&]wait=/.test(request.url)) return done({ status: 0 });
-    return platform.request(request, told(request, done, false));
+    const { pathname, search } = new URL(request.url);
+    frame("↑", `${request.method} ${pathname}${search}${request.body ? ` ${JSON.stringify(request.body)}` : ""}`);
+    return platform.request(request, (response) => {
+      frame("↓", `${response.status || "no answer"} ${response.data ?? ""}`);
+      if (response.status === 204 && pathname.endsWith("/ack")) acked(request.body.version);
+      done(response);
+    });
   }
 
-  function requestChunked(request, chunk, done) {
-    const tell = (text) => {
-      if (text) frame("↓", text.trim());
-      chunk(text);
-    };
-    return platform.requestChunked(request, tell, told(request, done, true));
+  /** What a socket does with a frame, and a stream cannot. */
+  function acknowledge(ticket, version, done) {
+    const headers = { authorization: `Bearer ${ticket}`, "content-type": "application/json" };
+    const url = `${location.origin}/v1/payments/${orderId}/ack`;
+    return request({ method: "POST", url, headers, body: { version } }, ({ status }) => done(status === 204));
   }
 
-  return { ...platform, connect, request, requestChunked: allows("sse") ? requestChunked : undefined };
+  return { ...platform, connect, request };
 }

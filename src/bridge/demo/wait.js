@@ -7,10 +7,8 @@ import { parameters } from "./session.js";
 
 // After this long a page stops promising and says: check the order later, do not pay again.
 const LATE_MS = 1000 * (Number(parameters.get("late_s")) || 75);
-// A cashier waits as long as LATE_MS. This page stays on, before the click on "pay" and after the result, to show what comes.
-const STAY_MS = 24 * 3600 * 1000;
 const RANK = { failed: 1, canceled: 1, expired: 1, succeeded: 2 };
-const VIA = { socket: "websocket", stream: "sse", long_poll: "long-poll", poll: "poll" };
+const VIA = { long_poll: "long-poll", poll: "poll" };
 
 export const rank = (status) => RANK[status] ?? 0;
 
@@ -42,7 +40,7 @@ export class Wait {
   use(transport) {
     this.transport = transport;
     this.roundTripMs = undefined;
-    this.adapter = adapterFor(transport, {
+    this.adapter = adapterFor(transport, this.orderId, {
       acked: (version) => { this.acked = version; this.changed(); },
       roundTrip: (ms) => { this.roundTripMs = ms; this.changed(); },
     });
@@ -61,7 +59,6 @@ export class Wait {
       ticket: () => this.#mint(),
       after: this.payment?.version,
       adapter: this.adapter,
-      deadlineMs: STAY_MS,
       onChange: (payment) => { if (watch === this.watch) this.#take(payment); },
       onConnection: ({ transport }) => { if (watch === this.watch) this.#connected(transport); },
     });
@@ -88,7 +85,8 @@ export class Wait {
   }
 
   #connected(transport) {
-    this.via = VIA[transport] ?? null;
+    // adapter.js dresses a stream as a socket.
+    this.via = transport === "socket" ? this.transport : VIA[transport] ?? null;
     if (!transport) frame("·", "the SDK has no connection and tries again");
     this.look();
   }

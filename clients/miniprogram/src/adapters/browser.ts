@@ -20,6 +20,8 @@ interface BrowserRequest extends Target {
 }
 export interface BrowserScope extends Target {
   document: Target & { hidden: boolean };
+  /** Where it is there, it tells a browser that forbids from a service that is not there. */
+  fetch?(url: string, options: { mode: 'no-cors' }): Promise<unknown>;
   WebSocket: new (url: string) => BrowserSocket;
   XMLHttpRequest: new () => BrowserRequest;
 }
@@ -43,21 +45,22 @@ function createBrowser(scope: BrowserScope): Platform {
   });
   const online = shareListener<void>((listener) => scope.addEventListener('online', () => listener()));
 
-  function send(request: Request, done: (response: Response) => void, chunk?: (text: string) => void): Cancel {
+  function send(request: Request, done: (response: Response) => void): Cancel {
     const xhr = new scope.XMLHttpRequest();
-    let seen = 0;
+    let aborted = false;
     xhr.open(request.method, request.url);
     Object.keys(request.headers).forEach((name) => xhr.setRequestHeader(name, request.headers[name]!));
-    if (chunk) {
-      xhr.addEventListener('progress', () => {
-        const text = xhr.responseText;
-        chunk(text.slice(seen));
-        seen = text.length;
-      });
-    }
-    xhr.addEventListener('loadend', () => done({ status: xhr.status, data: xhr.responseText }));
+    xhr.addEventListener('loadend', () => {
+      const answer = (reason?: string): void => done({ status: xhr.status, data: xhr.responseText, reason });
+      if (xhr.status || aborted || !scope.fetch) return answer();
+      // A browser says nothing of why; what it forbids can be asked for without reading it.
+      scope.fetch(request.url, { mode: 'no-cors' }).then(() => answer('cors: add this origin to http.allowed_origins'), () => answer());
+    });
     xhr.send(request.body && JSON.stringify(request.body));
-    return () => xhr.abort();
+    return () => {
+      aborted = true;
+      xhr.abort();
+    };
   }
 
   return Object.assign(
@@ -77,8 +80,7 @@ function createBrowser(scope: BrowserScope): Platform {
           close: () => socket.close(),
         };
       },
-      request: (request, done) => send(request, done),
-      requestChunked: (request, chunk, done) => send(request, done, chunk),
+      request: send,
       onShow: (run) => visibility((visible) => visible && run()),
       onHide: (run) => visibility((visible) => visible || run()),
       onNetwork: (run) => online(() => run(true)),

@@ -1,4 +1,5 @@
 import type { Cancel, Platform, Request, Response } from '../platform';
+import { mistake, wordsOf } from '../faults';
 import { clock } from './clock';
 import { shareListener } from './listeners';
 
@@ -10,7 +11,7 @@ export interface MiniApi {
     multiple: true;
     /** uni-app returns a task only to those who pass a callback, and a promise to others. */
     success(): void;
-    fail(): void;
+    fail(error?: unknown): void;
   }): MiniSocketTask | undefined;
   request(options: MiniRequest): MiniRequestTask | undefined | void;
   onAppShow?(listener: () => void): unknown;
@@ -22,7 +23,7 @@ export interface MiniSocketTask {
   onOpen(listener: () => void): unknown;
   onMessage(listener: (message: { data: unknown }) => void): unknown;
   onClose(listener: () => void): unknown;
-  onError(listener: () => void): unknown;
+  onError(listener: (error?: unknown) => void): unknown;
   send(options: { data: string; success(): void; fail(): void }): unknown;
   close(options: { code?: number }): unknown;
 }
@@ -35,7 +36,6 @@ export interface MiniRequest {
   header: Record<string, string>;
   /** Alipay's older versions read this one. */
   headers: Record<string, string>;
-  enableChunked?: boolean;
   success(response: MiniResponse): void;
   fail(error: unknown): void;
 }
@@ -50,24 +50,26 @@ export interface MiniResponse {
 export interface MiniRequestTask {
   /** Takes nothing, whatever typings say. */
   abort?(...nothing: any[]): unknown;
-  onChunkReceived?(listener: (chunk: { data: ArrayBuffer }) => void): unknown;
 }
 
-/** A mini-program platform: `wx`, `my`, `tt`, `uni`, or one that is made like them. */
-export function miniProgram(api: MiniApi): Platform {
-  let chunks = false;
-
-  function send({ url, method, headers, body }: Request, done: (response: Response) => void, enableChunked = false): MiniRequestTask {
-    // Alipay calls `fail` for HTTP errors, with the response.
-    const finish = (response: MiniResponse): void =>
-      done({ status: (response && (response.statusCode || response.status)) || 0, data: response && response.data });
-    const task = api.request({ url, method, header: headers, headers, data: body, enableChunked, success: finish, fail: finish as (error: unknown) => void }) || {};
-    chunks = !!task.onChunkReceived;
-    return task;
+/**
+ * A mini-program platform: `wx`, `my`, `tt`, `uni`, or one that is made like them.
+ * @throws where `connectSocket` or `request` is missing, as in a `uni` that a production build for H5 has emptied.
+ */
+export function miniProgram(api?: MiniApi): Platform {
+  if (!api || !api.connectSocket || !api.request) {
+    return mistake('no connectSocket or request: leave adapter out, or give the right one');
   }
-
-  const abort = (task: MiniRequestTask) => (): void => {
-    if (task.abort) task.abort();
+  const send = ({ url, method, headers, body }: Request, done: (response: Response) => void): Cancel => {
+    // Alipay calls `fail` for HTTP errors, with the response.
+    const finish = (response: unknown): void => {
+      const { statusCode, status, data }: MiniResponse = Object(response);
+      done({ status: statusCode || status || 0, data, reason: wordsOf(response) });
+    };
+    const task = api.request({ url, method, header: headers, headers, data: body, success: finish, fail: finish }) || {};
+    return () => {
+      if (task.abort) task.abort();
+    };
   };
 
   const listenTo = <T>(name: 'onAppShow' | 'onAppHide' | 'onNetworkStatusChange'): ((run: (value: T) => void) => Cancel) =>
@@ -79,7 +81,7 @@ export function miniProgram(api: MiniApi): Platform {
   return Object.assign(
     {
       connect(url, events) {
-        const task = api.connectSocket({ url, multiple: true, success() {}, fail: () => events.close() });
+        const task = api.connectSocket({ url, multiple: true, success() {}, fail: (error) => events.close(wordsOf(error)) });
         if (task) {
           task.onOpen(() => events.open());
           task.onMessage(({ data }) => {
@@ -88,7 +90,7 @@ export function miniProgram(api: MiniApi): Platform {
             if (typeof text === 'string') events.message(text);
           });
           task.onClose(() => events.close());
-          task.onError(() => events.close());
+          task.onError((error) => events.close(wordsOf(error)));
         }
         return {
           send(text, done) {
@@ -99,14 +101,7 @@ export function miniProgram(api: MiniApi): Platform {
           },
         };
       },
-      request: (request, done) => abort(send(request, done)),
-      requestChunked(request, chunk, done) {
-        // An ordinary request has shown by now whether there are chunks here.
-        if (!chunks) return done({ status: 0 });
-        const task = send(request, done, true);
-        task.onChunkReceived!(({ data }) => chunk(new Uint8Array(data)));
-        return abort(task);
-      },
+      request: send,
       onShow: listenTo<void>('onAppShow'),
       onHide: listenTo<void>('onAppHide'),
       onNetwork: (run) => network((status) => run(!status || status.isConnected !== false)),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Connection, FinalPayment, Outcome, Payment, TicketSource } from '../../src/types';
+import type { Connection, FinalPayment, Outcome, Payment, TicketSource, WatchError } from '../../src/types';
 import { watch, type Watch } from '../../src/watch';
 import { ticketFor } from './service';
 import type { World } from './world';
@@ -9,13 +9,15 @@ export interface Page {
   watch: Watch;
   changes: Payment[];
   connections: Connection[];
+  errors: WatchError[];
+  late: number;
   outcome(): Outcome | undefined;
   transport(): Connection['transport'];
 }
 
 export const URL = 'https://pay.example';
 
-export function openPage(world: World, options: { orderId?: string; ticket?: TicketSource; deadlineMs?: number; after?: number; onChange?(payment: Payment): void } = {}): Page {
+export function openPage(world: World, options: { orderId?: string; ticket?: TicketSource; giveUpAfterMs?: number; lateAfterMs?: number; after?: number; onChange?(payment: Payment): void } = {}): Page {
   const orderId = options.orderId || 'o1';
   let stopped = false;
   let outcome: Outcome | undefined;
@@ -23,6 +25,8 @@ export function openPage(world: World, options: { orderId?: string; ticket?: Tic
   const page: Page = {
     changes: [],
     connections: [],
+    errors: [],
+    late: 0,
     outcome: () => outcome,
     transport: () => page.connections.at(-1)?.transport ?? null,
     watch: watch(
@@ -30,7 +34,16 @@ export function openPage(world: World, options: { orderId?: string; ticket?: Tic
         url: URL,
         orderId,
         ticket: options.ticket ?? ticketFor('t', orderId),
-        deadlineMs: options.deadlineMs,
+        giveUpAfterMs: options.giveUpAfterMs,
+        lateAfterMs: options.lateAfterMs,
+        onLate() {
+          told();
+          page.late++;
+        },
+        onError(error) {
+          told();
+          page.errors.push(error);
+        },
         after: options.after,
         onChange(payment) {
           told();
@@ -71,4 +84,4 @@ export async function assertQuiet(world: World): Promise<void> {
 
 export const final = (outcome: Outcome | undefined): FinalPayment | undefined => (outcome?.final ? outcome : undefined);
 
-export const ended = (outcome: Outcome | undefined, how: 'timedOut' | 'stopped' | 'refused'): boolean => !!outcome && how in outcome;
+export const ended = (outcome: Outcome | undefined, how: 'timedOut' | 'stopped' | 'refused'): boolean => !!outcome && !!outcome[how];

@@ -109,7 +109,7 @@ export function createService(): FakeService {
         },
       };
     },
-    http(request, answer, later, chunk) {
+    http(request, answer, later) {
       const url = new URL(request.url);
       service.requests.push(`${request.method} ${url.pathname}${url.search}`);
       const [orderId, action] = url.pathname.split('/').slice(3).map(decodeURIComponent) as [string, string?];
@@ -118,12 +118,6 @@ export function createService(): FakeService {
       else if (action === 'ack') {
         service.acks.push({ order_id: orderId, version: (request.body as { version: number }).version, over: 'http' });
         answer({ status: 204, data: '' });
-      } else if (action === 'events' && chunk) {
-        const write = (payment: Payment): void => chunk(`id: ${payment.version}\nevent: payment\ndata: ${JSON.stringify(payment)}\n\n`);
-        write(known(orderId));
-        const run = (payment: Payment): void => void (payment.order_id === orderId && write(payment));
-        watchers.add(run);
-        return () => watchers.delete(run);
       } else {
         const reply = (): void => answer({ status: 200, data: known(orderId) });
         const after = url.searchParams.get('after');

@@ -35,7 +35,6 @@ interface RequestOptions extends Callbacks {
   header?: Record<string, string>;
   headers?: Record<string, string>;
   data?: unknown;
-  enableChunked?: boolean;
 }
 type Listener = (event: object) => void;
 
@@ -103,7 +102,6 @@ export function createDevice(kind: Kind, { tellsCloseOnReturn = true, onH5 = kin
   function request(options: RequestOptions): object | Promise<object> {
     const headers = (kind === 'my' ? options.headers : options.header) || {};
     const body = options.data === undefined ? undefined : JSON.stringify(options.data);
-    const chunkListeners: Listener[] = [];
     let over = false;
     const end = (callback: ((result: object) => void) | undefined, result: object): void => {
       if (over) return;
@@ -117,12 +115,7 @@ export function createDevice(kind: Kind, { tellsCloseOnReturn = true, onH5 = kin
     sent.on('error', () => end(options.fail, { errMsg: 'request:fail', error: 12 }));
     sent.on('response', (response) => {
       const parts: Buffer[] = [];
-      response.on('data', (part: Buffer) => {
-        if (options.enableChunked && kind !== 'my' && kind !== 'tt') {
-          const data = part.buffer.slice(part.byteOffset, part.byteOffset + part.length);
-          toProgram(() => over || chunkListeners.forEach((listener) => listener({ data })));
-        } else parts.push(part);
-      });
+      response.on('data', (part: Buffer) => parts.push(part));
       response.on('error', () => end(options.fail, { errMsg: 'request:fail', error: 12 }));
       response.on('close', () => end(options.fail, { errMsg: 'request:fail', error: 12 }));
       response.on('end', () => {
@@ -143,7 +136,6 @@ export function createDevice(kind: Kind, { tellsCloseOnReturn = true, onH5 = kin
         end(options.fail, { errMsg: 'request:fail abort' });
         sent.destroy();
       },
-      ...(kind === 'wx' && { onChunkReceived: (listener: Listener) => chunkListeners.push(listener) }),
     };
     if (kind === 'uni' && !options.success && !options.fail && !options.complete) return Promise.resolve(task);
     return task;

@@ -62,7 +62,6 @@ async function listen(service: FakeService, port: number): Promise<(() => void) 
       };
       if (request.method === 'OPTIONS') return send(204, '');
       if (request.url!.startsWith('/demo/api/')) return demo(service, request.url!, JSON.parse(body), send);
-      const isStream = /\/events/.test(request.url!);
       const cancel = service.http(
         {
           method: request.method as 'GET' | 'POST',
@@ -72,19 +71,13 @@ async function listen(service: FakeService, port: number): Promise<(() => void) 
         },
         ({ status, data }) => send(status, data),
         later,
-        isStream
-          ? (text) => {
-              if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream', ...CORS });
-              response.write(text);
-            }
-          : undefined,
       );
       response.on('close', cancel);
     });
   });
   server.on('upgrade', (request, socket, head) =>
     sockets.handleUpgrade(request, socket, head, (ws) => {
-      const end = service.socket({ send: (frame) => ws.send(JSON.stringify(frame)), cut: () => ws.terminate() });
+      const end = service.socket({ send: (frame) => ws.send(JSON.stringify(frame)), cut: () => ws.terminate(), later });
       ws.on('message', (data) => end.message(data.toString()));
       ws.on('close', () => end.closed());
     }),

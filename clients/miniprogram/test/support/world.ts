@@ -11,16 +11,14 @@ export interface Weather {
    * the page has it.
    */
   sockets: 'work' | 'refused' | 'never' | 'mute' | 'throw' | 'at once';
-  sends: 'work' | 'fail';
+  sends: 'work' | 'fail' | 'throw';
   http: 'work' | 'fail' | 'hang' | 'forbidden';
-  /** `buffered`: chunks arrive at the end only. */
-  chunks: 'work' | 'buffered' | 'absent';
 }
 
 /** What the page talks to. */
 export interface Service {
   socket(link: Link): { message(text: string): void; closed(): void };
-  http(request: Request, answer: (response: Response) => void, later: (ms: number, run: () => void) => Cancel, chunk?: (text: string) => void): Cancel;
+  http(request: Request, answer: (response: Response) => void, later: (ms: number, run: () => void) => Cancel): Cancel;
 }
 
 /** The service's end of a socket. */
@@ -44,7 +42,7 @@ export interface World {
   /** What the page holds: timers, sockets, requests and listeners. */
   live(): string[];
   cutAll(how?: 'told' | 'silent' | number): void;
-  counts: { connects: number; requests: number; chunked: number };
+  counts: { connects: number; requests: number };
   setClock(byMs: number): void;
   /** As some devices do in the background. */
   loseTimers(): void;
@@ -69,8 +67,8 @@ export function createWorld(service: Service, random: () => number = () => 0.5):
   const sockets = new Set<{ name: string; cut(how?: 'told' | 'silent' | number): void }>();
   const requests = new Set<string>();
   const listeners = { show: new Set<() => void>(), hide: new Set<() => void>(), network: new Set<(connected: boolean) => void>() };
-  const counts = { connects: 0, requests: 0, chunked: 0 };
-  const weather: Weather = { latencyMs: () => 20, sockets: 'work', sends: 'work', http: 'work', chunks: 'work' };
+  const counts = { connects: 0, requests: 0 };
+  const weather: Weather = { latencyMs: () => 20, sockets: 'work', sends: 'work', http: 'work' };
 
   const frozen = (): boolean => hiddenAt !== null && time - hiddenAt >= FREEZE_AFTER_MS;
   const later = (ms: number, run: () => void): Cancel => {
@@ -138,6 +136,7 @@ export function createWorld(service: Service, random: () => number = () => 0.5):
       });
     return {
       send(text, done) {
+        if (weather.sends === 'throw') throw new Error('no sending here');
         if (state !== 'open' || weather.sends === 'fail') return done(false);
         inOrder(() => service_?.message(text));
         later(0, () => toPage(() => done(true)));
@@ -150,9 +149,8 @@ export function createWorld(service: Service, random: () => number = () => 0.5):
     };
   }
 
-  function request(req: Request, done: (response: Response) => void, chunk?: (part: Uint8Array) => void): Cancel {
+  function request(req: Request, done: (response: Response) => void): Cancel {
     counts.requests++;
-    if (chunk) counts.chunked++;
     const name = `request ${counts.requests} ${req.url}`;
     let over = false;
     let cancel: Cancel | undefined;
@@ -170,25 +168,7 @@ export function createWorld(service: Service, random: () => number = () => 0.5):
     else if (mode === 'work')
       later(weather.latencyMs(), () => {
         if (over) return;
-        const buffered = weather.chunks === 'buffered';
-        let pass = 0;
-        cancel = service.http(
-          req,
-          finish,
-          later,
-          chunk &&
-            ((text) => {
-              const bytes = Buffer.from(text);
-              // Cut where it hurts.
-              for (let at = 0; at < bytes.length && !buffered; ) {
-                const size = 1 + Math.floor(random() * bytes.length);
-                const part = new Uint8Array(bytes.subarray(at, at + size));
-                at += size;
-                pass = Math.max(pass, time + weather.latencyMs());
-                later(pass - time, () => requests.has(name) && toPage(() => chunk(part)));
-              }
-            }),
-        );
+        cancel = service.http(req, finish, later);
         if (over) cancel();
       });
     return () => {
@@ -200,8 +180,7 @@ export function createWorld(service: Service, random: () => number = () => 0.5):
 
   const platform: Platform = {
     connect,
-    request: (req, done) => request(req, done),
-    requestChunked: (req, chunk, done) => (weather.chunks === 'absent' ? done({ status: 0 }) : request(req, done, chunk)),
+    request,
     onShow: (run) => listen(listeners.show, run),
     onHide: (run) => listen(listeners.hide, run),
     onNetwork: (run) => listen(listeners.network, run),

@@ -12,6 +12,6 @@ export async function page(): Promise<string> {
   });
   const outcome = await watch.result;
   if (outcome.final) return outcome.status;
-  if ('timedOut' in outcome) return 'confirming';
-  return 'refused' in outcome ? outcome.refused : 'stopped';
+  if (outcome.timedOut) return 'confirming';
+  return outcome.refused || 'stopped';
 }

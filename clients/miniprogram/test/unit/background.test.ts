@@ -10,7 +10,7 @@ for (const awayMs of [1000, 10_000, 60_000]) {
       test(`away for ${awayMs} ms, socket ${cut === 'none' ? 'kept' : `lost, ${cut}`}, late callbacks ${lateFirst ? 'after' : 'before'} onShow`, async () => {
         const service = createService();
         const world = createWorld(service, () => lateFirst);
-        const page = openPage(world, { deadlineMs: 300_000 });
+        const page = openPage(world, { giveUpAfterMs: 300_000 });
         await world.advance(15_000);
         world.background();
         await world.advance(awayMs / 2);
@@ -35,7 +35,7 @@ for (const awayMs of [1000, 10_000, 60_000]) {
 test('the deadline passed in the background: on return it asks before it says timedOut', async () => {
   const service = createService();
   const world = createWorld(service);
-  const page = openPage(world, { deadlineMs: 30_000 });
+  const page = openPage(world, { giveUpAfterMs: 30_000 });
   await world.advance(1000);
   world.background();
   await world.advance(100_000);
@@ -49,24 +49,41 @@ test('the deadline passed in the background: on return it asks before it says ti
   await assertQuiet(world);
 });
 
-test('hidden but not stopped, as a tab is: the passed deadline leaves nothing running until the page is seen again', async () => {
+test('hidden but not stopped, as a tab is: it asks once more and ends', async () => {
   const service = createService();
   const world = createWorld(service);
-  const page = openPage(world, { deadlineMs: 3000 });
+  const page = openPage(world, { giveUpAfterMs: 3000 });
   world.background();
-  await world.advance(4000);
-  assert.deepEqual(world.live(), ['1 listeners for show', '1 listeners for hide', '1 listeners for network']);
+  await world.advance(2900);
+  service.requests.length = 0;
+  await world.advance(1000);
+  assert.ok(ended(page.outcome(), 'timedOut'));
+  assert.deepEqual(service.requests, ['GET /v1/payments/o1']);
+  await assertQuiet(world);
+});
+
+test('given up where every request is cut, as in the background: asked again each five seconds until the page is back', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const page = openPage(world, { giveUpAfterMs: 1000 });
+  world.background();
+  world.weather.http = 'hang';
+  world.weather.sockets = 'never';
+  await world.advance(4900);
+  service.publish('o1', 'succeeded');
+  world.weather.http = 'work';
+  await world.advance(100_000);
   assert.equal(page.outcome(), undefined);
   world.foreground();
   await world.until(() => !!page.outcome(), 1000);
-  assert.ok(ended(page.outcome(), 'timedOut'));
+  assert.equal(page.outcome()?.final, true);
   await assertQuiet(world);
 });
 
 test('timers that are lost in the background', async () => {
   const service = createService();
   const world = createWorld(service);
-  const page = openPage(world, { deadlineMs: 30_000 });
+  const page = openPage(world, { giveUpAfterMs: 30_000 });
   await world.advance(1000);
   for (const awayMs of [6000, 100_000]) {
     world.background();
@@ -82,7 +99,7 @@ test('timers that are lost in the background', async () => {
 
 test('stop in the background', async () => {
   const world = createWorld(createService());
-  const page = openPage(world, { deadlineMs: 3000 });
+  const page = openPage(world, { giveUpAfterMs: 30_000 });
   world.background();
   await world.advance(4000);
   page.watch.stop();

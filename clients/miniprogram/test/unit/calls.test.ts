@@ -16,23 +16,35 @@ function setUp() {
 test('an answer before the call is even made: taken once, and what it began is ended', async () => {
   const { world, answers, done, calls } = setUp();
   let aborted = 0;
-  calls.start('a', 1000, (finish) => (finish({ status: 200 }), finish({ status: 500 }), () => aborted++), done);
+  world.platform.request = (_, finish) => (finish({ status: 200 }), finish({ status: 500 }), () => aborted++);
+  calls.request('a', 1000, request, done);
   await world.advance(2000);
   assert.deepEqual([answers, aborted], [[200], 1]);
   assert.deepEqual(world.live(), []);
 });
 
-test('a platform that throws is one that does not answer', () => {
-  const { answers, done, calls } = setUp();
-  calls.start('a', 1000, () => { throw new Error('no'); }, done);
-  assert.deepEqual(answers, [0]);
+test('a platform that throws is one that does not answer, and says why', () => {
+  const { world, calls } = setUp();
+  world.platform.request = () => {
+    throw new Error('no');
+  };
+  const answers: unknown[] = [];
+  calls.request('a', 1000, request, (response) => answers.push(response));
+  assert.deepEqual(answers, [{ status: 0, reason: 'no' }]);
 });
 
-test('a time-out aborts; what comes later is not heard', async () => {
+test('a time-out aborts; what comes later is not heard; an abort that throws harms nothing', async () => {
   const { world, answers, done, calls } = setUp();
   let finish!: (response: { status: number }) => void;
   let aborted = 0;
-  calls.start('a', 1000, (run) => ((finish = run), () => aborted++), done);
+  world.platform.request = (_, run) => {
+    finish = run;
+    return () => {
+      aborted++;
+      throw new Error('gone');
+    };
+  };
+  calls.request('a', 1000, request, done);
   await world.advance(1001);
   finish({ status: 200 });
   assert.deepEqual([answers, aborted], [[0], 1]);

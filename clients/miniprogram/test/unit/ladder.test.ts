@@ -4,58 +4,40 @@ import { assertQuiet, openPage } from '../support/page';
 import { createService } from '../support/service';
 import { createWorld } from '../support/world';
 
-test('chunks: an event stream, text in Chinese split anywhere', async () => {
+test('where sockets are refused: a long poll', async () => {
   const service = createService();
-  const world = createWorld(service, () => 0.001);
+  const world = createWorld(service);
   world.weather.sockets = 'refused';
   const page = openPage(world);
-  await world.advance(1000);
+  await world.advance(6000);
+  service.requests.length = 0;
   service.publish('o1', 'processing');
-  await world.advance(1000);
-  assert.deepEqual(page.changes[0]?.display, { title: '付款 💰' });
-  assert.equal(page.transport(), 'stream');
+  await world.advance(200);
+  assert.equal(page.changes.length, 1);
+  assert.equal(page.transport(), 'long_poll');
+  await world.advance(200);
+  assert.deepEqual(service.requests, ['GET /v1/payments/o1?after=1&wait=25']);
   service.publish('o1', 'succeeded');
-  await world.until(() => !!page.outcome(), 1000);
+  await world.until(() => !!page.outcome(), 200);
   assert.equal(service.acks.at(-1)?.over, 'http');
   await assertQuiet(world);
 });
 
-for (const chunks of ['buffered', 'absent'] as const) {
-  test(`chunks ${chunks}: a long poll`, async () => {
-    const service = createService();
-    const world = createWorld(service);
-    world.weather.sockets = 'refused';
-    world.weather.chunks = chunks;
-    const page = openPage(world);
-    await world.advance(6000);
-    service.requests.length = 0;
-    service.publish('o1', 'processing');
-    await world.advance(200);
-    assert.equal(page.changes.length, 1);
-    assert.equal(page.transport(), 'long_poll');
-    await world.advance(200);
-    assert.deepEqual(service.requests, ['GET /v1/payments/o1?after=1&wait=25']);
-    service.publish('o1', 'succeeded');
-    await world.until(() => !!page.outcome(), 200);
-    await assertQuiet(world);
-  });
-}
-
-test('neither streams nor long polls: short polls, two seconds at first, then slower; and up again', async () => {
+test('no long polls: short polls, two seconds at first, then slower; and up again', async () => {
   const service = createService();
   const { http } = service;
   let patient = false;
-  service.http = (request, answer, later, chunk) => {
-    if (!patient && /wait=|\/events/.test(request.url)) {
+  service.http = (request, answer, later) => {
+    if (!patient && /wait=/.test(request.url)) {
       service.requests.push(request.url);
       answer({ status: 504, data: 'gateway' });
       return () => {};
     }
-    return http(request, answer, later, chunk);
+    return http(request, answer, later);
   };
   const world = createWorld(service);
   world.weather.sockets = 'refused';
-  const page = openPage(world, { deadlineMs: 600_000 });
+  const page = openPage(world, { giveUpAfterMs: 600_000 });
   await world.until(() => page.transport() === 'poll', 5000);
   const start = world.now();
   service.requests.length = 0;
@@ -64,7 +46,7 @@ test('neither streams nor long polls: short polls, two seconds at first, then sl
   await world.advance(20_000);
   assert.ok(service.requests.length <= 9, String(service.requests.length));
   patient = true;
-  await world.until(() => page.transport() === 'stream', 40_000);
+  await world.until(() => page.transport() === 'long_poll', 60_000);
   assert.ok(world.now() - start > 25_000);
   service.publish('o1', 'succeeded');
   await world.until(() => !!page.outcome(), 1000);
@@ -75,14 +57,14 @@ test('long polls that get no answer cost little, and while better rungs are trie
   const service = createService();
   const { http } = service;
   const polls: number[] = [];
-  service.http = (request, answer, later, chunk) => {
-    if (/wait=|\/events/.test(request.url)) return () => {};
+  service.http = (request, answer, later) => {
+    if (/wait=/.test(request.url)) return () => {};
     polls.push(world.now());
-    return http(request, answer, later, chunk);
+    return http(request, answer, later);
   };
   const world = createWorld(service);
   world.weather.sockets = 'refused';
-  const page = openPage(world, { deadlineMs: 600_000 });
+  const page = openPage(world, { giveUpAfterMs: 600_000 });
   await world.until(() => page.transport() === 'poll', 30_000);
   const told = page.connections.length;
   await world.advance(120_000);
@@ -91,22 +73,6 @@ test('long polls that get no answer cost little, and while better rungs are trie
   assert.ok(Math.max(...gaps) < 26_000, String(gaps));
   world.weather.http = 'forbidden';
   await world.until(() => page.transport() === null, 40_000);
-  page.watch.stop();
-  await assertQuiet(world);
-});
-
-test('a stream that is none is left at once', async () => {
-  const service = createService();
-  const { http } = service;
-  service.http = (request, answer, later, chunk) => {
-    if (!chunk) return http(request, answer, later);
-    chunk('x'.repeat(70_000));
-    return () => {};
-  };
-  const world = createWorld(service, () => 0.9);
-  world.weather.sockets = 'refused';
-  const page = openPage(world);
-  await world.until(() => page.transport() === 'long_poll', 3000);
   page.watch.stop();
   await assertQuiet(world);
 });
@@ -129,37 +95,16 @@ test('a proxy that forbids everything is no refusal of the ticket', async () => 
 test('whatever answers at once in place of a long poll is not asked in a loop', async () => {
   const service = createService();
   const { http } = service;
-  service.http = (request, answer, later, chunk) => {
+  service.http = (request, answer, later) => {
     const url = request.url.replace(/\?.*/, '');
-    return http({ ...request, url }, answer, later, chunk);
+    return http({ ...request, url }, answer, later);
   };
   const world = createWorld(service);
   world.weather.sockets = 'refused';
-  world.weather.chunks = 'absent';
   const page = openPage(world);
   service.publish('o1', 'processing');
   await world.advance(30_000);
   assert.ok(world.counts.requests < 40, String(world.counts.requests));
-  page.watch.stop();
-  await assertQuiet(world);
-});
-
-test('streams that are ended after a minute are opened again, and count as no failure', async () => {
-  const service = createService();
-  const world = createWorld(service);
-  world.weather.sockets = 'refused';
-  const { http } = service;
-  service.http = (request, answer, later, chunk) => {
-    const cancel = http(request, answer, later, chunk);
-    if (chunk) {
-      const keep = later(20_000, () => answer({ status: 200 }));
-      return () => (keep(), cancel());
-    }
-    return cancel;
-  };
-  const page = openPage(world);
-  await world.advance(70_000);
-  assert.equal(page.transport(), 'stream');
   page.watch.stop();
   await assertQuiet(world);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Status } from '../../src/types';
+import type { Status, TicketSource } from '../../src/types';
 import { assertQuiet, openPage, type Page } from '../support/page';
 import { seeded } from '../support/random';
 import { createService, ticketFor } from '../support/service';
@@ -11,8 +11,22 @@ const SCHEDULES = Number(process.env['SCHEDULES'] || 1000);
 const FINAL: Status[] = ['succeeded', 'failed', 'canceled', 'expired'];
 const OPEN: Status[] = ['pending', 'requires_action', 'processing', 'authorized'];
 
+/** What a neighbour on the same socket may get wrong. */
+const WRONG: TicketSource[] = [
+  'nonsense',
+  () => 'nonsense',
+  () => ticketFor('t', 'o9'),
+  () => Promise.reject(new Error('401')),
+  (() => ({ ticket: 't' })) as never,
+  (() => undefined) as never,
+  () => 't'.repeat(9000),
+  () => new Promise(() => {}),
+];
+
 interface Schedule {
-  deadlineMs: number;
+  /** Infinity: never. */
+  giveUpAfterMs: number;
+  lateAfterMs: number;
   /** From here on HTTP works, tickets can be had and the page is seen. */
   calmAt: number;
   finalAt: number;
@@ -28,25 +42,29 @@ async function play(seed: number): Promise<string> {
   const slow = random() * random() * 1500;
   world.weather.latencyMs = () => 1 + random() * slow;
 
-  const deadlineMs = 10_000 + random() * 80_000;
+  const spanMs = 10_000 + random() * 80_000;
   const plan: Schedule = {
-    deadlineMs,
-    calmAt: random() * deadlineMs * (chance(0.3) ? 2 : 0.9),
-    finalAt: random() * deadlineMs * 1.3,
-    stopAt: chance(0.2) ? random() * deadlineMs * 1.2 : Infinity,
+    giveUpAfterMs: chance(0.8) ? spanMs : Infinity,
+    lateAfterMs: random() * spanMs * 1.5,
+    calmAt: random() * spanMs * (chance(0.3) ? 2 : 0.9),
+    finalAt: random() * spanMs * 1.3,
+    stopAt: chance(0.2) ? random() * spanMs * 1.2 : Infinity,
   };
+  const { giveUpAfterMs, lateAfterMs } = plan;
 
   let issued = 0;
   let expiries = 0;
   let calm = false;
   const ticket = (): Promise<string> => {
+    if (!calm && chance(0.05)) throw new Error('no ticket');
+    if (!calm && chance(0.1)) return Promise.resolve(pick([undefined, {}, 7, '', 't'.repeat(9000)]) as string);
     if (!calm && chance(0.2)) return chance(0.5) ? Promise.reject(new Error('no ticket')) : new Promise(() => {});
     return Promise.resolve(ticketFor(`t${issued++}`, 'o1'));
   };
 
   const start = world.now();
   const passed = (): number => world.now() - start;
-  const page = openPage(world, { ticket: chance(0.5) ? ticket : ticketFor('fixed', 'o1'), deadlineMs });
+  const page = openPage(world, { ticket: chance(0.5) ? ticket : ticketFor('fixed', 'o1'), lateAfterMs, giveUpAfterMs: giveUpAfterMs < Infinity ? giveUpAfterMs : undefined });
   let neighbour: Page | undefined;
   let published = false;
   let stopped = false;
@@ -56,8 +74,7 @@ async function play(seed: number): Promise<string> {
     const act = pick<() => void>([
       () => (weather.sockets = pick<Weather['sockets']>(['work', 'refused', 'never', 'mute', 'throw'])),
       () => (weather.http = pick<Weather['http']>(['work', 'fail', 'hang', 'forbidden'])),
-      () => (weather.chunks = pick<Weather['chunks']>(['work', 'buffered', 'absent'])),
-      () => (weather.sends = pick<Weather['sends']>(['work', 'fail'])),
+      () => (weather.sends = pick<Weather['sends']>(['work', 'fail', 'throw'])),
       () => world.cutAll(pick<'told' | 'silent' | number>(['told', 'silent', random() * 20_000])),
       () => world.background(),
       () => world.foreground(),
@@ -65,14 +82,14 @@ async function play(seed: number): Promise<string> {
       () => service.restart(random() * 10_000),
       () => void (published || service.publish('o1', pick(OPEN))),
       () => void (issued && expiries++ < 2 && service.expireNow(ticketFor(`t${issued - 1}`, 'o1'))),
-      () => (neighbour ? neighbour.watch.stop() : (neighbour = openPage(world, { orderId: chance(0.5) ? 'o1' : 'o2', deadlineMs: 5000 + random() * 60_000 }))),
+      () => (neighbour ? neighbour.watch.stop() : (neighbour = openPage(world, { orderId: chance(0.5) ? 'o1' : 'o2', ticket: chance(0.5) ? pick(WRONG) : undefined, giveUpAfterMs: 5000 + random() * 60_000 }))),
     ]);
     act();
   };
 
   const due = (at: number, done: boolean): boolean => !done && passed() >= at;
   const over = (): boolean => !!page.outcome() && (!neighbour || !!neighbour.outcome());
-  const end = Math.max(plan.calmAt, deadlineMs, plan.finalAt) + 30_000;
+  const end = Math.max(plan.calmAt, giveUpAfterMs < Infinity ? giveUpAfterMs : 0, plan.finalAt) + 30_000;
   while (!over() || !published) {
     assert.ok(passed() < end + 130_000, 'never settled');
     if (due(plan.finalAt, published)) {
@@ -95,15 +112,18 @@ async function play(seed: number): Promise<string> {
   return verdict(plan, page, world);
 }
 
-function verdict({ deadlineMs, calmAt, finalAt, stopAt }: Schedule, page: Page, world: World): string {
+function verdict({ giveUpAfterMs, lateAfterMs, calmAt, finalAt, stopAt }: Schedule, page: Page, world: World): string {
   const outcome = page.outcome()!;
-  const kind = outcome.final ? 'final' : Object.keys(outcome)[0]!;
+  const kind = outcome.final ? 'final' : outcome.timedOut ? 'timedOut' : outcome.stopped ? 'stopped' : 'refused';
   // What the last look needs: it begins at the deadline, has five seconds, and asks again after one.
-  const reachable = finalAt < deadlineMs && calmAt < deadlineMs;
+  const reachable = finalAt < giveUpAfterMs && calmAt < giveUpAfterMs;
   if (stopAt < Infinity) assert.ok(['final', 'stopped', 'timedOut'].includes(kind), kind);
   else if (reachable) assert.equal(kind, 'final');
   if (kind === 'final') assert.equal(page.changes.at(-1)?.final, true);
   assert.ok(page.changes.filter((change) => change.final).length <= 1);
+  assert.ok(page.late <= 1);
+  if (kind === 'timedOut' && lateAfterMs < giveUpAfterMs) assert.equal(page.late, 1);
+  assert.deepEqual(page.errors.filter(({ attempt, error }) => !attempt || !error.code || !error.message), []);
   assert.deepEqual(world.live(), []);
   return kind;
 }

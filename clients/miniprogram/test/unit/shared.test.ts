@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { channel } from '../../src/channel';
+import { openChannel } from '../../src/channel';
 import { assertQuiet, ended, final, openPage, URL } from '../support/page';
 import { createService, ticketFor } from '../support/service';
 import { createWorld } from '../support/world';
@@ -71,7 +71,7 @@ test('a channel keeps 32 frames until the socket opens, sends them once and in o
   world.weather.sockets = 'refused';
   const states: string[] = [];
   const frames: string[] = [];
-  const line = channel({ url: URL, onState: (state) => states.push(state), onFrame: (frame) => frames.push(frame.type) }, world.platform);
+  const line = openChannel({ url: URL, adapter: world.platform, onState: (state) => states.push(state), onFrame: (frame) => frames.push(frame.type) });
   const sent = Array.from({ length: 40 }, (_, i) => line.send({ type: 'ping', i }));
   await world.advance(1000);
   world.weather.sockets = 'work';
@@ -95,7 +95,7 @@ test('a channel keeps 32 frames until the socket opens, sends them once and in o
 test('what a channel kept is not sent for it after it was closed', async () => {
   const service = createService();
   const world = createWorld(service);
-  const [left, stays] = [channel({ url: URL }, world.platform), channel({ url: URL }, world.platform)];
+  const [left, stays] = [openChannel({ url: URL, adapter: world.platform }), openChannel({ url: URL, adapter: world.platform })];
   left.send({ type: 'ping', from: 'left' });
   stays.send({ type: 'ping', from: 'stays' });
   left.close();
@@ -108,7 +108,7 @@ test('what a channel kept is not sent for it after it was closed', async () => {
 test('a channel and a watch use the same socket, and nonsense on the one does not disturb the other', async () => {
   const service = createService();
   const world = createWorld(service);
-  const line = channel({ url: URL }, world.platform);
+  const line = openChannel({ url: URL, adapter: world.platform });
   const page = openPage(world);
   await world.advance(500);
   line.send({ type: 'nonsense' });

@@ -15,7 +15,7 @@ for (const { name, cut, withinMs } of ROWS) {
   test(name, async () => {
     const service = createService();
     const world = createWorld(service);
-    const page = openPage(world, { deadlineMs: 200_000 });
+    const page = openPage(world, { giveUpAfterMs: 200_000 });
     await world.advance(15_000);
     world.cutAll(cut);
     service.publish('o1', 'processing');
@@ -34,7 +34,7 @@ test('a refused socket: the ladder answers at once, and the socket is tried agai
   const world = createWorld(service);
   world.weather.sockets = 'refused';
   const page = openPage(world);
-  await world.until(() => page.transport() === 'stream', 500);
+  await world.until(() => page.transport() === 'long_poll', 1500);
   world.weather.sockets = 'work';
   await world.until(() => page.transport() === 'socket', 21_000);
   service.requests.length = 0;
@@ -59,7 +59,7 @@ for (const sockets of ['never', 'mute', 'throw', 'at once'] as const) {
     world.weather.sockets = sockets;
     const page = openPage(world);
     await world.advance(6000);
-    assert.equal(page.transport(), 'stream');
+    assert.equal(page.transport(), 'long_poll');
     assert.ok(world.counts.connects < 10);
     world.weather.sockets = 'work';
     await world.until(() => page.transport() === 'socket', 12_000);
@@ -91,7 +91,7 @@ test('reconnect frames are obeyed, even when the close comes first', async () =>
 test('pings every twenty seconds, so that a service which drops silent pages keeps this one', async () => {
   const service = createService();
   const world = createWorld(service);
-  const page = openPage(world, { deadlineMs: 90_000 });
+  const page = openPage(world, { giveUpAfterMs: 90_000 });
   await world.advance(65_000);
   assert.equal(service.frames.filter(({ type }) => type === 'ping').length, 3);
   assert.equal(world.counts.connects, 1);
@@ -103,7 +103,7 @@ test('pages come back with jitter and ever more slowly', async () => {
   const service = createService();
   const world = createWorld(service);
   world.weather.sockets = 'refused';
-  const page = openPage(world, { deadlineMs: 600_000 });
+  const page = openPage(world, { giveUpAfterMs: 600_000 });
   await world.advance(60_000);
   const firstMinute = world.counts.connects;
   await world.advance(60_000);
@@ -115,7 +115,7 @@ test('pages come back with jitter and ever more slowly', async () => {
 
 test('a socket that worked for a while is back within a second, however often it is lost', async () => {
   const world = createWorld(createService());
-  const page = openPage(world, { deadlineMs: 600_000 });
+  const page = openPage(world, { giveUpAfterMs: 600_000 });
   for (let i = 0; i < 8; i++) {
     await world.advance(15_000);
     assert.equal(page.transport(), 'socket');

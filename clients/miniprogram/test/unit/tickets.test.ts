@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertQuiet, ended, openPage } from '../support/page';
+import type { Refused } from '../../src/types';
 import { createService, ticketFor } from '../support/service';
 import { createWorld } from '../support/world';
 
@@ -22,11 +23,11 @@ for (const sockets of ['work', 'refused'] as const) {
     world.cutAll();
     await world.advance(5000);
     assert.equal(tickets.fetched(), sockets === 'work' ? 2 : 1);
-    // The stream goes on with the ticket that it was opened with; the next one needs another.
+    // The long poll goes on with the ticket that it was asked with; the next one needs another.
     world.network(true);
     await world.advance(5000);
     assert.equal(tickets.fetched(), 2);
-    assert.equal(page.transport(), sockets === 'work' ? 'socket' : 'stream');
+    assert.equal(page.transport(), sockets === 'work' ? 'socket' : 'long_poll');
     service.publish('o1', 'succeeded');
     await world.until(() => !!page.outcome(), 1000);
     assert.equal(page.outcome()?.final, true);
@@ -40,7 +41,9 @@ for (const sockets of ['work', 'refused'] as const) {
     world.weather.sockets = sockets;
     const page = openPage(world);
     await world.until(() => !!page.outcome(), 1000);
-    assert.deepEqual(page.outcome(), { refused: 'ticket_expired', final: false, payment: null });
+    const { cause, ...outcome } = page.outcome() as Refused;
+    assert.deepEqual(outcome, { refused: 'ticket_expired', final: false, payment: null });
+    if (sockets === 'refused') assert.equal(cause?.error.code, 'refused');
     await assertQuiet(world);
   });
 
@@ -76,7 +79,6 @@ test('a socket that waits for its ticket is closed every 20 s and is there when 
   const world = createWorld(service);
   const begun = world.now();
   const page = openPage(world, {
-    deadlineMs: 200_000,
     ticket: async () => {
       if (world.now() - begun < 70_000) throw new Error('the back end is slow');
       return ticketFor('t', 'o1');
@@ -134,7 +136,7 @@ test('a fetch that hangs does not cost the last look', async () => {
   const service = createService();
   const world = createWorld(service);
   let hangs = true;
-  const page = openPage(world, { deadlineMs: 5000, ticket: () => (hangs ? new Promise<string>(() => {}) : ticketFor('t', 'o1')) });
+  const page = openPage(world, { giveUpAfterMs: 5000, ticket: () => (hangs ? new Promise<string>(() => {}) : ticketFor('t', 'o1')) });
   service.publish('o1', 'succeeded');
   await world.advance(4900);
   hangs = false;

@@ -132,7 +132,7 @@ test('stop at once: nothing is begun', async () => {
   const page = openPage(world);
   page.watch.stop();
   await assertQuiet(world);
-  assert.deepEqual(world.counts, { connects: 0, requests: 0, chunked: 0 });
+  assert.deepEqual(world.counts, { connects: 0, requests: 0 });
   assert.ok(ended(page.outcome(), 'stopped'));
 });
 
@@ -160,7 +160,7 @@ test('stop from within onChange and onConnection', async () => {
 test('the deadline: one last look, then timedOut, never a failure', async () => {
   const service = createService();
   const world = createWorld(service);
-  const page = openPage(world, { deadlineMs: 20_000 });
+  const page = openPage(world, { giveUpAfterMs: 20_000 });
   await world.advance(500);
   const shown = service.publish('o1', 'processing');
   await world.advance(19_400);
@@ -177,7 +177,7 @@ test('the last look finds what no transport brought', async () => {
   const world = createWorld(service);
   world.weather.sockets = 'never';
   world.weather.http = 'hang';
-  const page = openPage(world, { deadlineMs: 20_000 });
+  const page = openPage(world, { giveUpAfterMs: 20_000 });
   service.publish('o1', 'succeeded');
   await world.advance(19_900);
   world.weather.http = 'work';
@@ -191,7 +191,7 @@ test('the last look tries again within its five seconds', async () => {
   const world = createWorld(service);
   world.weather.sockets = 'refused';
   world.weather.http = 'fail';
-  const page = openPage(world, { deadlineMs: 20_000 });
+  const page = openPage(world, { giveUpAfterMs: 20_000 });
   service.publish('o1', 'succeeded');
   await world.advance(22_000);
   assert.equal(page.outcome(), undefined);
@@ -203,7 +203,7 @@ test('the last look tries again within its five seconds', async () => {
 
 test('deadlines go by the clock: a clock that is set back does not stretch them', async () => {
   const world = createWorld(createService());
-  const page = openPage(world, { deadlineMs: 20_000 });
+  const page = openPage(world, { giveUpAfterMs: 20_000 });
   await world.advance(10_000);
   world.setClock(-3_600_000);
   await world.advance(30_000);
@@ -254,12 +254,12 @@ test('without callbacks the result is enough', async () => {
   const service = createService();
   const world = createWorld(service);
   const { watch } = await import('../../src/watch');
-  const result = watch({ url: 'wss://pay.example/', orderId: 'a/b', ticket: 'a/b:t' }, world.platform).result;
+  const result = watch({ url: 'wss://pay.example/', orderId: 'a|b@c*', ticket: 'a|b@c*:t' }, world.platform).result;
   await world.advance(500);
-  service.publish('a/b', 'succeeded');
+  service.publish('a|b@c*', 'succeeded');
   await world.advance(500);
   assert.equal((await result).final, true);
-  assert.equal(service.requests[0], 'GET /v1/payments/a%2Fb');
+  assert.equal(service.requests[0], 'GET /v1/payments/a%7Cb%40c*');
   await assertQuiet(world);
 });
 
@@ -284,7 +284,7 @@ test('what the page has already is not found by the last look either', async () 
   const service = createService();
   const { version } = service.publish('o1', 'failed');
   const world = createWorld(service);
-  const page = openPage(world, { after: version, deadlineMs: 1000 });
+  const page = openPage(world, { after: version, giveUpAfterMs: 1000 });
   await world.until(() => !!page.outcome(), 2000);
   assert.deepEqual(page.outcome(), { timedOut: true, final: false, payment: null });
   await assertQuiet(world);

@@ -2,7 +2,7 @@ const { watchPayment } = require('payment-notifier-miniprogram');
 const { service } = require('../../config');
 const shop = require('../../services/shop');
 
-// What the page says of each state. There is no "failed" for a time-out: the money may have moved.
+// What the page says of each state. A payment that is late is not "failed": the money may have moved.
 const FINAL_STATES = { succeeded: 'succeeded', failed: 'failed', canceled: 'closed', expired: 'closed' };
 
 Page({
@@ -25,6 +25,7 @@ Page({
 
   newOrder() {
     this.stopWaiting();
+    this.version = undefined;
     this.order = shop.placeOrder();
     this.setData({
       orderId: this.order.orderId,
@@ -34,8 +35,9 @@ Page({
     });
   },
 
+  // Also the button "pay again" after a failure: the same order, paid once more.
   pay() {
-    if (this.data.state !== 'ready') return;
+    if (this.data.state !== 'ready' && this.data.state !== 'failed') return;
     this.confirm();
     shop.requestPayment(this.order).catch(() => {
       // The sheet was closed, or the call failed. The watch goes on: some of those who close it have paid.
@@ -43,7 +45,7 @@ Page({
     });
   },
 
-  // Also the button "check again" after a time-out: it asks, it does not pay.
+  // Also the button "check again": it asks, it does not pay.
   confirm() {
     this.stopWaiting();
     this.setData({ state: 'confirming' });
@@ -52,17 +54,21 @@ Page({
       url: service,
       orderId,
       ticket: () => shop.ticketFor(orderId),
+      // What was shown of an earlier attempt is not the result of this one.
+      after: this.version,
       onChange: (payment) => this.show(payment),
-      deadlineMs: 75000,
+      // The watch goes on: a result that comes late is shown all the same.
+      onLate: () => this.setData({ state: 'later' }),
+      onError: ({ error }) => console.warn(error.message),
     });
     this.watch = watch;
     watch.result.then((outcome) => {
-      // stop() is the page's own doing: it shows something else by then, or nothing.
-      if (!outcome.final && !outcome.stopped) this.setData({ state: 'later' });
+      if (outcome.refused) this.setData({ state: 'later' });
     });
   },
 
   show(payment) {
+    this.version = payment.version;
     if (!payment.final) return;
     this.setData({ state: FINAL_STATES[payment.status], reason: (payment.reason && payment.reason.message) || '' });
   },

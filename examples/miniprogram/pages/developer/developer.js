@@ -41,12 +41,14 @@ Page({
         this.note(transport ? `${transport}，用时 ${ms} ms` : '已断开');
       },
       onChange: ({ version, status }) => this.note(`v${version} ${status}`),
+      onLate: () => this.note('超时，继续等待'),
+      onError: ({ where, error, attempt }) => this.note(`${where} 第 ${attempt} 次：${error.code}`),
     });
     this.watch = watch;
     watch.result.then((outcome) => {
       if (this.watch !== watch) return;
       this.watch = null;
-      this.note(outcome.final ? '已有最终结果' : Object.keys(outcome).find((key) => key !== 'final' && key !== 'payment'));
+      this.note(outcome.final ? '已有最终结果' : `已结束：${outcome.refused || '停止'}`);
       this.setData({ waiting: false });
     });
   },

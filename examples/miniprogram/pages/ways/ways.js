@@ -1,4 +1,5 @@
-const { openChannel, watchPayment } = require('payment-notifier-miniprogram');
+const { watchPayment } = require('payment-notifier-miniprogram');
+const { openChannel } = require('payment-notifier-miniprogram/channel');
 const { service } = require('../../config');
 const shop = require('../../services/shop');
 
@@ -78,6 +79,8 @@ Page({
     if (this.channel) return this.disconnect();
     this.channel = openChannel({
       url: service,
+      // The socket is the one that watchPayment uses: without it, the frames of other orders come too.
+      orderId: this.order.orderId,
       onState: (state) => this.gone || this.setData({ 'socket.state': state }),
       onFrame: (frame) => this.received(frame),
     });

@@ -58,7 +58,20 @@ exports.runPages = (compiler) => {
       await shows('closed');
     });
 
-    test('too late: never failed, do not pay again, look again', async () => {
+    test('failed, then paid again: the same order, and the old failure is not the result', async () => {
+      page.tap('.pay');
+      await shows('confirming');
+      page.tap('.settle-failed');
+      await shows('failed');
+      const before = page.data().orderId;
+      page.tap('.pay');
+      await shows('confirming');
+      page.tap('.settle-succeeded');
+      await shows('succeeded');
+      expect(page.data().orderId).toBe(before);
+    });
+
+    test('late: never failed, do not pay again, and the result is shown when it comes', async () => {
       const sooner = Date.now;
       page.tap('.pay');
       await shows('confirming');
@@ -72,8 +85,6 @@ exports.runPages = (compiler) => {
         await shows('later');
         expect(page.text('.later')).toContain('请稍后在订单中查看结果，请勿重复支付');
         expect(page.shows('.pay')).toBe(false);
-        page.tap('.again');
-        await shows('confirming');
         await settle('succeeded');
         await shows('succeeded');
       } finally {
