@@ -25,7 +25,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and text of each file of the page. `sdk.js` is the browser build of `clients/miniprogram`.
-const FILES: [(&str, &str, &str); 12] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("/demo", HTML, include_str!("demo/index.html")),
     ("/demo/demo.css", CSS, include_str!("demo/demo.css")),
     ("/demo/sdk.js", SCRIPT, include_str!("demo/sdk.js")),
