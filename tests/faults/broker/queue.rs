@@ -12,7 +12,7 @@ const RUNS: u64 = 5;
 
 #[tokio::test]
 async fn queue_deleted_and_made_again_is_consumed_again() {
-    let service = Service::start().await;
+    let mut service = Service::start().await;
     let (mut page, _) = Page::subscribed(&service, &ticket(ORDER)).await;
     let mut publishing = Publishing::new(vec![service.vhost().amqp_url()]);
     let mut longest = Duration::ZERO;
@@ -35,5 +35,13 @@ async fn queue_deleted_and_made_again_is_consumed_again() {
         wait_up_to(PATIENCE, "the queue's end was noticed", async || (connects().await > before).then_some(())).await;
         service.wait_ready().await;
     }
+    // Each end is told for what it is: a broker's cancel as that, and one that was asked for as none.
+    let told =
+        |service: &Service, words: &str| service.logs().lines().iter().filter(|line| line.contains(words)).count();
+    assert!(told(&service, "the broker cancelled the subscription") > 0);
+    let ends = told(&service, "consumer ended");
+    service.terminate();
+    assert!(service.wait_end().await.success());
+    assert_eq!(told(&service, "consumer ended"), ends);
     row(&format!("queue-deleted runs={RUNS} lost=0 pause_ms={} confirmed={RUNS}", longest.as_millis()));
 }
