@@ -19,8 +19,8 @@ use payment_notifier::hub::{Hub, Update};
 use payment_notifier::payment::{Event, Key, Payment, State};
 use payment_notifier::runtime::Tasks;
 use payment_notifier::store::{
-    Acknowledgement, Applied, Arrival, Before, Bell, Error, Escalated, Inquiry, Note, Notes, Outcome, Outgoing,
-    PageRef, PaymentStore, Retired, Revocation, Story,
+    Acknowledgement, Applied, Arrival, Before, Error, Escalated, Inquiry, Note, OutboxSignal, Outcome, Outgoing,
+    PageRef, PaymentStore, Retired, Revocation, Timeline, TimelineRecorder,
 };
 use payment_notifier::telemetry::Metrics;
 use tokio::io::DuplexStream;
@@ -47,14 +47,14 @@ impl Service {
             demo_merchant_id: None,
             verifier: Arc::new(Verifier::load(&SETTINGS.tickets).expect("the settings can be used")),
             revocations: Revocations::new(SETTINGS.tickets.revocations_max, Vec::new()),
-            neighbours: None,
+            peers: None,
             minter: Minter::new(&SETTINGS.tickets),
             accounts: Accounts::load(&SETTINGS.callbacks).expect("there are none"),
             store: store.clone(),
             hub: Arc::clone(&hub),
             publisher: Arc::new(NoBroker),
-            notes: Notes::off(),
-            outbox: Bell::default(),
+            notes: TimelineRecorder::off(),
+            outbox: OutboxSignal::default(),
             metrics: METRICS.clone(),
             tasks: tasks.clone(),
         });
@@ -134,8 +134,8 @@ impl PaymentStore for InMemory {
         Ok(())
     }
 
-    async fn story(&self, key: &Key) -> Result<Story, Error> {
-        Ok(Story { payment: self.read(key).await?, ..Story::default() })
+    async fn story(&self, key: &Key) -> Result<Timeline, Error> {
+        Ok(Timeline { payment: self.read(key).await?, ..Timeline::default() })
     }
 
     async fn escalate(&self, _now_ms: i64, _messages_max: usize) -> Result<Escalated, Error> {

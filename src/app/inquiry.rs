@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::rounds::{Pace, Rounds, unless_stopping};
+use super::periodic_jobs::{PeriodicJobs, Schedule, unless_stopping};
 use crate::config;
 use crate::hub::{Hub, Overdue};
 use crate::store::{self, Inquiry};
@@ -14,10 +14,10 @@ const BATCH_MIN: usize = 16;
 /// Transactions of one round at most.
 const BATCHES_MAX: usize = 50;
 
-pub(super) async fn run(rounds: Rounds, settings: config::Inquiry, hub: Arc<Hub>) {
+pub(super) async fn run(rounds: PeriodicJobs, settings: config::Inquiry, hub: Arc<Hub>) {
     let spans_s: Vec<u64> = settings.after.iter().map(|span| span.seconds()).collect();
     let orders_max = usize::try_from(settings.per_s_max).unwrap_or(usize::MAX);
-    let mut pace = Pace::new("inquiry", INTERVAL);
+    let mut pace = Schedule::new("inquiry", INTERVAL);
     while !rounds.tasks.is_stopping() {
         let began = Instant::now();
         let round = round(&rounds, &hub, &spans_s, orders_max);
@@ -27,7 +27,7 @@ pub(super) async fn run(rounds: Rounds, settings: config::Inquiry, hub: Arc<Hub>
 }
 
 /// Spread over most of the interval: merchants answer each inquiry with a query of their own.
-async fn round(rounds: &Rounds, hub: &Hub, spans_s: &[u64], orders_max: usize) -> Result<(), store::Error> {
+async fn round(rounds: &PeriodicJobs, hub: &Hub, spans_s: &[u64], orders_max: usize) -> Result<(), store::Error> {
     let overdue = hub.overdue(spans_s, orders_max);
     let batches = overdue.chunks(overdue.len().div_ceil(BATCHES_MAX).max(BATCH_MIN));
     let pause = INTERVAL * 4 / 5 / u32::try_from(batches.len()).unwrap_or(u32::MAX).max(1);
@@ -41,7 +41,7 @@ async fn round(rounds: &Rounds, hub: &Hub, spans_s: &[u64], orders_max: usize) -
     Ok(())
 }
 
-async fn inquire(rounds: &Rounds, hub: &Hub, overdue: &[Overdue]) -> Result<(), store::Error> {
+async fn inquire(rounds: &PeriodicJobs, hub: &Hub, overdue: &[Overdue]) -> Result<(), store::Error> {
     let inquiry =
         |overdue: &Overdue| Inquiry { key: overdue.key.clone(), step: overdue.step.into(), waited_s: overdue.waited_s };
     let mut pieces = store::Pieces::of(overdue.iter().collect());
@@ -52,7 +52,7 @@ async fn inquire(rounds: &Rounds, hub: &Hub, overdue: &[Overdue]) -> Result<(), 
                 piece.iter().for_each(|overdue| hub.asked(overdue));
                 rounds.metrics.inquired(inquired);
                 if inquired > 0 {
-                    rounds.bell.ring();
+                    rounds.outbox_signal.notify();
                 }
             }
             Err(error) if error.may_be_of_one_row() => {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::bridge::{Context, Neighbours};
-use crate::broker::live::{HeldTicket, Live, Pages, Parts, Teller};
+use crate::bridge::{Context, Peers};
+use crate::broker::live::{HeldTicket, Live, LiveSender, Pages, Parts};
 use crate::broker::{self, Options};
 use crate::config;
 use crate::payment::Key;
@@ -16,32 +16,32 @@ use crate::store::{self, Revocation};
 /// Begins to speak with the other nodes, if there are any: until the pages have left, and after what the consumer stored
 /// last.
 pub(super) fn begin(
-    teller: Option<Teller>,
+    live_sender: Option<LiveSender>,
     options: &Options,
     live: &config::Live,
     context: &Context,
-    watching: &Tasks,
+    background: &Tasks,
 ) -> Result<(), broker::Error> {
-    let Some(teller) = teller else { return Ok(()) };
+    let Some(live_sender) = live_sender else { return Ok(()) };
     let parts = Parts {
         store: Arc::clone(&context.store),
         hub: Arc::clone(&context.hub),
         pages: Arc::new(PagesOfNode(context.clone())),
         metrics: context.metrics.clone(),
     };
-    let links = Live::new(options, live.clone(), teller, parts)?;
-    watching.spawn(links.run(watching.clone()));
+    let links = Live::new(options, live.clone(), live_sender, parts)?;
+    background.spawn(links.run(background.clone()));
     Ok(())
 }
 
 /// What the pages tell the other nodes.
-pub(super) fn neighbours(teller: Teller) -> Arc<dyn Neighbours> {
-    Arc::new(NeighboursByBroker(teller))
+pub(super) fn peers(live_sender: LiveSender) -> Arc<dyn Peers> {
+    Arc::new(NeighboursByBroker(live_sender))
 }
 
-struct NeighboursByBroker(Teller);
+struct NeighboursByBroker(LiveSender);
 
-impl Neighbours for NeighboursByBroker {
+impl Peers for NeighboursByBroker {
     fn revoked(&self, revocation: Revocation, keys: Vec<Key>) {
         self.0.revoked(revocation, keys);
     }

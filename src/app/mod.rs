@@ -3,15 +3,15 @@
 mod disk_space;
 mod error;
 mod escalation;
-mod groups;
 mod health;
 mod inquiry;
 mod live;
 mod opening;
 mod operators;
+mod periodic_jobs;
 mod results;
 mod retention;
-mod rounds;
+mod task_groups;
 mod telling;
 mod warnings;
 
@@ -32,8 +32,8 @@ use crate::store::PaymentStore;
 use crate::telemetry::{self, Metrics};
 
 pub use error::Error;
-use groups::Groups;
 use results::ResultsOverAmqp;
+use task_groups::TaskGroups;
 use telling::Telling;
 
 /// The merchant of the demo where `payments.default_merchant` is not set.
@@ -110,23 +110,23 @@ async fn serve(
     let publisher = results.publisher.clone();
     let letters = broker::Publisher::for_dead_letters(&options)?;
     let telling = Telling::new(&settings, &options, &store, metrics)?;
-    let teller = settings.is_live().then(|| broker::live::Teller::new(&settings.live, metrics.clone()));
+    let live_sender = settings.is_live().then(|| broker::live::LiveSender::new(&settings.live, metrics.clone()));
     let consumer = broker::Consumer::new(
         options.clone(),
         broker::Parts {
-            live: teller.clone(),
+            live: live_sender.clone(),
             store: Arc::clone(&store),
             hub: Arc::clone(&hub),
             publisher: letters.clone(),
             notes: telling.notes.clone(),
-            outbox: telling.bell.clone(),
+            outbox: telling.outbox_signal.clone(),
             metrics: metrics.clone(),
             health: health.clone(),
         },
     )?;
 
-    let groups = Groups::default();
-    let Groups { consuming, serving, watching, .. } = &groups;
+    let groups = TaskGroups::default();
+    let TaskGroups { consuming, serving, background, .. } = &groups;
     let context = Context::new(Parts {
         http: settings.http.clone(),
         api_key: settings.tickets.api_key.clone(),
@@ -134,34 +134,34 @@ async fn serve(
         demo_merchant_id: merchant(&settings.payments.default_merchant).or_else(|| merchant(DEMO_MERCHANT)),
         verifier: Arc::clone(&verifier),
         revocations,
-        neighbours: teller.clone().map(live::neighbours),
+        peers: live_sender.clone().map(live::peers),
         minter: Minter::new(&settings.tickets),
         accounts,
         store: Arc::clone(&store),
         hub: Arc::clone(&hub),
         publisher: results,
         notes: telling.notes.clone(),
-        outbox: telling.bell.clone(),
+        outbox: telling.outbox_signal.clone(),
         metrics: metrics.clone(),
         tasks: serving.clone(),
     });
-    let operators = operators::parts(&settings, instance, health, metrics, &letters, watching);
+    let operators = operators::parts(&settings, instance, health, metrics, &letters, background);
     let server = ServerOptions::new(&settings.http);
     let pages = bridge::router(context.clone(), settings.demo.enabled);
     let pages = bind("http.listen", settings.http.listen, pages, &server, Some(metrics), serving).await?;
     let pages = pages.for_pages(&context, tls.clone());
     let admin = bridge::admin_router(operators, context.clone());
-    let admin = bind("admin.listen", settings.admin.listen, admin, &server, None, watching).await?;
-    say_where(&pages, &admin, instance);
+    let admin = bind("admin.listen", settings.admin.listen, admin, &server, None, background).await?;
+    log_addresses(&pages, &admin, instance);
 
     health.keep("consumer", Part::Consumer, consuming, consumer.run(consuming.clone()));
-    live::begin(teller, &options, &settings.live, &context, watching)?;
-    health.keep("pages", Part::Node, watching, pages.run(watching.clone()));
-    health.keep("operators", Part::Node, watching, admin.run(watching.clone()));
+    live::begin(live_sender, &options, &settings.live, &context, background)?;
+    health.keep("pages", Part::Node, background, pages.run(background.clone()));
+    health.keep("operators", Part::Node, background, admin.run(background.clone()));
     let answer_limit = Duration::from_secs(settings.store.answer_timeout_s);
-    look_after(verifier, tls, (Arc::clone(&store), answer_limit), metrics, health, watching);
-    disk_space::begin(&settings, metrics, watching);
-    telling.begin(&settings, hub, &groups.telling);
+    spawn_background_jobs(verifier, tls, (Arc::clone(&store), answer_limit), metrics, health, background);
+    disk_space::begin(&settings, metrics, background);
+    telling.begin(&settings, hub, &groups.recording);
     health.ok(Part::Node);
 
     stop.await;
@@ -171,7 +171,7 @@ async fn serve(
 
 async fn drain(
     limit: Duration,
-    groups: &Groups,
+    groups: &TaskGroups,
     publishers: &[broker::Publisher],
     store: &Arc<dyn PaymentStore>,
 ) -> Result<(), Error> {
@@ -189,27 +189,27 @@ async fn close(store: &Arc<dyn PaymentStore>) -> Result<(), Error> {
     closed.map_err(|_elapsed| Error::StoreNotClosed { limit_s: STORE_CLOSE_LIMIT.as_secs() })
 }
 
-fn say_where(pages: &Server, admin: &Server, instance: &str) {
+fn log_addresses(pages: &Server, admin: &Server, instance: &str) {
     if let (Ok(http), Ok(admin)) = (pages.local_addr(), admin.local_addr()) {
         tracing::info!(%http, %admin, instance, "listening");
     }
 }
 
 /// What is looked at while the service runs: keys for tickets, the certificate, the store, and what is counted.
-fn look_after(
+fn spawn_background_jobs(
     verifier: Arc<Verifier>,
     tls: Option<Arc<Tls>>,
     (store, answer_limit): (Arc<dyn PaymentStore>, Duration),
     metrics: &Metrics,
     health: &Health,
-    watching: &Tasks,
+    background: &Tasks,
 ) {
-    watching.spawn(verifier.keep(watching.clone(), metrics.clone()));
+    background.spawn(verifier.keep(background.clone(), metrics.clone()));
     if let Some(tls) = tls {
-        watching.spawn(tls.watch(watching.clone()));
+        background.spawn(tls.watch(background.clone()));
     }
-    watching.spawn(health::fold_metrics(metrics.clone(), watching.clone()));
-    watching.spawn(health::watch_store(store, answer_limit, metrics.clone(), health.clone(), watching.clone()));
+    background.spawn(health::fold_metrics(metrics.clone(), background.clone()));
+    background.spawn(health::watch_store(store, answer_limit, metrics.clone(), health.clone(), background.clone()));
 }
 
 async fn bind(

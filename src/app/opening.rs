@@ -93,20 +93,20 @@ pub(super) async fn revocations(
     health.fault(Part::Store, &why);
     metrics.set_store_available(false);
     tracing::warn!(reason = why, "the store is away: waiting for it before pages are let in");
-    let telling = Tasks::new();
+    let refusing = Tasks::new();
     let router = bridge::starting_router(health.clone());
     let options = ServerOptions::new(&settings.http);
-    let admin = bind("admin.listen", settings.admin.listen, router, &options, None, &telling).await?;
+    let admin = bind("admin.listen", settings.admin.listen, router, &options, None, &refusing).await?;
     if let Ok(admin) = admin.local_addr() {
         tracing::info!(%admin, "listening for operators alone");
     }
-    telling.spawn(admin.run(telling.clone()));
+    refusing.spawn(admin.run(refusing.clone()));
     let answered = tokio::select! {
         answered = until_answered(store, health) => answered.map(Some),
         () = stop.as_mut() => Ok(None),
     };
-    telling.stop();
-    if let Err(left) = telling.join(STOP_LIMIT).await {
+    refusing.stop();
+    if let Err(left) = refusing.join(STOP_LIMIT).await {
         tracing::warn!(left, "tasks did not end in time");
     }
     answered

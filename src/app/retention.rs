@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::rounds::{Pace, Rounds, unless_stopping};
+use super::periodic_jobs::{PeriodicJobs, Schedule, unless_stopping};
 use crate::config::{Settings, Span};
 use crate::runtime::unix_ms;
 use crate::store::{self, Before};
@@ -38,15 +38,15 @@ impl Retention {
         Self { payments, entries, interval: (shortest / 10).clamp(INTERVAL_SHORTEST, INTERVAL_LONGEST) }
     }
 
-    pub(super) async fn run(self, rounds: Rounds) {
-        let mut pace = Pace::new("retention", self.interval);
+    pub(super) async fn run(self, rounds: PeriodicJobs) {
+        let mut pace = Schedule::new("retention", self.interval);
         while !rounds.tasks.is_stopping() {
             let wait = pace.after(unless_stopping(&rounds.tasks, self.round(&rounds)).await);
             rounds.tasks.rest(wait).await;
         }
     }
 
-    async fn round(&self, rounds: &Rounds) -> Result<(), store::Error> {
+    async fn round(&self, rounds: &PeriodicJobs) -> Result<(), store::Error> {
         let now_ms = unix_ms();
         let before = |keep: Span| match keep.seconds() {
             0 => i64::MIN,

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::rounds::Rounds;
+use super::periodic_jobs::PeriodicJobs;
 use crate::broker::{self, Outbox, OutboxParts, Publisher};
 use crate::config::{EscalatedOrders, Settings};
 use crate::hub::Hub;
 use crate::runtime::Tasks;
-use crate::store::{Bell, NoteOptions, NoteWriter, Notes, PaymentStore};
+use crate::store::{NoteOptions, NoteWriter, OutboxSignal, PaymentStore, TimelineRecorder};
 use crate::telemetry::Metrics;
 
 pub(super) struct Telling {
-    pub(super) notes: Notes,
+    pub(super) notes: TimelineRecorder,
     /// Rung where the outbox has got something.
-    pub(super) bell: Bell,
+    pub(super) outbox_signal: OutboxSignal,
     writer: NoteWriter,
     outbox: Outbox,
     store: Arc<dyn PaymentStore>,
@@ -27,27 +27,27 @@ impl Telling {
         store: &Arc<dyn PaymentStore>,
         metrics: &Metrics,
     ) -> Result<Self, broker::Error> {
-        let (store, metrics, bell) = (Arc::clone(store), metrics.clone(), Bell::default());
+        let (store, metrics, outbox_signal) = (Arc::clone(store), metrics.clone(), OutboxSignal::default());
         let noted = NoteOptions {
             waiting_max: settings.timeline.notes_waiting_max,
             stories: settings.timeline.enabled,
             watched: settings.escalation.orders == EscalatedOrders::Watched,
         };
-        let (notes, writer) = Notes::new(noted, metrics.clone());
+        let (notes, writer) = TimelineRecorder::new(noted, metrics.clone());
         let parts = OutboxParts {
             store: Arc::clone(&store),
             publisher: Publisher::for_outbox(options)?,
             metrics: metrics.clone(),
-            bell: bell.clone(),
+            outbox_signal: outbox_signal.clone(),
         };
         let outbox = Outbox::new(options, parts);
-        Ok(Self { notes, bell, writer, outbox, store, metrics })
+        Ok(Self { notes, outbox_signal, writer, outbox, store, metrics })
     }
 
     pub(super) fn begin(self, settings: &Settings, hub: Arc<Hub>, tasks: &Tasks) {
         tasks.spawn(self.writer.run(Arc::clone(&self.store), tasks.clone()));
         tasks.spawn(self.outbox.run(tasks.clone()));
-        let Self { store, metrics, bell, .. } = self;
-        Rounds { store, metrics, bell, tasks: tasks.clone() }.begin(settings, hub);
+        let Self { store, metrics, outbox_signal, .. } = self;
+        PeriodicJobs { store, metrics, outbox_signal, tasks: tasks.clone() }.begin(settings, hub);
     }
 }

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use super::callbacks;
 use super::clients::Clients;
-use super::comeback::{self, Comeback};
 use super::error;
 use super::limits::TicketLimiter;
-use super::neighbours::Neighbours;
+use super::peers::Peers;
 use super::publish::ResultPublisher;
 use super::recent::Recent;
+use super::reconnect_pacing::{self, ReconnectPacing};
 use super::ticket::{Fingerprint, Minter, Refusal, Revocations, Ticket, Verifier};
 use crate::callbacks::{Accounts, Provider};
 use crate::config::{Http, Secrets};
 use crate::hub::{Hub, Update};
 use crate::payment::{Key, MerchantId};
 use crate::runtime::{Tasks, unix_ms, unix_s};
-use crate::store::{Bell, Notes, PageRef, PaymentStore};
+use crate::store::{OutboxSignal, PageRef, PaymentStore, TimelineRecorder};
 use crate::telemetry::{Metrics, Transport};
 
 /// What `app` gives.
@@ -30,14 +30,14 @@ pub struct Parts {
     pub demo_merchant_id: Option<MerchantId>,
     pub verifier: Arc<Verifier>,
     pub revocations: Revocations,
-    pub neighbours: Option<Arc<dyn Neighbours>>,
+    pub peers: Option<Arc<dyn Peers>>,
     pub minter: Option<Minter>,
     pub accounts: Accounts,
     pub store: Arc<dyn PaymentStore>,
     pub hub: Arc<Hub>,
     pub publisher: Arc<dyn ResultPublisher>,
-    pub notes: Notes,
-    pub outbox: Bell,
+    pub notes: TimelineRecorder,
+    pub outbox: OutboxSignal,
     pub metrics: Metrics,
     pub tasks: Tasks,
 }
@@ -48,7 +48,7 @@ pub struct Context {
     parts: Arc<Parts>,
     limiter: TicketLimiter,
     clients: Clients,
-    comeback: Comeback,
+    comeback: ReconnectPacing,
     connections: Arc<AtomicU64>,
     polls: Arc<Recent>,
 }
@@ -72,7 +72,7 @@ impl Context {
     pub fn new(parts: Parts) -> Self {
         let limiter = TicketLimiter::new(parts.http.connections_per_ticket_max);
         let clients = Clients::new(&parts.http);
-        let comeback = Comeback::new(parts.tasks.clone(), parts.http.reconnect_pages_per_s_max);
+        let comeback = ReconnectPacing::new(parts.tasks.clone(), parts.http.reconnect_pages_per_s_max);
         begin_counters(&parts);
         Self { parts: Arc::new(parts), limiter, clients, comeback, connections: Arc::default(), polls: Arc::default() }
     }
@@ -86,7 +86,7 @@ impl Context {
         &self.clients
     }
 
-    pub(super) fn comeback(&self) -> &Comeback {
+    pub(super) fn comeback(&self) -> &ReconnectPacing {
         &self.comeback
     }
 
@@ -153,7 +153,7 @@ impl Context {
 
     /// A moment within the drain time, drawn anew for each page, so that they do not all come back at once.
     pub(super) fn drain_delay(&self) -> Duration {
-        comeback::drain_delay(Duration::from_secs(self.http.drain_s))
+        reconnect_pacing::drain_delay(Duration::from_secs(self.http.drain_s))
     }
 
     /// How long a page shall wait before it comes back.

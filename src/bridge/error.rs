@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::comeback::Comeback;
 use super::publish::PublishError;
+use super::reconnect_pacing::ReconnectPacing;
 use super::ticket::Refusal;
 use crate::store;
 
@@ -97,7 +97,7 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(retry_after_s())
     }
 
-    pub(super) fn draining(comeback: &Comeback) -> Self {
+    pub(super) fn draining(comeback: &ReconnectPacing) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "this node is draining")
             .retry_after(comeback.after_s())
     }

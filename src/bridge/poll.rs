@@ -159,7 +159,7 @@ fn if_none_match(headers: &HeaderMap, etag: &str) -> bool {
     request_body = wire::AckBody,
     security(("ticket" = [])),
     responses(
-        (status = 204, description = "Noted"),
+        (status = 204, description = "NoteKind"),
         (status = 400, description = "The body is malformed", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "No ticket, or one that is refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The ticket is for another order", body = ProblemDocument, content_type = "application/problem+json"),
@@ -183,7 +183,7 @@ pub(super) async fn ack(
         Acknowledgement::NoSuchVersion => Err(Problem::no_such_version()),
         answer @ (Acknowledgement::First | Acknowledgement::Known) => {
             if answer == Acknowledgement::First {
-                context.outbox.ring();
+                context.outbox.notify();
             }
             context.metrics.page_ack(Transport::Poll);
             Ok(StatusCode::NO_CONTENT)

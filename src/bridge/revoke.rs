@@ -72,8 +72,8 @@ fn enforce(context: &Context, revocation: Revocation, watched: Vec<Key>, now_s: 
     for key in &watched {
         context.hub.interrupt(key);
     }
-    if let Some(neighbours) = &context.neighbours {
-        neighbours.revoked(revocation, watched);
+    if let Some(peers) = &context.peers {
+        peers.revoked(revocation, watched);
     }
 }
 

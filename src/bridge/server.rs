@@ -18,12 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::clients::{Clients, Peer};
-use super::comeback::Comeback;
 use super::context::Context;
 use super::host;
+use super::reconnect_pacing::ReconnectPacing;
 use super::refuse::{Refusals, Why};
-use super::stall::Stall;
 use super::tls::Tls;
+use super::write_deadline::WriteDeadline;
 use crate::config::Http;
 use crate::runtime::{Backoff, Tasks};
 use crate::telemetry::Metrics;
@@ -77,7 +77,7 @@ impl ServerOptions {
 pub struct Server {
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    pages: Option<(Clients, Comeback)>,
+    pages: Option<(Clients, ReconnectPacing)>,
     places: Arc<Semaphore>,
     refusals: Refusals,
     metrics: Option<Metrics>,
@@ -209,7 +209,7 @@ impl Serving {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         K: Unpin + Send + 'static,
     {
-        let io = TokioIo::new(Stall::new(stream, self.options.write_timeout, counted));
+        let io = TokioIo::new(WriteDeadline::new(stream, self.options.write_timeout, counted));
         let router = TowerToHyperService::new(self.router.clone());
         let service = WithCaller { router, caller, metrics: self.metrics.clone() };
         let connection = http1::Builder::new()

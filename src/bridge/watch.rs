@@ -40,7 +40,7 @@ impl Watch {
         if let Some(payment) = &payment {
             self.inbox.told(key, payment.version);
             if payment.status.is_final() {
-                self.context.hub.settled(key);
+                self.context.hub.mark_final(key);
             }
         }
         Ok(payment.map(Update::stored))

@@ -21,7 +21,7 @@ use super::{Error, Options, Publisher, lag, live, topology};
 use crate::hub::Hub;
 use crate::payment::Conflict;
 use crate::runtime::{Backoff, Health, Part, Tasks};
-use crate::store::{Bell, Notes, PaymentStore};
+use crate::store::{OutboxSignal, PaymentStore, TimelineRecorder};
 use crate::telemetry::Metrics;
 
 /// For the topology, and again for channel and consumer, once connected. A quorum queue that has no leader answers a
@@ -64,13 +64,13 @@ pub struct Parts {
     /// Who is told of them.
     pub hub: Arc<Hub>,
     /// Who tells the other nodes. Not set where there are none.
-    pub live: Option<live::Teller>,
+    pub live: Option<live::LiveSender>,
     /// Where dead letters go.
     pub publisher: Publisher,
     /// Where it is told what became of messages of an order.
-    pub notes: Notes,
+    pub notes: TimelineRecorder,
     /// Rung where a commit has put something into the outbox.
-    pub outbox: Bell,
+    pub outbox: OutboxSignal,
     /// What is counted.
     pub metrics: Metrics,
     /// Who is told of faults: of `Part::Broker`, `Part::Consumer` and `Part::Store`.

@@ -25,7 +25,7 @@ use super::{Message, Publisher};
 use crate::config;
 use crate::payment::{Key, Timestamp};
 use crate::runtime::{Backoff, Health, Part, unix_ms};
-use crate::store::Notes;
+use crate::store::TimelineRecorder;
 use crate::telemetry::Metrics;
 
 /// Dead letters that are published at once. More wait, bounded by the prefetch.
@@ -72,7 +72,7 @@ pub(super) struct DeadLetters {
     publisher: Publisher,
     health: Health,
     metrics: Metrics,
-    notes: Notes,
+    notes: TimelineRecorder,
     waiting: VecDeque<Letter>,
     /// To be tried one by one.
     suspects: VecDeque<Letter>,

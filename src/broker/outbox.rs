@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 
 use super::{Message, Options, PublishError, Publisher};
 use crate::runtime::{Backoff, Tasks};
-use crate::store::{Bell, Error, Outgoing, PaymentStore, Pieces};
+use crate::store::{Error, OutboxSignal, Outgoing, PaymentStore, Pieces};
 use crate::telemetry::{Metrics, Published};
 
 /// Messages under way at once, each on a channel of its own.
@@ -47,7 +47,7 @@ pub struct OutboxParts {
     /// What is counted.
     pub metrics: Metrics,
     /// Rung where there is something to publish.
-    pub bell: Bell,
+    pub outbox_signal: OutboxSignal,
 }
 
 /// The task that publishes. Its handle is the [`Tasks`] that it runs under.
@@ -161,7 +161,7 @@ impl Outbox {
             return tasks.rest(GATHER).await;
         }
         tokio::select! {
-            () = self.parts.bell.rung() => tasks.rest(GATHER).await,
+            () = self.parts.outbox_signal.notified() => tasks.rest(GATHER).await,
             () = sleep(self.interval) => {}
             () = tasks.stopping() => {}
         }

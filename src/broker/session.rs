@@ -343,7 +343,7 @@ impl<'a> Session<'a> {
             trace::outcome(&span, CHANGES[place].1);
             spans.push(span);
             for conflict in outcome.conflicts.iter() {
-                outbox.ring();
+                outbox.notify();
                 metrics.conflict(conflict.as_str());
                 warn!(
                     conflict = conflict.as_str(),

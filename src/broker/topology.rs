@@ -23,7 +23,7 @@ const NOT_FOUND: u16 = 404;
 /// # Errors
 /// [`Error::Topology`] with the one piece that is missing or cannot be made; [`Error::Lost`] if the connection ended.
 pub async fn establish(connection: &Connection, amqp: &config::Amqp) -> Result<(), Error> {
-    let desk = Desk { connection, declare: amqp.declare };
+    let desk = TopologyClient { connection, declare: amqp.declare };
     let topic = || ExchangeKind::Topic;
     desk.exchange(&amqp.exchange, topic()).await?;
     desk.exchange(&amqp.dead_letter_exchange, ExchangeKind::Fanout).await?;
@@ -52,7 +52,7 @@ pub async fn establish(connection: &Connection, amqp: &config::Amqp) -> Result<(
 /// # Errors
 /// As for [`establish`].
 pub(super) async fn look_again(connection: &Connection, amqp: &config::Amqp) -> Result<(), Error> {
-    let desk = Desk { connection, declare: amqp.declare };
+    let desk = TopologyClient { connection, declare: amqp.declare };
     desk.exchange_again(&amqp.exchange, ExchangeKind::Topic).await?;
     desk.exchange_again(&amqp.dead_letter_exchange, ExchangeKind::Fanout).await?;
     if amqp.declare {
@@ -68,7 +68,7 @@ pub(super) async fn look_again(connection: &Connection, amqp: &config::Amqp) -> 
 /// # Errors
 /// As for [`establish`].
 pub(super) async fn establish_live(connection: &Connection, amqp: &config::Amqp) -> Result<(), Error> {
-    Desk { connection, declare: amqp.declare }.exchange(&amqp.live_exchange, ExchangeKind::Fanout).await
+    TopologyClient { connection, declare: amqp.declare }.exchange(&amqp.live_exchange, ExchangeKind::Fanout).await
 }
 
 fn quorum() -> FieldTable {
@@ -78,7 +78,7 @@ fn quorum() -> FieldTable {
 }
 
 /// One request to the broker.
-enum Ask<'a> {
+enum Request<'a> {
     HasExchange(&'a str),
     MakeExchange(&'a str, ExchangeKind),
     HasQueue(&'a str),
@@ -87,14 +87,14 @@ enum Ask<'a> {
 }
 
 /// Where requests are made. A refusal closes its channel, so each request has one of its own.
-struct Desk<'a> {
+struct TopologyClient<'a> {
     connection: &'a Connection,
     declare: bool,
 }
 
-impl Desk<'_> {
+impl TopologyClient<'_> {
     async fn exchange(&self, name: &str, kind: ExchangeKind) -> Result<(), Error> {
-        let present = self.ask(Ask::HasExchange(name)).await?;
+        let present = self.send(Request::HasExchange(name)).await?;
         let exists = match present {
             Ok(()) => true,
             Err(refusal) if refusal.get_id() == NOT_FOUND && self.declare => false,
@@ -104,7 +104,7 @@ impl Desk<'_> {
         if !self.declare {
             return Ok(());
         }
-        match self.ask(Ask::MakeExchange(name, kind.clone())).await? {
+        match self.send(Request::MakeExchange(name, kind.clone())).await? {
             Ok(()) => Ok(()),
             Err(refusal) if exists && !refusal.get_message().as_str().contains("'type'") => Ok(()),
             Err(refusal) => Err(self.unmade("exchange", name, &refusal)),
@@ -113,14 +113,14 @@ impl Desk<'_> {
 
     /// Leaves one that is there as it is: declaring it with other arguments would be an error in the broker's log each time.
     async fn exchange_again(&self, name: &str, kind: ExchangeKind) -> Result<(), Error> {
-        match self.ask(Ask::HasExchange(name)).await? {
+        match self.send(Request::HasExchange(name)).await? {
             Ok(()) => Ok(()),
             Err(_refusal) => self.exchange(name, kind).await,
         }
     }
 
     async fn queue(&self, name: &str, arguments: FieldTable) -> Result<(), Error> {
-        let exists = match self.ask(Ask::HasQueue(name)).await? {
+        let exists = match self.send(Request::HasQueue(name)).await? {
             Ok(()) => true,
             Err(refusal) if refusal.get_id() == NOT_FOUND && self.declare => false,
             Err(refusal) => return Err(self.unusable("queue", name, &refusal)),
@@ -128,12 +128,12 @@ impl Desk<'_> {
         if !self.declare {
             return Ok(());
         }
-        match self.ask(Ask::MakeQueue(name, arguments)).await? {
+        match self.send(Request::MakeQueue(name, arguments)).await? {
             Ok(()) => Ok(()),
             // Made by policy, or with arguments of the operators' own. Only the type is worth a word, and RabbitMQ names
             // just the first argument that differs: so the type is asked for alone.
             Err(_refusal) if exists => {
-                if let Err(refusal) = self.ask(Ask::MakeQueue(name, quorum())).await? {
+                if let Err(refusal) = self.send(Request::MakeQueue(name, quorum())).await? {
                     let told = refusal.get_message();
                     if refusal.get_id() != ACCESS_REFUSED && told.as_str().contains("x-queue-type") {
                         warn!(queue = name, reason = %told, "queue is not a quorum queue: a lost node may lose payments");
@@ -146,7 +146,7 @@ impl Desk<'_> {
     }
 
     async fn bind(&self, queue: &str, exchange: &str, key: &str) -> Result<(), Error> {
-        match self.ask(Ask::Bind { queue, exchange, key }).await? {
+        match self.send(Request::Bind { queue, exchange, key }).await? {
             Ok(()) => Ok(()),
             Err(refusal) => Err(Error::Topology(format!(
                 "queue {queue:?} cannot be bound to exchange {exchange:?} by {key:?} in vhost {:?}: {}",
@@ -157,23 +157,23 @@ impl Desk<'_> {
     }
 
     /// The broker's answer, or that the connection is gone.
-    async fn ask(&self, ask: Ask<'_>) -> Result<Result<(), AMQPError>, Error> {
+    async fn send(&self, request: Request<'_>) -> Result<Result<(), AMQPError>, Error> {
         let lost = |error: lapin::Error| Error::Lost(reason(&error));
         let channel = self.connection.create_channel().await.map_err(lost)?;
         let none = FieldTable::default;
         let passive_queue = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let passive_exchange = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
         let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        let answer = match ask {
-            Ask::HasExchange(name) => {
+        let answer = match request {
+            Request::HasExchange(name) => {
                 channel.exchange_declare(short(name)?, ExchangeKind::Topic, passive_exchange, none()).await
             }
-            Ask::MakeExchange(name, kind) => channel.exchange_declare(short(name)?, kind, durable, none()).await,
-            Ask::HasQueue(name) => channel.queue_declare(short(name)?, passive_queue, none()).await.map(drop),
-            Ask::MakeQueue(name, arguments) => {
+            Request::MakeExchange(name, kind) => channel.exchange_declare(short(name)?, kind, durable, none()).await,
+            Request::HasQueue(name) => channel.queue_declare(short(name)?, passive_queue, none()).await.map(drop),
+            Request::MakeQueue(name, arguments) => {
                 channel.queue_declare(short(name)?, QueueDeclareOptions::durable(), arguments).await.map(drop)
             }
-            Ask::Bind { queue, exchange, key } => {
+            Request::Bind { queue, exchange, key } => {
                 let options = QueueBindOptions::default();
                 channel.queue_bind(short(queue)?, short(exchange)?, short(key)?, options, none()).await
             }

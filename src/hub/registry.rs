@@ -131,7 +131,7 @@ impl Hub {
     }
 
     /// The order has its final result: it is never overdue.
-    pub fn settled(&self, key: &Key) {
+    pub fn mark_final(&self, key: &Key) {
         if let Some(waiting) = self.shard(key).get_mut(key) {
             waiting.settle();
         }
@@ -281,7 +281,7 @@ mod tests {
         // Both spans are over: the first is of no more use.
         assert_eq!(hub.overdue(&[0, 0], 9).iter().map(|overdue| overdue.step).collect::<Vec<_>>(), [2, 2]);
         hub.publish(&final_update("a"));
-        hub.settled(&key("b"));
+        hub.mark_final(&key("b"));
         assert_eq!(hub.overdue(&[0, 0], 9), []);
     }
 

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{
     Acknowledgement, Applied, Arrival, Before, Error, Escalated, Inquiry, Note, Outgoing, PageRef, PaymentStore,
-    Retired, Revocation, Story,
+    Retired, Revocation, Timeline,
 };
 use crate::payment::{Key, Payment};
 
@@ -64,7 +64,7 @@ impl<S: PaymentStore> PaymentStore for Bounded<S> {
         self.store.note(notes).await
     }
 
-    async fn story(&self, key: &Key) -> Result<Story, Error> {
+    async fn story(&self, key: &Key) -> Result<Timeline, Error> {
         self.within(self.store.story(key)).await
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Error, Inquiry, PageRef};
 use crate::payment::{Change, Conflicts, Event};
 
-/// One entry. [`super::Story`] says what each means.
+/// One entry. [`super::Timeline`] says what each means.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Told<'a> {

@@ -9,7 +9,7 @@ const PAGE_ANSWERS_MS: u64 = 5_000;
 
 /// What is kept of a payment's final result. All is 0, false and not set where it has none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Settled {
+pub(super) struct Finality {
     /// The version that brought the final status. Later ones (refunds) tell of the same result.
     pub(super) version: u64,
     /// When the event that brought it was received, milliseconds since 1970.
@@ -20,7 +20,7 @@ pub(super) struct Settled {
     pub(super) escalated: bool,
 }
 
-impl Settled {
+impl Finality {
     /// After an event was applied. `before` is the status before it; `watched` is only asked where it matters.
     ///
     /// # Errors
@@ -104,8 +104,8 @@ mod tests {
         Payment { version, ..State::first(event).payment() }
     }
 
-    fn settled(escalation: Escalation, watched: bool) -> Settled {
-        let mut settled = Settled::default();
+    fn settled(escalation: Escalation, watched: bool) -> Finality {
+        let mut settled = Finality::default();
         let paid = payment(Status::Succeeded, 2);
         settled.applied(Some(Status::Pending), &paid, 1_000, escalation, || Ok::<_, Infallible>(watched)).unwrap();
         assert_eq!((settled.version, settled.at_ms), (2, 1_000));
@@ -114,12 +114,12 @@ mod tests {
 
     #[test]
     fn it_begins_with_the_final_status_and_anew_with_another() {
-        let mut open = Settled::default();
+        let mut open = Finality::default();
         let unasked = || -> Result<bool, &str> { Err("asked where it does not matter") };
         open.applied(None, &payment(Status::Pending, 1), 1_000, WATCHED, unasked).unwrap();
-        assert_eq!(open, Settled::default());
+        assert_eq!(open, Finality::default());
 
-        let mut failed = Settled::default();
+        let mut failed = Finality::default();
         failed.applied(None, &payment(Status::Failed, 1), 1_000, ALL, unasked).unwrap();
         assert_eq!(failed.escalate_ms, Some(61_000));
         assert!(failed.escalate(61_000));
@@ -146,7 +146,7 @@ mod tests {
         assert!(it.acknowledged(1, 3), "a later version tells of the same result");
         assert_eq!(it.escalate_ms, None);
         assert!(!it.acknowledged(3, 4));
-        assert!(!Settled::default().acknowledged(0, 1));
+        assert!(!Finality::default().acknowledged(0, 1));
         let mut it = settled(ALL, false);
         assert!(it.escalate(61_000) && it.acknowledged(0, 2), "better late than never");
     }
@@ -174,6 +174,6 @@ mod tests {
         let mut it = settled(WATCHED, false);
         assert!(!it.watched(2, 2_000, WATCHED), "acknowledged");
         assert!(it.watched(1, 2_000, WATCHED) && !it.watched(1, 9_000, WATCHED));
-        assert!(!Settled::default().watched(0, 2_000, WATCHED), "no result");
+        assert!(!Finality::default().watched(0, 2_000, WATCHED), "no result");
     }
 }

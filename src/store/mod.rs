@@ -4,7 +4,6 @@
 //! which every implementation passes.
 
 mod arrival;
-mod bell;
 mod bounded;
 #[cfg(test)]
 mod contract;
@@ -14,6 +13,7 @@ mod escalating;
 mod kept;
 mod notes;
 mod outbox;
+mod outbox_signal;
 mod outcome;
 mod outgoing;
 mod pieces;
@@ -21,7 +21,7 @@ pub mod postgres;
 mod progress;
 mod revocation;
 pub mod sqlite;
-mod story;
+mod timeline;
 
 use std::sync::Arc;
 
@@ -31,17 +31,17 @@ use futures_util::future::try_join_all;
 use crate::payment::{Event, Key, Payment};
 
 pub use arrival::{Arrival, PageRef};
-pub use bell::Bell;
 pub use bounded::{Bounded, silent};
 pub use error::Error;
-pub use notes::{NoteOptions, NoteWriter, Notes};
+pub use notes::{NoteOptions, NoteWriter, TimelineRecorder};
 pub use outbox::{Before, Escalated, EscalatedOrders, Escalation, Inquiry, Outgoing, Retired};
+pub use outbox_signal::OutboxSignal;
 pub use outcome::{Acknowledgement, Applied, Outcome};
 pub use pieces::Pieces;
 pub use postgres::Postgres;
 pub use revocation::{Revocation, Revoked};
 pub use sqlite::{Options, Sqlite};
-pub use story::{ENTRIES_MAX, Entry, Note, Noted, Story};
+pub use timeline::{ENTRIES_MAX, Entry, Note, NoteKind, Timeline};
 
 /// A durable store of payments.
 #[async_trait]
@@ -102,7 +102,7 @@ pub trait PaymentStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// As for [`PaymentStore::read`].
-    async fn story(&self, key: &Key) -> Result<Story, Error>;
+    async fn story(&self, key: &Key) -> Result<Timeline, Error>;
 
     /// Puts `payment.undelivered` into the outbox for final results that no page acknowledged in time, at most
     /// `messages_max`. Each once, whatever the number of nodes that ask. To be called again until it is done. A payment that

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::pieces::Pieces;
-use super::{Error, Note, Noted, PageRef, PaymentStore};
+use super::{Error, Note, NoteKind, PageRef, PaymentStore};
 use crate::payment::Key;
 use crate::runtime::{Backoff, Tasks, unix_ms};
 use crate::telemetry::Metrics;
@@ -57,7 +57,7 @@ pub struct NoteOptions {
 
 /// Takes notes. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Notes {
+pub struct TimelineRecorder {
     inner: Option<Arc<Inner>>,
 }
 
@@ -69,7 +69,7 @@ struct Inner {
     metrics: Metrics,
 }
 
-impl Notes {
+impl TimelineRecorder {
     /// A queue for notes and the task that writes them.
     pub fn new(options: NoteOptions, metrics: Metrics) -> (Self, NoteWriter) {
         let (queue, waiting) = mpsc::channel(options.waiting_max.max(1));
@@ -88,7 +88,7 @@ impl Notes {
     /// A page began to wait for an order.
     pub fn watched(&self, key: &Key, page: PageRef) {
         if let Some(inner) = self.wanted(|options| options.stories || options.watched) {
-            inner.take(key, Noted::Watched(page));
+            inner.take(key, NoteKind::Watched(page));
         }
     }
 
@@ -103,13 +103,13 @@ impl Notes {
             return;
         }
         let after_ms = after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-        inner.take(key, Noted::Pushed { page, version, after_ms });
+        inner.take(key, NoteKind::Pushed { page, version, after_ms });
     }
 
     /// A message of an order is in the dead letters.
     pub fn dead_lettered(&self, key: &Key, event_id: String, reason: &'static str) {
         if let Some(inner) = self.wanted(|options| options.stories) {
-            inner.take(key, Noted::DeadLettered { event_id, reason });
+            inner.take(key, NoteKind::DeadLettered { event_id, reason });
         }
     }
 
@@ -126,7 +126,7 @@ impl Notes {
 }
 
 impl Inner {
-    fn take(&self, key: &Key, what: Noted) {
+    fn take(&self, key: &Key, what: NoteKind) {
         let note = Note { key: key.clone(), at_ms: unix_ms(), what };
         if self.queue.try_send(note).is_err() {
             self.metrics.notes_dropped(1);

@@ -7,4 +7,4 @@ mod recent;
 pub mod trace;
 
 pub use metrics::{Held, Metrics, Passing, Published, Transport};
-pub use recent::{Quantiles, Recent, Recently};
+pub use recent::{Quantiles, Recent, RecentStats};

@@ -21,7 +21,7 @@ const CURVE_S: usize = 60;
 
 /// What [`Recent::summary`] tells.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Recently {
+pub struct RecentStats {
     /// Events stored a second, over the last 10 s.
     pub events_per_s_10: f64,
     /// The same over the last 60 s.
@@ -93,7 +93,7 @@ impl Recent {
 
     /// How things stand, and how they went.
     #[must_use]
-    pub fn summary(&self) -> Recently {
+    pub fn summary(&self) -> RecentStats {
         let (latest, gauges) = parsed(&self.metrics.render(), Instant::now());
         let readings = self.lock();
         let before = |span_s: u64| {
@@ -103,7 +103,7 @@ impl Recent {
         let rate = |span_s: u64| before(span_s).map_or(0.0, |before| per_s(before, &latest));
         let each: Vec<f64> =
             readings.iter().zip(readings.iter().skip(1)).map(|(before, after)| per_s(before, after)).collect();
-        Recently {
+        RecentStats {
             events_per_s_10: rate(10),
             events_per_s_60: rate(60),
             events_each_s: each[each.len().saturating_sub(CURVE_S)..].to_vec(),

@@ -12,7 +12,7 @@ use payment_notifier::config::{self, Secret};
 use payment_notifier::hub::Hub;
 use payment_notifier::payment::{Event, EventId, Key, MerchantId, OrderId, Status, Timestamp};
 use payment_notifier::runtime::{Health, Part, Tasks};
-use payment_notifier::store::{Bell, Notes};
+use payment_notifier::store::{OutboxSignal, TimelineRecorder};
 use payment_notifier::telemetry::Metrics;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -217,7 +217,7 @@ impl Node {
     }
 
     /// A node that tells others what it stores.
-    pub(crate) fn begin_telling(world: &World, store: Arc<Memory>, live: Option<live::Teller>) -> Self {
+    pub(crate) fn begin_telling(world: &World, store: Arc<Memory>, live: Option<live::LiveSender>) -> Self {
         let options = world.options();
         let publisher = Publisher::new(&options).unwrap();
         let node = Self {
@@ -235,8 +235,8 @@ impl Node {
             live,
             hub: node.hub.clone(),
             publisher: node.publisher.clone(),
-            notes: Notes::off(),
-            outbox: Bell::default(),
+            notes: TimelineRecorder::off(),
+            outbox: OutboxSignal::default(),
             metrics: node.metrics.clone(),
             health: node.health.clone(),
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lapin::BasicProperties;
 use lapin::options::{BasicPublishOptions, ExchangeDeleteOptions};
-use payment_notifier::broker::live::{HeldTicket, Live, Pages, Parts, Teller};
+use payment_notifier::broker::live::{HeldTicket, Live, LiveSender, Pages, Parts};
 use payment_notifier::config;
 use payment_notifier::hub::{Hub, Inbox, Subscription};
 use payment_notifier::payment::{Key, Status};
@@ -53,7 +53,7 @@ struct Links {
     hub: Arc<Hub>,
     pages: Arc<Told>,
     metrics: Metrics,
-    teller: Teller,
+    teller: LiveSender,
     tasks: Tasks,
 }
 
@@ -69,7 +69,7 @@ impl Links {
         let parts = Parts { store: store.clone(), hub: hub.clone(), pages: pages.clone(), metrics: metrics.clone() };
         let mut options = world.options();
         options.instance = format!("{instance}-{}", world.vhost);
-        let teller = Teller::new(&live, metrics.clone());
+        let teller = LiveSender::new(&live, metrics.clone());
         let links = Live::new(&options, live, teller.clone(), parts).unwrap();
         let tasks = Tasks::new();
         tasks.spawn(links.run(tasks.clone()));

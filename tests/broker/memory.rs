@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use payment_notifier::payment::{Change, Conflicts, Key, Payment, State};
 use payment_notifier::store::{
     Acknowledgement, Applied, Arrival, Before, Error, Escalated, Inquiry, Note, Outcome, Outgoing, PageRef,
-    PaymentStore, Retired, Revocation, Story,
+    PaymentStore, Retired, Revocation, Timeline,
 };
 use tokio::sync::RwLock;
 
@@ -125,8 +125,8 @@ impl PaymentStore for Memory {
         Ok(())
     }
 
-    async fn story(&self, key: &Key) -> Result<Story, Error> {
-        Ok(Story { payment: self.read(key).await?, ..Story::default() })
+    async fn story(&self, key: &Key) -> Result<Timeline, Error> {
+        Ok(Timeline { payment: self.read(key).await?, ..Timeline::default() })
     }
 
     async fn escalate(&self, _now_ms: i64, _messages_max: usize) -> Result<Escalated, Error> {

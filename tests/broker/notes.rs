@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use payment_notifier::runtime::Tasks;
-use payment_notifier::store::{NoteOptions, Noted, Notes, PageRef};
+use payment_notifier::store::{NoteKind, NoteOptions, PageRef, TimelineRecorder};
 use payment_notifier::telemetry::{Metrics, Transport};
 
 use crate::harness::{key, until};
@@ -23,7 +23,7 @@ fn dropped(metrics: &Metrics) -> u64 {
 #[tokio::test]
 async fn what_a_store_refuses_for_a_while_is_written_once_and_the_rest_when_the_service_stops() {
     let (store, tasks, metrics) = (Memory::new(), Tasks::new(), Metrics::new().unwrap());
-    let (notes, writer) = Notes::new(ALL, metrics.clone());
+    let (notes, writer) = TimelineRecorder::new(ALL, metrics.clone());
     store.refusing.store(3, Ordering::SeqCst);
     tasks.spawn(writer.run(Arc::<Memory>::clone(&store), tasks.clone()));
     notes.watched(&key("a"), PAGE);
@@ -37,16 +37,16 @@ async fn what_a_store_refuses_for_a_while_is_written_once_and_the_rest_when_the_
     tasks.join(Duration::from_secs(20)).await.unwrap();
     assert_eq!((written(), dropped(&metrics)), (903, 0));
     let written = store.notes.lock().unwrap();
-    assert!(matches!(&written[0].what, Noted::Watched(page) if *page == PAGE) && written[0].key == key("a"));
-    assert!(matches!(written[1].what, Noted::Pushed { page: PAGE, version: 2, after_ms: Some(41) }));
-    assert!(matches!(&written[2].what, Noted::DeadLettered { event_id, reason: "id_reused" } if event_id == "e-1"));
+    assert!(matches!(&written[0].what, NoteKind::Watched(page) if *page == PAGE) && written[0].key == key("a"));
+    assert!(matches!(written[1].what, NoteKind::Pushed { page: PAGE, version: 2, after_ms: Some(41) }));
+    assert!(matches!(&written[2].what, NoteKind::DeadLettered { event_id, reason: "id_reused" } if event_id == "e-1"));
     assert!(written.windows(2).all(|pair| pair[0].at_ms <= pair[1].at_ms) && written[0].at_ms > 0);
 }
 
 #[test]
 fn what_does_not_fit_is_counted_and_pushes_leave_room_for_who_watches() {
     let metrics = Metrics::new().unwrap();
-    let (notes, _writer) = Notes::new(NoteOptions { waiting_max: 100, ..ALL }, metrics.clone());
+    let (notes, _writer) = TimelineRecorder::new(NoteOptions { waiting_max: 100, ..ALL }, metrics.clone());
     (0..100).for_each(|_| notes.pushed(&key("a"), PAGE, 1, None));
     assert_eq!(dropped(&metrics), 24);
     (0..25).for_each(|_| notes.watched(&key("a"), PAGE));
@@ -57,7 +57,7 @@ fn what_does_not_fit_is_counted_and_pushes_leave_room_for_who_watches() {
 async fn without_stories_only_who_watches_is_noted_and_only_where_that_matters() {
     for (watched, expected) in [(true, 1), (false, 0)] {
         let (store, tasks, metrics) = (Memory::new(), Tasks::new(), Metrics::new().unwrap());
-        let (notes, writer) = Notes::new(NoteOptions { stories: false, watched, ..ALL }, metrics.clone());
+        let (notes, writer) = TimelineRecorder::new(NoteOptions { stories: false, watched, ..ALL }, metrics.clone());
         notes.watched(&key("a"), PAGE);
         notes.pushed(&key("a"), PAGE, 1, None);
         notes.dead_lettered(&key("a"), "e-1".into(), "id_reused");
@@ -70,7 +70,7 @@ async fn without_stories_only_who_watches_is_noted_and_only_where_that_matters()
 #[tokio::test]
 async fn a_store_that_hangs_holds_up_the_end_for_a_bounded_time() {
     let (store, tasks, metrics) = (Memory::new(), Tasks::new(), Metrics::new().unwrap());
-    let (notes, writer) = Notes::new(ALL, metrics.clone());
+    let (notes, writer) = TimelineRecorder::new(ALL, metrics.clone());
     let _hangs = store.gate.write().await;
     (0..300).for_each(|_| notes.watched(&key("a"), PAGE));
     tasks.stop();

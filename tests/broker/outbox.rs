@@ -10,7 +10,7 @@ use lapin::options::{BasicGetOptions, ExchangeDeclareOptions, QueueBindOptions, 
 use lapin::types::{AMQPValue, FieldTable};
 use payment_notifier::broker::{self, Outbox, OutboxParts, Publisher};
 use payment_notifier::runtime::Tasks;
-use payment_notifier::store::{Bell, Outgoing, PaymentStore};
+use payment_notifier::store::{OutboxSignal, Outgoing, PaymentStore};
 use payment_notifier::telemetry::Metrics;
 
 use crate::harness::{World, until};
@@ -27,7 +27,7 @@ fn body(n: impl std::fmt::Display) -> String {
 struct Publishing {
     store: Arc<Memory>,
     metrics: Metrics,
-    bell: Bell,
+    outbox_signal: OutboxSignal,
     tasks: Tasks,
 }
 
@@ -37,13 +37,17 @@ impl Publishing {
         world.amqp.confirm_timeout_s = confirm_timeout_s;
         world.outbox.batch_max = 16;
         broker::check(&world.options()).await.unwrap();
-        let publishing =
-            Self { store: Memory::new(), metrics: Metrics::new().unwrap(), bell: Bell::default(), tasks: Tasks::new() };
+        let publishing = Self {
+            store: Memory::new(),
+            metrics: Metrics::new().unwrap(),
+            outbox_signal: OutboxSignal::default(),
+            tasks: Tasks::new(),
+        };
         let parts = OutboxParts {
             store: publishing.store.clone(),
             publisher: Publisher::for_outbox(&world.options()).unwrap(),
             metrics: publishing.metrics.clone(),
-            bell: publishing.bell.clone(),
+            outbox_signal: publishing.outbox_signal.clone(),
         };
         publishing.tasks.spawn(Outbox::new(&world.options(), parts).run(publishing.tasks.clone()));
         publishing
@@ -54,7 +58,7 @@ impl Publishing {
             let (message_id, body) = (format!("m-{id}"), body(id));
             self.store.put(Outgoing { id, routing_key: routing_key.to_owned(), message_id, body });
         }
-        self.bell.ring();
+        self.outbox_signal.notify();
     }
 
     async fn is_empty(&self) {

@@ -1,13 +1,13 @@
 //! What pages did and what became of bad messages stands in their order's story.
 
 use payment_notifier::payment::{Key, MerchantId, OrderId};
-use payment_notifier::store::{EscalatedOrders, Escalation, Options, PaymentStore, Sqlite, Story};
+use payment_notifier::store::{EscalatedOrders, Escalation, Options, PaymentStore, Sqlite, Timeline};
 use serde_json::{Value, json};
 
 use crate::support::{DeadLetters, EventStream, MERCHANT, Page, Publisher, Service, Setup, event, ticket, wait_for};
 
 /// Ends the service and reads what it has written of an order.
-async fn story(mut service: Service, order_id: &str) -> Story {
+async fn story(mut service: Service, order_id: &str) -> Timeline {
     service.terminate();
     assert!(service.wait_end().await.success());
     let url = format!("sqlite://{}", service.database().display());
@@ -28,7 +28,7 @@ async fn story(mut service: Service, order_id: &str) -> Story {
 }
 
 /// The entries of one type.
-fn of(story: &Story, kind: &str) -> Vec<Value> {
+fn of(story: &Timeline, kind: &str) -> Vec<Value> {
     let entries = story.entries.iter().filter(|entry| entry.what["type"] == kind);
     entries.map(|entry| Value::Object(entry.what.clone())).collect()
 }

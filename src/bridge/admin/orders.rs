@@ -10,7 +10,7 @@ use super::super::wire::payment_text;
 use super::Admin;
 use super::words::{self, rfc3339_ms, since};
 use crate::payment::{Key, MerchantId, OrderId};
-use crate::store::{ENTRIES_MAX, Entry, Story};
+use crate::store::{ENTRIES_MAX, Entry, Timeline};
 
 pub(super) async fn get(
     State(admin): State<Admin>,
@@ -29,7 +29,7 @@ pub(super) fn key(merchant_id: &str, order_id: &str) -> Result<Key, Problem> {
 }
 
 /// The story, unless nothing of the order was ever told.
-pub(super) async fn told(admin: &Admin, key: &Key) -> Result<Option<Story>, Problem> {
+pub(super) async fn told(admin: &Admin, key: &Key) -> Result<Option<Timeline>, Problem> {
     let mut story = admin.context.store.story(key).await?;
     story.entries.sort_by_key(place);
     Ok((story.payment.is_some() || !story.entries.is_empty()).then_some(story))
@@ -44,7 +44,7 @@ fn never_heard_of() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown_order", "nothing was ever heard of this order")
 }
 
-fn object(key: &Key, story: &Story) -> Value {
+fn object(key: &Key, story: &Timeline) -> Value {
     let payment = story.payment.as_ref().map(|payment| payment_text(payment));
     let payment: Value = payment.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let first_ms = story.entries.first().map_or(0, |entry| entry.at_ms);

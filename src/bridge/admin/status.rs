@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Admin;
 use super::words::rfc3339_ms;
 use crate::runtime::{Health, Part, unix_ms};
-use crate::telemetry::{Quantiles, Recently};
+use crate::telemetry::{Quantiles, RecentStats};
 
 /// `{"ready":false,"faults":{"broker":"connection refused"}}`
 #[derive(Serialize)]
@@ -95,7 +95,7 @@ impl Status {
     pub(super) async fn of(admin: &Admin) -> Self {
         let outbox_waiting = admin.context.store.outbox_len().await;
         let outbox_waiting = outbox_waiting.inspect_err(|error| tracing::debug!(%error, "outbox not counted")).ok();
-        let Recently {
+        let RecentStats {
             events_per_s_10,
             events_per_s_60,
             events_each_s,

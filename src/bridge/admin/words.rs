@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::payment::{Conflict, Money, Payment};
-use crate::store::Story;
+use crate::store::Timeline;
 
 /// One entry, told.
 pub(super) struct Told {
@@ -36,7 +36,7 @@ pub(super) enum Mark {
 }
 
 /// The payment as it stands, in one line.
-pub(super) fn state(story: &Story) -> String {
+pub(super) fn state(story: &Timeline) -> String {
     let Some(payment) = &story.payment else { return "no result has arrived".to_owned() };
     let acked = match story.acked_version {
         0 => "no page has acknowledged it".to_owned(),

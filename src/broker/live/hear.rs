@@ -40,7 +40,7 @@ const HEARTBEAT_MAX: Duration = Duration::from_secs(60);
 const HELD_MAX: Duration = Duration::from_secs(3600);
 
 /// A subscription that stands. It hears this node too, and until it does it is not taken to hear any.
-struct Ear<'a> {
+struct LiveConsumer<'a> {
     live: &'a Live,
     channel: Channel,
     senders: Senders,
@@ -54,13 +54,13 @@ impl Live {
         while !tasks.is_stopping() {
             recovery.begin();
             let connected = tokio::select! {
-                connected = self.hearing_place() => connected,
+                connected = self.connect_and_subscribe() => connected,
                 () = tasks.stopping() => return,
             };
             let ended = match connected {
                 Ok((connection, channel, stream)) => {
                     let (senders, told_of_unreadable) = (Senders::default(), false);
-                    let mut ear = Ear { live: self, channel, senders, told_of_unreadable };
+                    let mut ear = LiveConsumer { live: self, channel, senders, told_of_unreadable };
                     let ended = ear.hear_on(stream, tasks).await;
                     self.set_hears(false);
                     drop(timeout(Duration::from_secs(CLOSE_S_MAX), connection.close(200, "OK".into())).await);
@@ -90,7 +90,7 @@ impl Live {
         format!("{}.{}", self.amqp.live_exchange, self.instance)
     }
 
-    async fn hearing_place(&self) -> Result<(Connection, Channel, lapin::Consumer), Error> {
+    async fn connect_and_subscribe(&self) -> Result<(Connection, Channel, lapin::Consumer), Error> {
         let connection = connect::connect(&self.addresses, &self.amqp, Purpose::LiveIn, &self.instance).await?;
         let set_up = async {
             topology::establish_live(&connection, &self.amqp).await?;
@@ -144,7 +144,7 @@ fn refused(queue: &str, error: &lapin::Error) -> Error {
     }
 }
 
-impl Ear<'_> {
+impl LiveConsumer<'_> {
     /// Ends without an error where the tasks were told to stop.
     async fn hear_on(&mut self, mut stream: lapin::Consumer, tasks: &Tasks) -> Result<(), Error> {
         self.expect_own();

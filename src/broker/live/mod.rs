@@ -28,7 +28,7 @@ use crate::telemetry::Metrics;
 use gaps::{Gap, Gaps};
 pub use pages::{HeldTicket, Pages};
 use reread::Cause;
-pub use teller::Teller;
+pub use teller::LiveSender;
 
 /// What it works with.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ pub struct Live {
     live: config::Live,
     addresses: Vec<Address>,
     instance: String,
-    teller: Teller,
+    teller: LiveSender,
     parts: Parts,
     gaps: Gaps,
     /// This node hears what it says itself, and so the others.
@@ -61,7 +61,7 @@ impl Live {
     ///
     /// # Errors
     /// [`Error::Address`].
-    pub fn new(options: &Options, live: config::Live, teller: Teller, parts: Parts) -> Result<Self, Error> {
+    pub fn new(options: &Options, live: config::Live, teller: LiveSender, parts: Parts) -> Result<Self, Error> {
         parts.metrics.begin_live(&Gap::ALL.map(Gap::as_str), &Cause::ALL.map(Cause::as_str));
         Ok(Self {
             addresses: Address::all(&options.amqp)?,

@@ -31,7 +31,7 @@ const TICKETS_MAX: usize = 512;
 const TRANSIENT: u8 = 1;
 
 /// What is under way from here to the other nodes.
-struct Speaker<'a> {
+struct LivePublisher<'a> {
     live: &'a Live,
     changes: VecDeque<Change>,
 }
@@ -39,7 +39,7 @@ struct Speaker<'a> {
 impl Live {
     /// Tells the other nodes until `tasks` are told to stop.
     pub(super) async fn speak(&self, tasks: &Tasks) {
-        let mut speaker = Speaker { live: self, changes: VecDeque::new() };
+        let mut speaker = LivePublisher { live: self, changes: VecDeque::new() };
         let mut recovery = Recovery::new("to the other nodes", &self.amqp);
         while !tasks.is_stopping() {
             recovery.begin();
@@ -75,7 +75,7 @@ impl Live {
     }
 }
 
-impl<'a> Speaker<'a> {
+impl<'a> LivePublisher<'a> {
     /// Ends without an error where the tasks were told to stop and all was said.
     async fn speak_on(&mut self, channel: &Channel, tasks: &Tasks) -> Result<(), Error> {
         info!(exchange = self.live.amqp.live_exchange, "tells the other nodes what it stores");

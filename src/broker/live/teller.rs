@@ -22,7 +22,7 @@ pub(super) enum Change {
 
 /// Tells the other nodes. Cheap to clone.
 #[derive(Clone)]
-pub struct Teller {
+pub struct LiveSender {
     inner: Arc<Inner>,
 }
 
@@ -43,7 +43,7 @@ struct Waiting {
     lost: bool,
 }
 
-impl Teller {
+impl LiveSender {
     /// Holds what it is told until a [`super::Live`] runs.
     #[must_use]
     pub fn new(live: &config::Live, metrics: Metrics) -> Self {
@@ -108,9 +108,9 @@ impl Teller {
     }
 }
 
-impl std::fmt::Debug for Teller {
+impl std::fmt::Debug for LiveSender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Teller").field("changes_waiting", &self.lock().changes.len()).finish_non_exhaustive()
+        f.debug_struct("LiveSender").field("changes_waiting", &self.lock().changes.len()).finish_non_exhaustive()
     }
 }
 
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn the_oldest_is_dropped_and_the_next_number_says_so() {
         let live = config::Live { changes_waiting_max: 2, ..config::load(None).unwrap().live };
-        let teller = Teller::new(&live, Metrics::new().unwrap());
+        let teller = LiveSender::new(&live, Metrics::new().unwrap());
         assert_eq!((teller.next_sequence(), teller.next_sequence()), (1, 2));
         for order in ["a", "b", "c"] {
             teller.revoked(revocation(order), Vec::new());

@@ -4,8 +4,8 @@ use super::events::{event, key, page};
 use super::{Place, open, open_with, settings};
 use crate::payment::{Change, Status};
 use crate::store::{
-    Acknowledgement, Applied, Arrival, Before, Error, Escalated, EscalatedOrders, Inquiry, Note, Noted, PaymentStore,
-    Retired,
+    Acknowledgement, Applied, Arrival, Before, Error, Escalated, EscalatedOrders, Inquiry, Note, NoteKind,
+    PaymentStore, Retired,
 };
 
 /// What makes the row of an order one that no state can be read from, and what puts it right.
@@ -69,7 +69,7 @@ pub(crate) async fn a_payment_that_cannot_be_read_holds_up_no_other(place: &impl
     assert_eq!(sound.unwrap(), Acknowledgement::First);
     assert!(names(&store.read(&o3).await.unwrap_err(), "o3"));
     assert!(names(&store.read_many(&[o4.clone(), o3.clone()]).await.unwrap_err(), "o3"));
-    let watched = |order: &str| Note { key: key(order), at_ms: 1_000, what: Noted::Watched(page()) };
+    let watched = |order: &str| Note { key: key(order), at_ms: 1_000, what: NoteKind::Watched(page()) };
     store.note(vec![watched("o3"), watched("o4"), watched("o5")]).await.unwrap();
     for order in ["o4", "o5"] {
         let story = store.story(&key(order)).await.unwrap();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::events::{event, key, one_by_one, page};
 use super::{Place, Settings, open, open_with, settings};
 use crate::payment::{Event, RefundStatus, Status};
-use crate::store::{Arrival, EscalatedOrders, Inquiry, Note, Noted, Outgoing, PageRef, PaymentStore};
+use crate::store::{Arrival, EscalatedOrders, Inquiry, Note, NoteKind, Outgoing, PageRef, PaymentStore};
 use crate::telemetry::Transport;
 
 const AFTER_MS: u64 = 60_000;
@@ -22,7 +22,7 @@ fn arrival(order: &str, id: &str, status: Status, watched: bool) -> Arrival {
 }
 
 fn watched(order: &str, at_ms: i64) -> Note {
-    Note { key: key(order), at_ms, what: Noted::Watched(page()) }
+    Note { key: key(order), at_ms, what: NoteKind::Watched(page()) }
 }
 
 /// All that waits, taken for so long that nobody else gets it within the test.

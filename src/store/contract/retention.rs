@@ -4,7 +4,7 @@ use super::events::{event, key, page};
 use super::{Place, open_with, settings};
 use crate::payment::{Change, Status};
 use crate::runtime::unix_ms;
-use crate::store::{Arrival, Before, ENTRIES_MAX, EscalatedOrders, Inquiry, Note, Noted, PaymentStore, Retired};
+use crate::store::{Arrival, Before, ENTRIES_MAX, EscalatedOrders, Inquiry, Note, NoteKind, PaymentStore, Retired};
 
 /// Later than anything that a test writes.
 const LATER_MS: i64 = 4_000_000_000_000;
@@ -49,7 +49,7 @@ pub(crate) async fn old_payments_go_with_all_that_belongs_to_them(place: &impl P
     for order in &orders {
         store.apply(vec![arrival(order, "e1", 1_000)]).await.unwrap();
     }
-    let watched = |order: &str| Note { key: key(order), at_ms: 900, what: Noted::Watched(page()) };
+    let watched = |order: &str| Note { key: key(order), at_ms: 900, what: NoteKind::Watched(page()) };
     store.note(vec![watched("o3"), watched("o29"), watched("never-heard-of")]).await.unwrap();
     let before_ms = tick();
     // These change after it, and one is made after it.
@@ -135,7 +135,7 @@ pub(crate) async fn an_order_of_many_events_keeps_little_more_than_it_tells(plac
     }
     // Nor does an order keep more of which nothing but bad messages is known.
     let dead = |n: i64| {
-        let what = Noted::DeadLettered { event_id: format!("e{n}"), reason: "unknown_status" };
+        let what = NoteKind::DeadLettered { event_id: format!("e{n}"), reason: "unknown_status" };
         Note { key: key("unknown"), at_ms: n, what }
     };
     for from in (0..2_000).step_by(200) {
@@ -151,13 +151,13 @@ pub(crate) async fn an_order_of_many_events_keeps_little_more_than_it_tells(plac
 pub(crate) async fn what_is_known_of_an_order_without_a_payment_goes_whatever_is_kept_of_payments(place: &impl Place) {
     let store = open_with(place, settings()).await;
     let note = |order: &str, at_ms, what| Note { key: key(order), at_ms, what };
-    let dead = || Noted::DeadLettered { event_id: "e0".to_owned(), reason: "unknown_status" };
-    let pushed = Noted::Pushed { page: page(), version: 1, after_ms: None };
+    let dead = || NoteKind::DeadLettered { event_id: "e0".to_owned(), reason: "unknown_status" };
+    let pushed = NoteKind::Pushed { page: page(), version: 1, after_ms: None };
     store.apply(vec![arrival("paid", "e1", 1_000)]).await.unwrap();
     let of_unknown = ["dead-1", "dead-2", "dead-3"].map(|order| note(order, 2_000, dead()));
     store.note(of_unknown.to_vec()).await.unwrap();
-    store.note(vec![note("waited", 2_000, Noted::Watched(page())), note("waited", 2_100, dead())]).await.unwrap();
-    store.note(vec![note("paid", 2_000, dead()), note("paid", 2_000, Noted::Watched(page()))]).await.unwrap();
+    store.note(vec![note("waited", 2_000, NoteKind::Watched(page())), note("waited", 2_100, dead())]).await.unwrap();
+    store.note(vec![note("paid", 2_000, dead()), note("paid", 2_000, NoteKind::Watched(page()))]).await.unwrap();
     store.note(vec![note("dead-2", 9_000, dead()), note("never", 2_000, pushed)]).await.unwrap();
     assert!(store.story(&key("never")).await.unwrap().entries.is_empty(), "there is nothing that it could go with");
     for n in 0..20 {

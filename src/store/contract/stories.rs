@@ -6,7 +6,7 @@ use super::events::{event, key, one_by_one, page};
 use super::{Place, open, open_with, settings};
 use crate::payment::Status;
 use crate::store::{
-    Arrival, Before, ENTRIES_MAX, Entry, Error, EscalatedOrders, Inquiry, Note, Noted, PageRef, PaymentStore,
+    Arrival, Before, ENTRIES_MAX, Entry, Error, EscalatedOrders, Inquiry, Note, NoteKind, PageRef, PaymentStore,
 };
 use crate::telemetry::Transport;
 
@@ -27,7 +27,7 @@ fn arrival(order: &str, id: &str, status: Status, second: u32, received_ms: i64)
     Arrival { received_ms, ..Arrival::from(event(order, id, status, second)) }
 }
 
-fn note(order: &str, at_ms: i64, what: Noted) -> Note {
+fn note(order: &str, at_ms: i64, what: NoteKind) -> Note {
     Note { key: key(order), at_ms, what }
 }
 
@@ -76,11 +76,11 @@ pub(crate) async fn a_story_tells_of_pages(place: &impl Place) {
     store.apply(vec![arrival("a", "e1", Status::Pending, 1, 1_000)]).await.unwrap();
     store
         .note(vec![
-            note("a", 900, Noted::Watched(page())),
-            note("a", 2_500, Noted::Watched(other)),
-            note("a", 2_000, Noted::Pushed { page: page(), version: 1, after_ms: Some(12) }),
-            note("a", 2_600, Noted::Pushed { page: other, version: 1, after_ms: None }),
-            note("a", 3_000, Noted::DeadLettered { event_id: "e9".to_owned(), reason: "id_reused" }),
+            note("a", 900, NoteKind::Watched(page())),
+            note("a", 2_500, NoteKind::Watched(other)),
+            note("a", 2_000, NoteKind::Pushed { page: page(), version: 1, after_ms: Some(12) }),
+            note("a", 2_600, NoteKind::Pushed { page: other, version: 1, after_ms: None }),
+            note("a", 3_000, NoteKind::DeadLettered { event_id: "e9".to_owned(), reason: "id_reused" }),
         ])
         .await
         .unwrap();
@@ -106,8 +106,8 @@ pub(crate) async fn a_story_begins_before_the_first_event(place: &impl Place) {
     let store = open(place).await;
     let nothing = store.story(&key("a")).await.unwrap();
     assert!(nothing.payment.is_none() && nothing.entries.is_empty());
-    let dead = Noted::DeadLettered { event_id: "e0".to_owned(), reason: "unknown_status" };
-    store.note(vec![note("a", 10, dead), note("a", 20, Noted::Watched(page()))]).await.unwrap();
+    let dead = NoteKind::DeadLettered { event_id: "e0".to_owned(), reason: "unknown_status" };
+    store.note(vec![note("a", 10, dead), note("a", 20, NoteKind::Watched(page()))]).await.unwrap();
     store.inquire(vec![Inquiry { key: key("a"), step: 1, waited_s: 5 }]).await.unwrap();
     let story = store.story(&key("a")).await.unwrap();
     assert!(story.payment.is_none());
@@ -128,7 +128,8 @@ pub(crate) async fn one_commit_tells_of_all_that_is_in_it(place: &impl Place) {
         let batch = (0..8).map(|m| arrival(&format!("o{m}"), &format!("e{n}"), Status::Pending, n, i64::from(n)));
         store.apply(batch.collect())
     };
-    let noted = (0..8).map(|m| note(&format!("o{m}"), 100, Noted::Pushed { page: page(), version: 1, after_ms: None }));
+    let noted =
+        (0..8).map(|m| note(&format!("o{m}"), 100, NoteKind::Pushed { page: page(), version: 1, after_ms: None }));
     futures_util::future::join_all((0..20).map(apply)).await.into_iter().for_each(|outcomes| {
         outcomes.unwrap();
     });
@@ -157,10 +158,10 @@ pub(crate) async fn a_story_keeps_its_latest_entries(place: &impl Place) {
 pub(crate) async fn switched_off_nothing_is_told_and_all_else_is_as_before(place: &impl Place) {
     let off = super::Settings { timeline: false, ..settings() }.escalating(60_000, EscalatedOrders::Watched);
     let store = open_with(place, off).await;
-    store.note(vec![note("a", 10, Noted::Watched(page()))]).await.unwrap();
+    store.note(vec![note("a", 10, NoteKind::Watched(page()))]).await.unwrap();
     store.apply(vec![arrival("a", "e1", Status::Succeeded, 1, 1_000)]).await.unwrap();
-    let pushed = Noted::Pushed { page: page(), version: 1, after_ms: None };
-    let dead = Noted::DeadLettered { event_id: "e0".to_owned(), reason: "unknown_status" };
+    let pushed = NoteKind::Pushed { page: page(), version: 1, after_ms: None };
+    let dead = NoteKind::DeadLettered { event_id: "e0".to_owned(), reason: "unknown_status" };
     store.note(vec![note("a", 1_001, pushed), note("b", 1_001, dead)]).await.unwrap();
     store.inquire(vec![Inquiry { key: key("b"), step: 1, waited_s: 5 }]).await.unwrap();
     assert_eq!(store.escalate(61_000, 10).await.unwrap().messages, 1);
@@ -175,7 +176,7 @@ pub(crate) async fn switched_off_nothing_is_told_and_all_else_is_as_before(place
 pub(crate) async fn a_closed_store_tells_nothing(place: &impl Place) {
     let store = open(place).await;
     store.close().await;
-    assert!(matches!(store.note(vec![note("a", 1, Noted::Watched(page()))]).await, Err(Error::Closed)));
+    assert!(matches!(store.note(vec![note("a", 1, NoteKind::Watched(page()))]).await, Err(Error::Closed)));
     assert!(matches!(store.story(&key("a")).await, Err(Error::Closed)));
     assert!(matches!(store.escalate(1, 1).await, Err(Error::Closed)));
     let inquiry = Inquiry { key: key("a"), step: 1, waited_s: 5 };

@@ -20,9 +20,9 @@ mod retire;
 mod revocations;
 mod rows;
 mod schema;
-mod story;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod tls;
 mod told;
 mod unanswered;
@@ -37,7 +37,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Acknowledgement, Applied, Arrival, Before, Error, Escalated, EscalatedOrders, Escalation, Inquiry, Note, Outgoing,
-    PageRef, PaymentStore, Retired, Revocation, Story,
+    PageRef, PaymentStore, Retired, Revocation, Timeline,
 };
 use crate::payment::{Key, Payment};
 use crate::runtime::unix_ms;
@@ -98,7 +98,7 @@ pub struct Postgres {
     settings: Arc<Settings>,
     lost: Arc<Lost>,
     due: escalate::Due,
-    retiring: retire::Walk,
+    retiring: retire::RetentionCursor,
     limit: Duration,
 }
 
@@ -128,7 +128,7 @@ impl Postgres {
             async move { writes::acknowledge(&pool, &settings, &lost, waiting).await }
         });
         let limit = Duration::from_secs(options.timeout_s);
-        let (due, retiring) = (escalate::Due::new(), retire::Walk::new());
+        let (due, retiring) = (escalate::Due::new(), retire::RetentionCursor::new());
         Ok(Self { pool, reads, acknowledgements, settings, lost, due, retiring, limit })
     }
 
@@ -169,8 +169,8 @@ impl PaymentStore for Postgres {
         self.run(&notes::Overlapped { settings, unknown }).await
     }
 
-    async fn story(&self, key: &Key) -> Result<Story, Error> {
-        self.run(&story::Tell { key }).await
+    async fn story(&self, key: &Key) -> Result<Timeline, Error> {
+        self.run(&timeline::Tell { key }).await
     }
 
     async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<Escalated, Error> {

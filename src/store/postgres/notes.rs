@@ -12,7 +12,7 @@ use super::told::Told;
 use super::unanswered::Lost;
 use crate::payment::Key;
 use crate::runtime::{Backoff, unix_ms};
-use crate::store::{Note, Noted, PageRef, entries};
+use crate::store::{Note, NoteKind, PageRef, entries};
 
 /// In the order of the keys, while the payments of these orders are locked: nobody who waits for one of these rows holds
 /// another that this waits for.
@@ -82,13 +82,13 @@ impl Work for Notes<'_> {
         let known = self.known(session).await?;
         for Note { key, at_ms, what } in &self.notes {
             match what {
-                Noted::Watched(_) => {}
+                NoteKind::Watched(_) => {}
                 // Removed since.
-                Noted::Pushed { .. } if !known.contains(key) => {}
-                Noted::Pushed { page, version, after_ms } => {
+                NoteKind::Pushed { .. } if !known.contains(key) => {}
+                NoteKind::Pushed { page, version, after_ms } => {
                     told.entry(key, *at_ms, &entries::Told::pushed(*page, *version, *after_ms))?;
                 }
-                Noted::DeadLettered { event_id, reason } => {
+                NoteKind::DeadLettered { event_id, reason } => {
                     told.entry(key, *at_ms, &entries::Told::DeadLettered { event_id, reason })?;
                 }
             }
@@ -138,7 +138,7 @@ impl Notes<'_> {
     /// Of which orders there are payments. Those that have none and are told of all the same are noted.
     async fn known(&self, session: &Session) -> Result<HashSet<Key>, Fault> {
         let client = session.client()?;
-        let told = self.notes.iter().filter(|note| !matches!(note.what, Noted::Watched(_)));
+        let told = self.notes.iter().filter(|note| !matches!(note.what, NoteKind::Watched(_)));
         let Keys { merchant_ids, order_ids } = Keys::new(told.map(|note| &note.key));
         let mut known = HashSet::new();
         if self.settings.timeline && !merchant_ids.is_empty() {
@@ -146,7 +146,7 @@ impl Notes<'_> {
             for row in client.query(&select, &[&merchant_ids, &order_ids]).await? {
                 known.insert(key(row.try_get(0)?, row.try_get(1)?)?);
             }
-            let dead = self.notes.iter().filter(|note| matches!(note.what, Noted::DeadLettered { .. }));
+            let dead = self.notes.iter().filter(|note| matches!(note.what, NoteKind::DeadLettered { .. }));
             let mut unknown: BTreeMap<&Key, i64> = BTreeMap::new();
             for Note { key, at_ms, .. } in dead.filter(|note| !known.contains(&note.key)) {
                 let latest_ms = unknown.entry(key).or_insert(*at_ms);
@@ -165,7 +165,7 @@ impl Notes<'_> {
     fn pages(&self) -> BTreeMap<&Key, Pages> {
         let mut pages: BTreeMap<&Key, Pages> = BTreeMap::new();
         for Note { key, at_ms, what } in &self.notes {
-            let Noted::Watched(page) = what else { continue };
+            let NoteKind::Watched(page) = what else { continue };
             let of_order =
                 pages.entry(key).or_insert(Pages { first: *page, count: 0, first_ms: *at_ms, last_ms: *at_ms });
             of_order.count += 1;

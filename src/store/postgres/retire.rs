@@ -96,7 +96,7 @@ const REMOVE_OLD: &str = "
         SELECT ctid FROM entries WHERE at_ms < $1 ORDER BY at_ms LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 /// How far each table was looked through.
-pub(super) struct Walk {
+pub(super) struct RetentionCursor {
     payments: Mutex<Progress<Place>>,
     watched: Mutex<Progress<Place>>,
     inquired: Mutex<Progress<Place>>,
@@ -122,7 +122,7 @@ impl Removed {
     }
 }
 
-impl Walk {
+impl RetentionCursor {
     pub(super) fn new() -> Self {
         let begin = || Mutex::new(Progress::new());
         Self { payments: begin(), watched: begin(), inquired: begin(), removed: Removed::default() }
@@ -239,7 +239,12 @@ impl Work for Entries<'_> {
 }
 
 /// One step in each table.
-pub(super) async fn retire(pool: &Pool, walk: &Walk, before: Before, rows_max: usize) -> Result<Retired, Error> {
+pub(super) async fn retire(
+    pool: &Pool,
+    walk: &RetentionCursor,
+    before: Before,
+    rows_max: usize,
+) -> Result<Retired, Error> {
     let rows_max = rows_max.max(1);
     let removed = &walk.removed;
     let step =

@@ -19,7 +19,7 @@ use super::told::Told;
 use super::unanswered::{Did, Unanswered};
 use crate::payment::{Change, EventId, Key, Merged, Payment, State};
 use crate::store::entries;
-use crate::store::escalating::Settled;
+use crate::store::escalating::Finality;
 use crate::store::kept::{self, damaged};
 use crate::store::outgoing::Envelope;
 use crate::store::{Acknowledgement, Applied, Arrival, Error, EscalatedOrders, Outcome, PageRef};
@@ -58,7 +58,7 @@ pub(super) struct Row {
     /// Not there where the row was made by this transaction and no event was merged yet.
     pub(super) known: Option<(State, Arc<Payment>)>,
     pub(super) acked_version: u64,
-    pub(super) settled: Settled,
+    pub(super) settled: Finality,
     pub(super) changed: bool,
 }
 
@@ -298,7 +298,7 @@ fn decode(key: &Key, row: &SqlRow) -> Result<Row, Fault> {
             Some((state, payment))
         }
     };
-    let settled = Settled {
+    let settled = Finality {
         version: unsigned(row.try_get(4)?),
         at_ms: row.try_get(5)?,
         escalate_ms: row.try_get(6)?,

@@ -34,9 +34,9 @@ const FIRST_IS_BEFORE: &str = "
 /// [`Error::Corrupt`] where the index is damaged at that place.
 pub(super) fn prove(connection: &Connection, key: &Key) -> Result<(), Error> {
     let place = params![key.merchant_id.as_str(), key.order_id.as_str()];
-    let mut neighbours = connection.prepare_cached(NEIGHBOURS)?;
+    let mut peers = connection.prepare_cached(NEIGHBOURS)?;
     let (mut sound, mut is_first) = (true, true);
-    let mut found = neighbours.query(place)?;
+    let mut found = peers.query(place)?;
     while let Some(entry) = found.next()? {
         is_first &= !entry.get::<_, bool>(0)?;
         sound &= entry.get::<_, bool>(1)?;

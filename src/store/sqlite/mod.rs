@@ -35,7 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Acknowledgement, Applied, Arrival, Before, Error, Escalated, Escalation, Inquiry, Note, Outgoing, PageRef,
-    PaymentStore, Retired, Revocation, Story,
+    PaymentStore, Retired, Revocation, Timeline,
 };
 use crate::payment::{Key, Payment};
 use command::{Answer, Command, Look, Written};
@@ -175,9 +175,9 @@ impl PaymentStore for Sqlite {
         self.write(Written::Notes(notes)).await
     }
 
-    async fn story(&self, key: &Key) -> Result<Story, Error> {
+    async fn story(&self, key: &Key) -> Result<Timeline, Error> {
         let (answer, answered) = oneshot::channel();
-        self.reads.push(Read::Story { key: key.clone(), answer })?;
+        self.reads.push(Read::Timeline { key: key.clone(), answer })?;
         answered.await.map_err(no_answer)?
     }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::absence;
 use crate::payment::{Key, Payment, State};
 use crate::store::Error;
-use crate::store::escalating::Settled;
+use crate::store::escalating::Finality;
 use crate::store::kept::{self, damaged};
 
 const SELECT: &str = "
@@ -39,7 +39,7 @@ pub(super) struct Kept {
     pub(super) id: i64,
     pub(super) state: State,
     pub(super) acked_version: u64,
-    pub(super) settled: Settled,
+    pub(super) settled: Finality,
 }
 
 /// The payment as it stands on `connection`.
@@ -59,7 +59,7 @@ pub(super) fn select(connection: &Connection, key: &Key) -> Result<Option<Kept>,
     let acked_version = unsigned(key, row.get(1)?)?;
     let settled = match row.get::<_, Option<i64>>(4)? {
         None => None,
-        Some(version) => Some(Settled {
+        Some(version) => Some(Finality {
             version: unsigned(key, version)?,
             at_ms: row.get(5)?,
             escalate_ms: row.get(6)?,
@@ -74,8 +74,8 @@ pub(super) fn select(connection: &Connection, key: &Key) -> Result<Option<Kept>,
     let settled = match settled {
         Some(settled) => settled,
         // A version that did not keep it wrote the row. When it last changed is the nearest to be known.
-        None if state.is_final() => Settled { version: state.version(), at_ms: row.get(8)?, ..Settled::default() },
-        None => Settled::default(),
+        None if state.is_final() => Finality { version: state.version(), at_ms: row.get(8)?, ..Finality::default() },
+        None => Finality::default(),
     };
     Ok(Some(Kept { id: row.get(3)?, state, acked_version, settled }))
 }
@@ -111,7 +111,7 @@ impl<'c> Upsert<'c> {
         payment: &Payment,
         state: &State,
         acked_version: u64,
-        settled: Settled,
+        settled: Finality,
         now_ms: i64,
     ) -> Result<i64, Error> {
         let state = serde_json::to_string(state).map_err(|e| Error::Unavailable(e.to_string()))?;
@@ -137,7 +137,7 @@ impl<'c> Upsert<'c> {
 }
 
 /// CRC-32 of all that a row is asked for. A digit that a disk has changed is still JSON; only this tells.
-fn checksum(key: &Key, acked_version: u64, state: &str, settled: Option<Settled>) -> u32 {
+fn checksum(key: &Key, acked_version: u64, state: &str, settled: Option<Finality>) -> u32 {
     let mut checksum = crc32fast::Hasher::new();
     for text in [key.merchant_id.as_str(), key.order_id.as_str(), state] {
         checksum.update(text.as_bytes());

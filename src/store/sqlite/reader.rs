@@ -16,7 +16,7 @@ use super::revocations;
 use super::timeline;
 
 use crate::payment::{Key, Payment};
-use crate::store::{Error, Revocation, Story};
+use crate::store::{Error, Revocation, Timeline};
 
 /// Reads of one snapshot. A long one would keep the write-ahead log from starting over, and leave the other threads
 /// without work.
@@ -28,7 +28,7 @@ pub(super) enum Read {
     /// A payment, not set if there is none.
     Payment { key: Key, answer: Answer<Option<Arc<Payment>>> },
     /// What is remembered of an order.
-    Story { key: Key, answer: Answer<Story> },
+    Timeline { key: Key, answer: Answer<Timeline> },
     /// What is revoked.
     Revocations { now_s: i64, answer: Answer<Vec<Revocation>> },
     /// Whether anything can be read.
@@ -40,7 +40,7 @@ impl Read {
     fn is_forgotten(&self) -> bool {
         match self {
             Self::Payment { answer, .. } => answer.is_closed(),
-            Self::Story { answer, .. } => answer.is_closed(),
+            Self::Timeline { answer, .. } => answer.is_closed(),
             Self::Revocations { answer, .. } => answer.is_closed(),
             Self::Check { answer } => answer.is_closed(),
         }
@@ -49,7 +49,7 @@ impl Read {
     fn fail(self, error: Error) {
         match self {
             Self::Payment { answer, .. } => drop(answer.send(Err(error))),
-            Self::Story { answer, .. } => drop(answer.send(Err(error))),
+            Self::Timeline { answer, .. } => drop(answer.send(Err(error))),
             Self::Revocations { answer, .. } => drop(answer.send(Err(error))),
             Self::Check { answer } => drop(answer.send(Err(error))),
         }
@@ -106,7 +106,7 @@ impl Reader {
                 Read::Payment { key, answer } => {
                     drop(answer.send(payments::read(&snapshot, &key).map(|payment| payment.map(Arc::new))));
                 }
-                Read::Story { key, answer } => drop(answer.send(timeline::read(&snapshot, &key))),
+                Read::Timeline { key, answer } => drop(answer.send(timeline::read(&snapshot, &key))),
                 Read::Revocations { now_s, answer } => drop(answer.send(revocations::read(&snapshot, now_s))),
                 Read::Check { answer } => drop(answer.send(payments::check(&snapshot))),
             }

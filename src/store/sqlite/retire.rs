@@ -10,7 +10,7 @@ use crate::payment::{Key, MerchantId, OrderId};
 use crate::store::progress::Progress;
 use crate::store::{Before, Error, Retired};
 
-/// A table whose rows are walked: their shape is that of `Aged`.
+/// A table whose rows are walked: their shape is that of `ExpiredRow`.
 struct Table {
     select: &'static str,
     last: &'static str,
@@ -31,13 +31,13 @@ const DELETE_WATCH_OF: &str = "DELETE FROM watches WHERE merchant_id = ?1 AND or
 
 /// Where the next step goes on.
 #[derive(Debug, Clone)]
-pub(super) struct Walk {
+pub(super) struct RetentionCursor {
     payments: Progress<i64>,
     watches: Progress<i64>,
 }
 
 /// A row of one of the two tables.
-struct Aged {
+struct ExpiredRow {
     id: i64,
     merchant_id: String,
     order_id: String,
@@ -53,7 +53,7 @@ struct Walked {
     done: bool,
 }
 
-impl Walk {
+impl RetentionCursor {
     pub(super) fn new() -> Self {
         Self { payments: Progress::new(), watches: Progress::new() }
     }
@@ -90,7 +90,7 @@ fn walk(
     progress: &mut Progress<i64>,
     before_ms: i64,
     rows_max: usize,
-    mut remove: impl FnMut(&Aged) -> Result<usize, Error>,
+    mut remove: impl FnMut(&ExpiredRow) -> Result<usize, Error>,
 ) -> Result<Walked, Error> {
     let after_id = progress.place().copied().unwrap_or(0);
     let rows = match aged(connection, table, after_id, rows_max) {
@@ -157,7 +157,7 @@ fn apart<T>(connection: &Connection, work: impl FnOnce() -> Result<T, Error>) ->
 }
 
 /// A row's id, and the row where it is not damaged.
-type Found = (i64, Result<Aged, Error>);
+type Found = (i64, Result<ExpiredRow, Error>);
 
 fn aged(connection: &Connection, table: &Table, after_id: i64, rows_max: usize) -> Result<Vec<Found>, Error> {
     let mut select = connection.prepare_cached(table.select)?;
@@ -165,16 +165,16 @@ fn aged(connection: &Connection, table: &Table, after_id: i64, rows_max: usize) 
     let mut rows = Vec::new();
     while let Some(row) = found.next()? {
         let id = row.get(0)?;
-        let aged = || -> rusqlite::Result<Aged> {
+        let aged = || -> rusqlite::Result<ExpiredRow> {
             let (merchant_id, order_id) = (row.get(1)?, row.get(2)?);
-            Ok(Aged { id, merchant_id, order_id, made_ms: row.get(3)?, changed_ms: row.get(4)? })
+            Ok(ExpiredRow { id, merchant_id, order_id, made_ms: row.get(3)?, changed_ms: row.get(4)? })
         };
         rows.push((id, aged().map_err(Error::from)));
     }
     Ok(rows)
 }
 
-fn remove_watch(connection: &Connection, aged: &Aged) -> Result<usize, Error> {
+fn remove_watch(connection: &Connection, aged: &ExpiredRow) -> Result<usize, Error> {
     let mut delete = connection.prepare_cached(DELETE_WATCH_OF)?;
     let mut removed = delete.query((&aged.merchant_id, &aged.order_id))?;
     let id: Option<i64> = removed.next()?.map(|row| row.get(0)).transpose()?;
@@ -184,7 +184,7 @@ fn remove_watch(connection: &Connection, aged: &Aged) -> Result<usize, Error> {
     }
 }
 
-fn has_payment(connection: &Connection, aged: &Aged) -> Result<bool, Error> {
+fn has_payment(connection: &Connection, aged: &ExpiredRow) -> Result<bool, Error> {
     let (Ok(merchant_id), Ok(order_id)) = (MerchantId::new(&aged.merchant_id), OrderId::new(&aged.order_id)) else {
         return Ok(false);
     };

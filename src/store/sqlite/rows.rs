@@ -11,7 +11,7 @@ use super::timeline::{Lines, Of};
 use super::{outbox, watches};
 use crate::payment::{Change, Key, Merged, Payment, State};
 use crate::store::entries::Told;
-use crate::store::escalating::Settled;
+use crate::store::escalating::Finality;
 use crate::store::outgoing::{Envelope, Message};
 use crate::store::{Acknowledgement, Applied, Arrival, Error, Escalation, Outcome, PageRef};
 
@@ -34,7 +34,7 @@ pub(super) struct Row {
     pub(super) state: State,
     pub(super) payment: Arc<Payment>,
     pub(super) acked_version: u64,
-    pub(super) settled: Settled,
+    pub(super) settled: Finality,
     pub(super) changed: bool,
 }
 
@@ -47,7 +47,7 @@ impl Row {
 
     fn first(state: State) -> Self {
         let payment = Arc::new(state.payment());
-        let settled = Settled::default();
+        let settled = Finality::default();
         Self { id: None, state, payment, acked_version: 0, settled, changed: true }
     }
 
@@ -166,7 +166,7 @@ impl<'c> Rows<'c> {
         let delivered = row.settled.acknowledged(row.acked_version, version);
         row.acked_version = version;
         row.changed = true;
-        let Settled { version: final_version, at_ms, .. } = row.settled;
+        let Finality { version: final_version, at_ms, .. } = row.settled;
         let is_final = final_version > 0 && version >= final_version;
         let payment = Arc::clone(&row.payment);
         self.tell(Of::Touched(place), now_ms, || {

@@ -12,7 +12,7 @@ use super::{limit, payments, watches};
 use crate::payment::{Key, MerchantId, OrderId};
 use crate::store::entries::Told;
 use crate::store::progress::Progress;
-use crate::store::{Error, Escalated, EscalatedOrders, Inquiry, Note, Noted};
+use crate::store::{Error, Escalated, EscalatedOrders, Inquiry, Note, NoteKind};
 
 /// Final results whose escalation a page that begins to wait could begin.
 const UNESCALATED: &str = "
@@ -36,17 +36,17 @@ impl Rows<'_> {
     pub(super) fn note(&mut self, note: &Note) -> Result<(), Error> {
         let Note { key, at_ms, what } = note;
         match what {
-            Noted::Watched(page) => {
+            NoteKind::Watched(page) => {
                 watches::watched(self.connection, key, *page, *at_ms, &self.telling.instance)?;
                 self.watched(key, *at_ms)
             }
             _ if !self.telling.timeline => Ok(()),
-            Noted::Pushed { page, version, after_ms } => match self.of(key)? {
+            NoteKind::Pushed { page, version, after_ms } => match self.of(key)? {
                 Some(of) => self.tell(of, *at_ms, || Told::pushed(*page, *version, *after_ms)),
                 // Removed since.
                 None => Ok(()),
             },
-            Noted::DeadLettered { event_id, reason } => {
+            NoteKind::DeadLettered { event_id, reason } => {
                 let of = match self.of(key)? {
                     Some(of) => of,
                     None => Of::Order(-watches::row(self.connection, key, *at_ms)?),

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::payment::{Change, Event, EventId, MerchantId, OrderId, Status, Timestamp};
 use crate::store::contract::{Place, READS_WAITING_MAX, Settings, contract_tests};
-use crate::store::{EscalatedOrders, Noted, PageRef};
+use crate::store::{EscalatedOrders, NoteKind, PageRef};
 use crate::telemetry::Transport;
 
 const OPTIONS: Options = Options {
@@ -343,7 +343,7 @@ async fn what_an_older_version_stored_is_acknowledged_and_escalated_as_any_other
     for order in ["shown", "unseen", "open"] {
         let story = store.story(&event(order, "e1").key).await.unwrap();
         assert_eq!((story.payment.unwrap().version, story.entries.len()), (1, 0));
-        let note = Note { key: event(order, "e1").key, at_ms: 1_000, what: Noted::Watched(PAGE) };
+        let note = Note { key: event(order, "e1").key, at_ms: 1_000, what: NoteKind::Watched(PAGE) };
         store.note(vec![note]).await.unwrap();
         store.acknowledge(&event("shown", "e1").key, 1, PAGE).await.unwrap();
     }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::{limit, payments, watches};
 use crate::payment::Key;
 use crate::store::entries::{Told, trims};
-use crate::store::{ENTRIES_MAX, Entry, Error, Story};
+use crate::store::{ENTRIES_MAX, Entry, Error, Timeline};
 
 const INSERT: &str = "INSERT INTO timeline (order_id, at_ms, node, entry) VALUES (?1, ?2, ?3, ?4)";
 
@@ -91,7 +91,7 @@ pub(super) fn remove_oldest(connection: &Connection, before_ms: i64, rows_max: u
 }
 
 /// All that is remembered of one order.
-pub(super) fn read(connection: &Connection, key: &Key) -> Result<Story, Error> {
+pub(super) fn read(connection: &Connection, key: &Key) -> Result<Timeline, Error> {
     let kept = payments::select(connection, key)?;
     let watch = watches::read(connection, key)?;
     let payment_id = kept.as_ref().map(|kept| kept.id);
@@ -114,7 +114,7 @@ pub(super) fn read(connection: &Connection, key: &Key) -> Result<Story, Error> {
         Some(kept) => (Some(kept.state.payment().into()), kept.acked_version),
         None => (None, 0),
     };
-    Ok(Story { payment, acked_version, entries })
+    Ok(Timeline { payment, acked_version, entries })
 }
 
 fn entry(at_ms: i64, node: String, json: &str, key: &Key) -> Result<Entry, Error> {

@@ -15,7 +15,7 @@ use super::command::{Command, Done, Look, Written, answer};
 use super::file::File;
 use super::log::Log;
 use super::outbox::{self, Leases};
-use super::retire::Walk;
+use super::retire::RetentionCursor;
 use super::revocations;
 use super::rows::{Rows, Telling};
 use super::telling::DuePlace;
@@ -42,7 +42,7 @@ struct Memory {
     telling: Telling,
     leases: Leases,
     due: Progress<DuePlace>,
-    walk: Walk,
+    walk: RetentionCursor,
     /// Messages in the outbox.
     waiting: Arc<AtomicU64>,
 }
@@ -61,7 +61,8 @@ impl Writer {
     ) -> Result<Self, Error> {
         waiting.store(outbox::len(&connection)?, Ordering::Relaxed);
         let log = Log::new(file.clone())?;
-        let memory = Memory { telling, leases: Leases::default(), due: Progress::new(), walk: Walk::new(), waiting };
+        let memory =
+            Memory { telling, leases: Leases::default(), due: Progress::new(), walk: RetentionCursor::new(), waiting };
         Ok(Self { file, connection: Some(connection), batch_events_max, log, memory })
     }
 
@@ -210,7 +211,7 @@ struct Transaction<'c> {
     now: Instant,
     leases: Option<Leases>,
     due: Progress<DuePlace>,
-    walk: Walk,
+    walk: RetentionCursor,
     /// Messages that it takes out of the outbox.
     removed: u64,
 }

@@ -63,7 +63,7 @@ const CANARIES: [&str; 17] = [
 const ORDER: &str = "told-1";
 
 /// A key server and a collector of the test's own: where they are, and what the collector was sent.
-async fn neighbours() -> (String, Arc<Mutex<Vec<u8>>>) {
+async fn peers() -> (String, Arc<Mutex<Vec<u8>>>) {
     let sent = Arc::new(Mutex::new(Vec::new()));
     let take = |State(sent): State<Arc<Mutex<Vec<u8>>>>, body: Bytes| async move {
         sent.lock().unwrap().extend_from_slice(&body);
@@ -271,7 +271,7 @@ impl BasicAuthToo for reqwest::RequestBuilder {
 
 #[tokio::test]
 async fn no_log_metric_trace_or_answer_for_operators_holds_a_secret_a_ticket_a_payer_or_a_body() {
-    let (authority, sent) = neighbours().await;
+    let (authority, sent) = peers().await;
     let mut service = service(&authority).await;
     let tickets = tickets();
     publish_everything(&service).await;

@@ -15,7 +15,7 @@ use super::super::{Admin, orders};
 use super::{PageProblem, Part, as_of, finder, page, problem, timeline};
 use crate::payment::{Key, Payment};
 use crate::runtime::unix_ms;
-use crate::store::{ENTRIES_MAX, Story};
+use crate::store::{ENTRIES_MAX, Timeline};
 
 /// `?merchant_id=…&order_id=…`
 #[derive(Deserialize)]
@@ -93,7 +93,7 @@ fn heading(key: &Key) -> Markup {
     html! { h1.order { span.kind { "Order of " (key.merchant_id) } code { (key.order_id) } } }
 }
 
-fn told(story: &Story) -> Markup {
+fn told(story: &Timeline) -> Markup {
     let entries: Vec<(i64, &str, Told)> =
         story.entries.iter().map(|entry| (entry.at_ms, entry.node.as_str(), words::of(&entry.what))).collect();
     let first_ms = entries.first().map_or(0, |(at_ms, ..)| *at_ms);
@@ -115,7 +115,7 @@ fn told(story: &Story) -> Markup {
 }
 
 /// The answer to "I paid and the page did not move", in a sentence each.
-fn verdict(story: &Story, entries: &[(i64, &str, Told)]) -> Markup {
+fn verdict(story: &Timeline, entries: &[(i64, &str, Told)]) -> Markup {
     let has = |mark: Mark| entries.iter().any(|(.., told)| told.mark == mark);
     let Some(payment) = &story.payment else {
         return html! {

@@ -162,7 +162,7 @@ impl Session {
         match self.context.store.acknowledge(&key, version, self.page).await {
             Ok(answer @ (Acknowledgement::First | Acknowledgement::Known)) => {
                 if answer == Acknowledgement::First {
-                    self.context.outbox.ring();
+                    self.context.outbox.notify();
                 }
                 self.context.metrics.page_ack(Transport::WebSocket);
                 Ok(())

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::store::Noted;
+use crate::store::NoteKind;
 use crate::telemetry::Transport;
 
 const ORDERS: usize = 10_000;
@@ -29,7 +29,7 @@ async fn what_a_batch_costs() {
         for orders in [&unknown, &unknown] {
             let began = Instant::now();
             for some in orders.chunks(NOTES_AT_ONCE) {
-                let note = |order: &String| Note { key: key(order), at_ms: unix_ms(), what: Noted::Watched(page) };
+                let note = |order: &String| Note { key: key(order), at_ms: unix_ms(), what: NoteKind::Watched(page) };
                 store.note(some.iter().map(note).collect()).await.unwrap();
             }
             speeds.push(a_second(began));

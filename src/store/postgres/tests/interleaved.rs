@@ -9,7 +9,7 @@ use tokio_postgres::{Client, NoTls};
 
 use super::*;
 use crate::payment::Change;
-use crate::store::Noted;
+use crate::store::NoteKind;
 use crate::telemetry::Transport;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -102,7 +102,7 @@ impl Nodes {
 }
 
 fn watched(order: &str) -> Vec<Note> {
-    vec![Note { key: key(order), at_ms: unix_ms(), what: Noted::Watched(PAGE) }]
+    vec![Note { key: key(order), at_ms: unix_ms(), what: NoteKind::Watched(PAGE) }]
 }
 
 fn before(payments_ms: i64) -> Before {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::proxy::{Loss, PostgresProxy};
 use super::*;
 use crate::payment::Change;
-use crate::store::{Noted, Outcome};
+use crate::store::{NoteKind, Outcome};
 use crate::telemetry::Transport;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -114,8 +114,9 @@ async fn an_acknowledgement_and_notes_whose_commit_was_not_answered_are_told_onc
         assert_eq!(first, Acknowledgement::First);
         assert_eq!(again(|| store.acknowledge(&a, 1, PAGE)).await, Acknowledgement::Known);
         let note = |what| Note { key: key("a"), at_ms: unix_ms(), what };
-        let dead = Noted::DeadLettered { event_id: "e0".to_owned(), reason: "unknown_status" };
-        let notes = [Noted::Watched(PAGE), Noted::Pushed { page: PAGE, version: 1, after_ms: Some(1) }, dead].map(note);
+        let dead = NoteKind::DeadLettered { event_id: "e0".to_owned(), reason: "unknown_status" };
+        let notes =
+            [NoteKind::Watched(PAGE), NoteKind::Pushed { page: PAGE, version: 1, after_ms: Some(1) }, dead].map(note);
         place.lost(|| store.note(notes.to_vec())).await;
         let mut kinds = place.kinds("a").await;
         kinds.sort_unstable();
@@ -132,7 +133,7 @@ async fn what_is_published_and_removed_with_a_commit_that_was_not_answered_count
     for loss in [Loss::Cut, Loss::Silence] {
         let place = Place::new(loss).await;
         let store = &place.store;
-        let notes = ["a", "b"].map(|order| Note { key: key(order), at_ms: 0, what: Noted::Watched(PAGE) });
+        let notes = ["a", "b"].map(|order| Note { key: key(order), at_ms: 0, what: NoteKind::Watched(PAGE) });
         again(|| store.note(notes.to_vec())).await;
         let paid = ["a", "b"].map(|order| event(order, "e1", Status::Succeeded, 1)).to_vec();
         again(|| store.apply_events(paid.clone())).await;

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::payment::{Change, Payment, Refund, RefundStatus, State};
-use crate::store::{Before, Noted};
+use crate::store::{Before, NoteKind};
 use crate::telemetry::Transport;
 
 const PAGE: PageRef = PageRef { transport: Transport::Sse, connection: 7 };
@@ -117,7 +117,7 @@ async fn tables_of_a_newer_version_are_used_if_they_are_compatible_and_refused_i
 
 /// Two orders that nobody has acknowledged in time.
 async fn overdue(store: &Postgres) -> i64 {
-    let notes = ["a", "b"].map(|order| Note { key: key(order), at_ms: 0, what: Noted::Watched(PAGE) });
+    let notes = ["a", "b"].map(|order| Note { key: key(order), at_ms: 0, what: NoteKind::Watched(PAGE) });
     store.note(notes.to_vec()).await.unwrap();
     let batch = ["a", "b"].map(|order| event(order, "e1", Status::Succeeded, 1));
     store.apply_events(batch.to_vec()).await.unwrap();
@@ -163,7 +163,7 @@ async fn a_lease_ends_by_the_clock_of_the_database() {
 async fn one_node_tells_the_story_of_another() {
     let database = Database::create().await;
     let (one, other) = (node(&database, 1), node(&database, 2));
-    one.note(vec![Note { key: key("a"), at_ms: 5, what: Noted::Watched(PAGE) }]).await.unwrap();
+    one.note(vec![Note { key: key("a"), at_ms: 5, what: NoteKind::Watched(PAGE) }]).await.unwrap();
     one.apply_events(vec![event("a", "e1", Status::Failed, 1), event("a", "e2", Status::Canceled, 1)]).await.unwrap();
     other.acknowledge(&key("a"), 2, PAGE).await.unwrap();
     let story = one.story(&key("a")).await.unwrap();

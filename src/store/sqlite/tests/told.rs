@@ -6,7 +6,7 @@ use super::{Folder, OPTIONS, PAGE, act, event, events, hold, pages_max};
 use crate::payment::{Event, Key, Status};
 use crate::runtime::unix_ms;
 use crate::store::{
-    Arrival, Before, Error, EscalatedOrders, Escalation, Inquiry, Note, Noted, Options, PaymentStore, Sqlite,
+    Arrival, Before, Error, EscalatedOrders, Escalation, Inquiry, Note, NoteKind, Options, PaymentStore, Sqlite,
 };
 
 /// Later than anything that a test writes.
@@ -53,9 +53,9 @@ async fn the_file_does_not_grow_with_the_generations_of_payments() {
             store.apply_events(batch.collect()).await.unwrap();
         }
         let note = |order, what| Note { key: key(order), at_ms: unix_ms(), what };
-        let watched = orders.iter().map(|order| note(order, Noted::Watched(PAGE)));
+        let watched = orders.iter().map(|order| note(order, NoteKind::Watched(PAGE)));
         let pushed =
-            orders.iter().map(|order| note(order, Noted::Pushed { page: PAGE, version: 2, after_ms: Some(1) }));
+            orders.iter().map(|order| note(order, NoteKind::Pushed { page: PAGE, version: 2, after_ms: Some(1) }));
         store.note(watched.chain(pushed).collect()).await.unwrap();
         store.escalate(LATER_MS, 1_000).await.unwrap();
         let waiting = store.outbox(1_000, 1).await.unwrap();

@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::keys::unsigned;
 use super::pool::{Session, Work};
 use crate::payment::Key;
-use crate::store::{ENTRIES_MAX, Entry, Error, Story, entries, kept};
+use crate::store::{ENTRIES_MAX, Entry, Error, Timeline, entries, kept};
 
 const PAYMENT: &str = "SELECT acked_version, state FROM payments WHERE merchant_id = $1 AND order_id = $2";
 
@@ -27,9 +27,9 @@ pub(super) struct Tell<'a> {
 }
 
 impl Work for Tell<'_> {
-    type Answer = Story;
+    type Answer = Timeline;
 
-    async fn attempt(&self, session: &Session) -> Result<Story, Fault> {
+    async fn attempt(&self, session: &Session) -> Result<Timeline, Fault> {
         let client = session.client()?;
         let most = i64::try_from(ENTRIES_MAX).unwrap_or(i64::MAX);
         let (merchant_id, order_id) = (self.key.merchant_id.as_str(), self.key.order_id.as_str());
@@ -41,7 +41,7 @@ impl Work for Tell<'_> {
             client.query_opt(&watched, &[&merchant_id, &order_id]),
         )
         .await;
-        let mut story = Story::default();
+        let mut story = Timeline::default();
         if let Some(row) = payment? {
             story.acked_version = unsigned(row.try_get(0)?);
             story.payment = Some(Arc::new(kept::state(self.key, row.try_get(1)?)?.payment()));

@@ -13,14 +13,14 @@ const LATEST_MS: u64 = 60_000;
 
 /// Draws the times. Clones share the number of pages.
 #[derive(Clone, Debug)]
-pub(super) struct Comeback {
+pub(super) struct ReconnectPacing {
     tasks: Tasks,
     pages_per_s_max: u32,
     /// How many there were when the node began to drain: the last of them wait in the same crowd as the first.
     at_drain: Arc<OnceLock<usize>>,
 }
 
-impl Comeback {
+impl ReconnectPacing {
     /// `tasks` are the connections.
     pub(super) fn new(tasks: Tasks, pages_per_s_max: u32) -> Self {
         Self { tasks, pages_per_s_max, at_drain: Arc::default() }
@@ -60,14 +60,18 @@ mod tests {
     fn the_span_grows_with_the_pages_and_has_a_least_and_a_most() {
         assert_eq!(span_ms(1, 1000), SPAN_MS_MIN);
         assert_eq!(span_ms(5_000, 1000), 5_000);
-        let crowd = Comeback { at_drain: Arc::new(OnceLock::from(1_000_000)), ..Comeback::new(Tasks::new(), 1000) };
+        let crowd = ReconnectPacing {
+            at_drain: Arc::new(OnceLock::from(1_000_000)),
+            ..ReconnectPacing::new(Tasks::new(), 1000)
+        };
         crowd.tasks.stop();
         assert!((0..1000).map(|_| crowd.after_ms()).all(|ms| (SOONEST_MS..LATEST_MS).contains(&ms)));
     }
 
     #[test]
     fn five_thousand_pages_come_back_at_about_the_rate_that_is_set() {
-        let crowd = Comeback { at_drain: Arc::new(OnceLock::from(5_000)), ..Comeback::new(Tasks::new(), 1000) };
+        let crowd =
+            ReconnectPacing { at_drain: Arc::new(OnceLock::from(5_000)), ..ReconnectPacing::new(Tasks::new(), 1000) };
         crowd.tasks.stop();
         let mut per_second = [0_u32; 7];
         for _ in 0..5_000 {

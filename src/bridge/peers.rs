@@ -13,7 +13,7 @@ use crate::store::{self, Revocation};
 const READS_MAX: usize = 8;
 
 /// What this side tells the other nodes.
-pub trait Neighbours: Send + Sync + 'static {
+pub trait Peers: Send + Sync + 'static {
     /// A revocation that is stored, and the orders whose pages it may concern. Waits for nothing.
     fn revoked(&self, revocation: Revocation, keys: Vec<Key>);
 }

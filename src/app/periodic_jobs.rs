@@ -9,7 +9,7 @@ use super::{escalation, inquiry, retention};
 use crate::config::{EscalatedOrders, Settings};
 use crate::hub::Hub;
 use crate::runtime::{Backoff, Tasks};
-use crate::store::{self, Bell, PaymentStore};
+use crate::store::{self, OutboxSignal, PaymentStore};
 use crate::telemetry::Metrics;
 
 /// The longest wait of a round whose store does not answer.
@@ -17,15 +17,15 @@ const RETRY_LONGEST: Duration = Duration::from_secs(30);
 
 /// What the rounds work with.
 #[derive(Clone)]
-pub(super) struct Rounds {
+pub(super) struct PeriodicJobs {
     pub(super) store: Arc<dyn PaymentStore>,
     pub(super) metrics: Metrics,
     /// Rung where the outbox has got something.
-    pub(super) bell: Bell,
+    pub(super) outbox_signal: OutboxSignal,
     pub(super) tasks: Tasks,
 }
 
-impl Rounds {
+impl PeriodicJobs {
     /// Begins those that the settings ask for.
     pub(super) fn begin(self, settings: &Settings, hub: Arc<Hub>) {
         let tasks = self.tasks.clone();
@@ -52,14 +52,14 @@ pub(super) async fn unless_stopping(
 }
 
 /// When the next round is due, and which of its faults were told.
-pub(super) struct Pace {
+pub(super) struct Schedule {
     what: &'static str,
     interval: Duration,
     backoff: Backoff,
     failed_by: String,
 }
 
-impl Pace {
+impl Schedule {
     pub(super) fn new(what: &'static str, interval: Duration) -> Self {
         let backoff = Backoff::new(interval.min(RETRY_LONGEST), RETRY_LONGEST);
         Self { what, interval, backoff, failed_by: String::new() }

@@ -14,12 +14,12 @@ pub struct Note {
     /// When, milliseconds since 1970.
     pub at_ms: i64,
     /// What.
-    pub what: Noted,
+    pub what: NoteKind,
 }
 
 /// What a [`Note`] tells.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Noted {
+pub enum NoteKind {
     /// A page began to wait. From here on the order counts as watched.
     Watched(PageRef),
     /// A version was written to a page's socket.
@@ -55,7 +55,7 @@ pub enum Noted {
 /// | `inquired` | `step` (of `inquiry.after`, from 1), `waited_s` | a page has waited so long; `payment.inquiry` went out |
 /// | `dead_lettered` | `event_id`, `reason` (stable code) | a message of this order went to the dead-letter exchange |
 #[derive(Debug, Clone, Default)]
-pub struct Story {
+pub struct Timeline {
     /// The payment as it stands.
     pub payment: Option<Arc<Payment>>,
     /// The latest version that a page acknowledged, 0 for none.

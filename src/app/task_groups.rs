@@ -10,24 +10,24 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// In the order in which they end.
 #[derive(Default)]
-pub(super) struct Groups {
+pub(super) struct TaskGroups {
     pub(super) consuming: Tasks,
     pub(super) serving: Tasks,
-    /// Notes, outbox and rounds: what is told of orders.
-    pub(super) telling: Tasks,
-    pub(super) watching: Tasks,
+    /// The timeline's writer, the outbox's publisher and the periodic jobs.
+    pub(super) recording: Tasks,
+    pub(super) background: Tasks,
 }
 
-impl Groups {
+impl TaskGroups {
     /// Ends them one after the other. Pages have `drain` to leave.
     pub(super) async fn end(&self, drain: Duration, publishers: &[broker::Publisher]) {
         // What is in flight is stored and shown before the pages are asked to leave.
         end("consumer", &self.consuming, STOP_LIMIT).await;
         end("pages", &self.serving, drain + STOP_LIMIT).await;
-        // Nothing more is told of orders, and what was told is written.
-        end("outbox", &self.telling, STOP_LIMIT).await;
+        // What pages did last is in the timelines, and what merchants are to hear is published or kept.
+        end("outbox", &self.recording, STOP_LIMIT).await;
         publishers.iter().for_each(broker::Publisher::close);
-        end("admin", &self.watching, STOP_LIMIT).await;
+        end("admin", &self.background, STOP_LIMIT).await;
     }
 }
 

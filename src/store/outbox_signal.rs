@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-/// Clones are one bell. What rings while nobody listens is heard once, later.
+/// Clones are one outbox_signal. What rings while nobody listens is heard once, later.
 #[derive(Clone, Debug, Default)]
-pub struct Bell(Arc<Notify>);
+pub struct OutboxSignal(Arc<Notify>);
 
-impl Bell {
+impl OutboxSignal {
     /// Costs nothing to speak of.
-    pub fn ring(&self) {
+    pub fn notify(&self) {
         self.0.notify_one();
     }
 
     /// Ends when it rings, or at once if it has rung. For one listener.
-    pub async fn rung(&self) {
+    pub async fn notified(&self) {
         self.0.notified().await;
     }
 }

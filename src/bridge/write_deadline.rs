@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 
 /// Fails with `TimedOut` once a write has waited for `limit`. Whatever is in `_kept` is dropped with the stream.
 #[derive(Debug)]
-pub(super) struct Stall<T, K> {
+pub(super) struct WriteDeadline<T, K> {
     inner: T,
     limit: Duration,
     /// Set while a write waits, so that an idle connection holds no timer.
@@ -20,7 +20,7 @@ pub(super) struct Stall<T, K> {
     _kept: K,
 }
 
-impl<T, K> Stall<T, K> {
+impl<T, K> WriteDeadline<T, K> {
     pub(super) fn new(inner: T, limit: Duration, kept: K) -> Self {
         Self { inner, limit, waiting: None, _kept: kept }
     }
@@ -40,13 +40,13 @@ impl<T, K> Stall<T, K> {
     }
 }
 
-impl<T: AsyncRead + Unpin, K: Unpin> AsyncRead for Stall<T, K> {
+impl<T: AsyncRead + Unpin, K: Unpin> AsyncRead for WriteDeadline<T, K> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         Pin::new(&mut self.inner).poll_read(context, buffer)
     }
 }
 
-impl<T: AsyncWrite + Unpin, K: Unpin> AsyncWrite for Stall<T, K> {
+impl<T: AsyncWrite + Unpin, K: Unpin> AsyncWrite for WriteDeadline<T, K> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(context, bytes);
         self.bounded(polled, context)
@@ -85,7 +85,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_does_not_read_is_given_up() {
         let (ours, theirs) = tokio::io::duplex(8);
-        let mut stall = Stall::new(ours, Duration::from_secs(10), ());
+        let mut stall = WriteDeadline::new(ours, Duration::from_secs(10), ());
         stall.write_all(&[0; 8]).await.unwrap();
         assert_eq!(stall.write_all(&[0; 8]).await.unwrap_err().kind(), ErrorKind::TimedOut);
         drop(theirs);
