@@ -1,4 +1,4 @@
-//! Every metric: its name, its kind and what it says. `docs/OPERATIONS.md` has the same table, and a test compares them.
+//! Every metric: its name, its kind and what it says. `docs/operations/metrics.md` has the same table, and a test compares them.
 
 /// What a metric does with its values.
 #[derive(Clone, Copy, Debug)]

@@ -119,7 +119,7 @@ async fn parts_find_each_other_and_pages_have_time_to_leave() {
     assert_eq!(autoscaler["scaleTargetRef"]["name"], "payment-notifier");
     let pods = &autoscaler["metrics"][0]["pods"];
     let metric = pods["metric"]["name"].as_str().unwrap();
-    let operations = std::fs::read_to_string(repository().join("docs/OPERATIONS.md")).unwrap();
+    let operations = std::fs::read_to_string(repository().join("docs/operations/metrics.md")).unwrap();
     assert!(operations.contains(&format!("| `{metric}` | gauge |")), "{metric}");
     let adapter = std::fs::read_to_string(path("prometheus-adapter")).unwrap();
     assert!(adapter.contains(&format!("as: {metric}\n")) && adapter.contains(&format!("'{metric}{{")), "{adapter}");

@@ -26,9 +26,9 @@ async fn promtool(arguments: &[&str], input: String) -> String {
 /// One documented metric: its labels, each with its values where they are listed.
 pub(crate) type Labels = BTreeMap<String, BTreeSet<String>>;
 
-/// Name to labels, from the table in `docs/OPERATIONS.md`: `` | `name` | kind | `label`: `value` `value`; `label` | ``
+/// Name to labels, from the table in `docs/operations/metrics.md`: `` | `name` | kind | `label`: `value` `value`; `label` | ``
 pub(crate) fn documented() -> BTreeMap<String, Labels> {
-    let text = read("docs/OPERATIONS.md");
+    let text = read("docs/operations/metrics.md");
     let rows = text.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| `")?.split(" | ");
         let name = cells.next()?.trim_end_matches('`');
@@ -128,23 +128,27 @@ fn each_metric_and_label_of_rules_and_dashboard_exists() {
     }
 }
 
-#[test]
-fn each_alert_says_how_bad_it_is_what_to_do_and_where_more_of_it_stands() {
-    let operations = read("docs/OPERATIONS.md");
+/// The anchors that GitHub makes of a page's headings.
+fn anchors(path: &str) -> BTreeSet<String> {
     let anchor = |heading: &str| {
         let kept = heading.trim_start_matches('#').trim().to_lowercase();
         kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-')).collect::<String>().replace(' ', "-")
     };
-    let anchors: BTreeSet<_> = operations.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
+    read(path).lines().filter(|line| line.starts_with('#')).map(anchor).collect()
+}
+
+#[test]
+fn each_alert_says_how_bad_it_is_what_to_do_and_where_more_of_it_stands() {
     let alerts = alerts();
     assert!(alerts.len() > 20, "{alerts:?}");
     for (name, block) in alerts {
         for key in ["severity: ", "summary: ", "description: "] {
             assert!(block.contains(key), "{name} has no {key}");
         }
-        let place = block.lines().find_map(|line| line.trim().strip_prefix("runbook_url: docs/OPERATIONS.md#"));
-        let place = place.unwrap_or_else(|| panic!("{name} has no runbook_url"));
-        assert!(anchors.contains(place), "{name}: there is no heading for {place}");
+        let runbook = block.lines().find_map(|line| line.trim().strip_prefix("runbook_url: "));
+        let (page, anchor) = runbook.and_then(|runbook| runbook.split_once('#')).unwrap_or_default();
+        assert!(page.starts_with("docs/operations/"), "{name} has no runbook_url to a heading: {runbook:?}");
+        assert!(anchors(page).contains(anchor), "{name}: {page} has no heading for {anchor}");
     }
 }
 

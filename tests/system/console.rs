@@ -1,4 +1,4 @@
-//! What operators see and do in RabbitMQ's console: each procedure of `docs/OPERATIONS.md` that a program can do.
+//! What operators see and do in RabbitMQ's console: each procedure of `docs/operations/console.md` that a program can do.
 
 use lapin::BasicProperties;
 use serde_json::{Value, json};

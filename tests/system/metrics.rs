@@ -28,9 +28,9 @@ fn names_in_the_source() -> BTreeMap<String, String> {
     lines.collect()
 }
 
-/// Name to kind, from the table in `docs/OPERATIONS.md`: `` | `name` | kind | ``
+/// Name to kind, from the table in `docs/operations/metrics.md`: `` | `name` | kind | ``
 fn names_in_the_documents() -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(repository().join("docs/OPERATIONS.md")).unwrap();
+    let text = std::fs::read_to_string(repository().join("docs/operations/metrics.md")).unwrap();
     let rows = text.lines().filter_map(|line| {
         let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
         let kind: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();

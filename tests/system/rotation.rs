@@ -1,4 +1,4 @@
-//! docs/OPERATIONS.md, "Changing a secret": the new one second on every node, then first, then alone. Pages wait all the
+//! docs/operations/secrets.md, "Changing a secret": the new one second on every node, then first, then alone. Pages wait all the
 //! while, and what one node signs is taken by each other at every moment.
 
 use std::net::SocketAddr;

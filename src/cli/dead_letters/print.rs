@@ -149,7 +149,7 @@ impl Printer {
         if (DELIVERY_COUNT_WARNED..=USUAL_DELIVERY_LIMIT).contains(&most) {
             self.note(&format!(
                 "messages were handed back up to {most} times; where the queue has no delivery limit of its own, \
-                 RabbitMQ 4 drops them after {USUAL_DELIVERY_LIMIT} (docs/OPERATIONS.md, Dead letters)"
+                 RabbitMQ 4 drops them after {USUAL_DELIVERY_LIMIT} (docs/operations/dead-letters.md)"
             ));
         }
     }

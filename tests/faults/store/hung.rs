@@ -13,7 +13,7 @@ use crate::support::{MERCHANT, Publisher, Service, Setup, event, ticket, wait_fo
 const ANSWER_S: u64 = 1;
 /// Beyond that, for machines that do other things too.
 const SLACK: Duration = Duration::from_secs(8);
-/// docs/OPERATIONS.md, with the drain of these tests.
+/// docs/operations/health.md, with the drain of these tests.
 const STOP: Duration = Duration::from_secs(51);
 
 async fn on(disk: &Disk) -> Service {

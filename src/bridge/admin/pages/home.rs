@@ -9,7 +9,7 @@ use super::super::{Admin, letters::Look};
 use super::{Part, as_of, clock, count, finder, icon, page, thousands};
 use crate::telemetry::Transport;
 
-/// Above it somebody should look. docs/OPERATIONS.md gives the same number for an alert.
+/// Above it somebody should look. docs/operations/metrics.md gives the same number for an alert.
 const LAG_NOTED: u64 = 1000;
 
 pub(super) async fn get(State(admin): State<Admin>) -> Markup {
