@@ -19,8 +19,8 @@ use payment_notifier::hub::{Hub, Update};
 use payment_notifier::payment::{Event, Key, Payment, State};
 use payment_notifier::runtime::Tasks;
 use payment_notifier::store::{
-    Acknowledgement, Applied, Arrival, Before, Error, Escalated, Inquiry, Note, OutboxSignal, Outcome, Outgoing,
-    PageRef, PaymentStore, Retired, Revocation, Timeline, TimelineRecorder,
+    Acknowledgement, Applied, Arrival, Error, Escalated, Inquiry, Note, OutboxSignal, Outcome, Outgoing, PageRef,
+    PaymentStore, PurgeBefore, Purged, Revocation, Timeline, TimelineRecorder,
 };
 use payment_notifier::telemetry::Metrics;
 use tokio::io::DuplexStream;
@@ -129,12 +129,12 @@ impl PaymentStore for InMemory {
         Ok(if (1..=known).contains(&version) { Acknowledgement::First } else { Acknowledgement::NoSuchVersion })
     }
 
-    /// Stories and the outbox are not what is tried here.
-    async fn note(&self, _notes: Vec<Note>) -> Result<(), Error> {
+    /// Timelines and the outbox are not what is tried here.
+    async fn record(&self, _notes: Vec<Note>) -> Result<(), Error> {
         Ok(())
     }
 
-    async fn story(&self, key: &Key) -> Result<Timeline, Error> {
+    async fn timeline(&self, key: &Key) -> Result<Timeline, Error> {
         Ok(Timeline { payment: self.read(key).await?, ..Timeline::default() })
     }
 
@@ -146,15 +146,15 @@ impl PaymentStore for InMemory {
         Ok(0)
     }
 
-    async fn outbox(&self, _messages_max: usize, _lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
+    async fn outbox_lease(&self, _messages_max: usize, _lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
         Ok(Vec::new())
     }
 
-    async fn sent(&self, _ids: Vec<i64>) -> Result<(), Error> {
+    async fn outbox_remove(&self, _ids: Vec<i64>) -> Result<(), Error> {
         Ok(())
     }
 
-    async fn postpone(&self, _ids: Vec<i64>, _by_ms: u64) -> Result<(), Error> {
+    async fn outbox_postpone(&self, _ids: Vec<i64>, _by_ms: u64) -> Result<(), Error> {
         Ok(())
     }
 
@@ -162,8 +162,8 @@ impl PaymentStore for InMemory {
         Ok(0)
     }
 
-    async fn retire(&self, _before: Before, _rows_max: usize) -> Result<Retired, Error> {
-        Ok(Retired { done: true, ..Retired::default() })
+    async fn purge(&self, _before: PurgeBefore, _rows_max: usize) -> Result<Purged, Error> {
+        Ok(Purged { done: true, ..Purged::default() })
     }
 
     /// No input reaches the operators' listener, so nobody revokes.

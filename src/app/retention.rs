@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::periodic_jobs::{PeriodicJobs, Schedule, unless_stopping};
 use crate::config::{Settings, Span};
 use crate::runtime::unix_ms;
-use crate::store::{self, Before};
+use crate::store::{self, PurgeBefore};
 use crate::telemetry::Passing;
 
 /// Between two rounds: a tenth of the shorter time that is kept, within these.
@@ -52,7 +52,7 @@ impl Retention {
             0 => i64::MIN,
             _ => now_ms.saturating_sub(i64::try_from(keep.millis()).unwrap_or(i64::MAX)),
         };
-        let mut before = Before {
+        let mut before = PurgeBefore {
             payments_ms: before(self.payments),
             entries_ms: before(self.entries),
             unknown_ms: before(self.payments),
@@ -62,10 +62,10 @@ impl Retention {
         }
         while !rounds.tasks.is_stopping() {
             let began = Instant::now();
-            let retired = rounds.store.retire(before, ROWS_MAX).await?;
-            rounds.metrics.retired(retired.payments, retired.entries);
-            rounds.metrics.damaged(Passing::Retention, retired.damaged);
-            if retired.done {
+            let purged = rounds.store.purge(before, ROWS_MAX).await?;
+            rounds.metrics.retired(purged.payments, purged.entries);
+            rounds.metrics.damaged(Passing::Retention, purged.damaged);
+            if purged.done {
                 break;
             }
             rounds.tasks.rest(PAUSE.max(began.elapsed() * PAUSE_TIMES)).await;

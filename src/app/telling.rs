@@ -7,14 +7,14 @@ use crate::broker::{self, Outbox, OutboxParts, Publisher};
 use crate::config::{EscalatedOrders, Settings};
 use crate::hub::Hub;
 use crate::runtime::Tasks;
-use crate::store::{NoteOptions, NoteWriter, OutboxSignal, PaymentStore, TimelineRecorder};
+use crate::store::{OutboxSignal, PaymentStore, TimelineOptions, TimelineRecorder, TimelineWriter};
 use crate::telemetry::Metrics;
 
 pub(super) struct Telling {
     pub(super) notes: TimelineRecorder,
     /// Rung where the outbox has got something.
     pub(super) outbox_signal: OutboxSignal,
-    writer: NoteWriter,
+    writer: TimelineWriter,
     outbox: Outbox,
     store: Arc<dyn PaymentStore>,
     metrics: Metrics,
@@ -28,9 +28,9 @@ impl Telling {
         metrics: &Metrics,
     ) -> Result<Self, broker::Error> {
         let (store, metrics, outbox_signal) = (Arc::clone(store), metrics.clone(), OutboxSignal::default());
-        let noted = NoteOptions {
+        let noted = TimelineOptions {
             waiting_max: settings.timeline.notes_waiting_max,
-            stories: settings.timeline.enabled,
+            timeline: settings.timeline.enabled,
             watched: settings.escalation.orders == EscalatedOrders::Watched,
         };
         let (notes, writer) = TimelineRecorder::new(noted, metrics.clone());

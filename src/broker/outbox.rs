@@ -172,7 +172,7 @@ impl Outbox {
         let began = Instant::now();
         // A batch that failed at once is tried again under the lease that it has.
         let lease_ms = u64::try_from(self.turn_limit.as_millis()).unwrap_or(u64::MAX).saturating_mul(2) + 2000;
-        let batch = match self.parts.store.outbox(self.batch_max, lease_ms).await {
+        let batch = match self.parts.store.outbox_lease(self.batch_max, lease_ms).await {
             Ok(batch) => batch,
             Err(error) => return Turn { failed_by: Some(format!("store: {error}")), ..Turn::default() },
         };
@@ -275,7 +275,7 @@ impl Outbox {
         for (ids, by) in [(&turn.aside, ASIDE), (&turn.denied, DENIED)] {
             let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
             if !ids.is_empty()
-                && let Err(error) = self.parts.store.postpone(ids.clone(), by_ms).await
+                && let Err(error) = self.parts.store.outbox_postpone(ids.clone(), by_ms).await
             {
                 warn!(%error, "messages of the outbox are not put aside");
             }
@@ -283,7 +283,7 @@ impl Outbox {
     }
 
     async fn sent(&self, ids: &[i64]) -> Result<(), Error> {
-        match self.parts.store.sent(ids.to_vec()).await {
+        match self.parts.store.outbox_remove(ids.to_vec()).await {
             Err(error) if error.may_be_of_one_row() => self.remove_apart(ids.to_vec()).await,
             removed => removed,
         }
@@ -294,7 +294,7 @@ impl Outbox {
     async fn remove_apart(&self, ids: Vec<i64>) -> Result<(), Error> {
         let mut pieces = Pieces::of(ids);
         while let Some(ids) = pieces.take_next() {
-            match self.parts.store.sent(ids.clone()).await {
+            match self.parts.store.outbox_remove(ids.clone()).await {
                 Err(error) if error.may_be_of_one_row() => {
                     if let Some(id) = pieces.divide(ids) {
                         error!(id, %error, "a message for merchants was published and cannot be removed");

@@ -4,7 +4,7 @@ use crate::payment::Event;
 use crate::runtime::unix_ms;
 use crate::telemetry::Transport;
 
-/// One event on its way in, with what an order's story tells of how it came.
+/// One event on its way in, with what an order's timeline tells of how it came.
 #[derive(Debug, Clone)]
 pub struct Arrival {
     /// The event.

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use super::{
-    Acknowledgement, Applied, Arrival, Before, Error, Escalated, Inquiry, Note, Outgoing, PageRef, PaymentStore,
-    Retired, Revocation, Timeline,
+    Acknowledgement, Applied, Arrival, Error, Escalated, Inquiry, Note, Outgoing, PageRef, PaymentStore, PurgeBefore,
+    Purged, Revocation, Timeline,
 };
 use crate::payment::{Key, Payment};
 
@@ -60,12 +60,12 @@ impl<S: PaymentStore> PaymentStore for Bounded<S> {
         self.within(self.store.acknowledge(key, version, by)).await
     }
 
-    async fn note(&self, notes: Vec<Note>) -> Result<(), Error> {
-        self.store.note(notes).await
+    async fn record(&self, notes: Vec<Note>) -> Result<(), Error> {
+        self.store.record(notes).await
     }
 
-    async fn story(&self, key: &Key) -> Result<Timeline, Error> {
-        self.within(self.store.story(key)).await
+    async fn timeline(&self, key: &Key) -> Result<Timeline, Error> {
+        self.within(self.store.timeline(key)).await
     }
 
     async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<Escalated, Error> {
@@ -76,24 +76,24 @@ impl<S: PaymentStore> PaymentStore for Bounded<S> {
         self.store.inquire(inquiries).await
     }
 
-    async fn outbox(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
-        self.store.outbox(messages_max, lease_ms).await
+    async fn outbox_lease(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
+        self.store.outbox_lease(messages_max, lease_ms).await
     }
 
-    async fn sent(&self, ids: Vec<i64>) -> Result<(), Error> {
-        self.store.sent(ids).await
+    async fn outbox_remove(&self, ids: Vec<i64>) -> Result<(), Error> {
+        self.store.outbox_remove(ids).await
     }
 
-    async fn postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
-        self.store.postpone(ids, by_ms).await
+    async fn outbox_postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
+        self.store.outbox_postpone(ids, by_ms).await
     }
 
     async fn outbox_len(&self) -> Result<u64, Error> {
         self.within(self.store.outbox_len()).await
     }
 
-    async fn retire(&self, before: Before, rows_max: usize) -> Result<Retired, Error> {
-        self.store.retire(before, rows_max).await
+    async fn purge(&self, before: PurgeBefore, rows_max: usize) -> Result<Purged, Error> {
+        self.store.purge(before, rows_max).await
     }
 
     async fn revoke(&self, revocation: &Revocation, now_s: i64) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! What an order's story says, as the JSON that is kept of each entry. Every store writes these and no others.
+//! What an order's timeline says, as the JSON that is kept of each entry. Every store writes these and no others.
 
 use serde::Serialize;
 

@@ -11,7 +11,6 @@ mod entries;
 mod error;
 mod escalating;
 mod kept;
-mod notes;
 mod outbox;
 mod outbox_signal;
 mod outcome;
@@ -19,6 +18,7 @@ mod outgoing;
 mod pieces;
 pub mod postgres;
 mod progress;
+mod recorder;
 mod revocation;
 pub mod sqlite;
 mod timeline;
@@ -33,12 +33,12 @@ use crate::payment::{Event, Key, Payment};
 pub use arrival::{Arrival, PageRef};
 pub use bounded::{Bounded, silent};
 pub use error::Error;
-pub use notes::{NoteOptions, NoteWriter, TimelineRecorder};
-pub use outbox::{Before, Escalated, EscalatedOrders, Escalation, Inquiry, Outgoing, Retired};
+pub use outbox::{Escalated, EscalatedOrders, Escalation, Inquiry, Outgoing, PurgeBefore, Purged};
 pub use outbox_signal::OutboxSignal;
 pub use outcome::{Acknowledgement, Applied, Outcome};
 pub use pieces::Pieces;
 pub use postgres::Postgres;
+pub use recorder::{TimelineOptions, TimelineRecorder, TimelineWriter};
 pub use revocation::{Revocation, Revoked};
 pub use sqlite::{Options, Sqlite};
 pub use timeline::{ENTRIES_MAX, Entry, Note, NoteKind, Timeline};
@@ -58,8 +58,8 @@ pub trait PaymentStore: Send + Sync + 'static {
     /// What an attempt before has stored whose answer was lost is answered as what that attempt did, by a store that other
     /// nodes share.
     ///
-    /// With the same commit: what each event did is told in its order's story, conflicts that it brought to light are put
-    /// into the outbox, and where it made the result final its escalation begins.
+    /// With the same commit each event is recorded in its order's timeline, conflicts that it brought to light are put into
+    /// the outbox, and where it made the result final its escalation begins.
     async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error>;
 
     /// [`PaymentStore::apply`] for events of which nothing is known but what they are.
@@ -85,24 +85,24 @@ pub trait PaymentStore: Send + Sync + 'static {
         Ok(payments.into_iter().flatten().collect())
     }
 
-    /// Notes durably that a page has shown `version` of a payment. The first acknowledgement of a final version puts
+    /// Records durably that a page has shown `version` of a payment. The first acknowledgement of a final version puts
     /// `payment.delivered` into the outbox and ends its escalation, with the same commit.
     ///
     /// # Errors
     /// As for [`PaymentStore::apply`], and [`Error::Overloaded`] where too much waits to be written.
     async fn acknowledge(&self, key: &Key, version: u64, by: PageRef) -> Result<Acknowledgement, Error>;
 
-    /// Writes what is told of orders. Durable when it answers.
+    /// Adds to the timelines of orders what did not come with an event. Durable when it answers.
     ///
     /// # Errors
     /// As for [`PaymentStore::apply`].
-    async fn note(&self, notes: Vec<Note>) -> Result<(), Error>;
+    async fn record(&self, notes: Vec<Note>) -> Result<(), Error>;
 
-    /// What is remembered of one order.
+    /// All that is kept of one order.
     ///
     /// # Errors
     /// As for [`PaymentStore::read`].
-    async fn story(&self, key: &Key) -> Result<Timeline, Error>;
+    async fn timeline(&self, key: &Key) -> Result<Timeline, Error>;
 
     /// Puts `payment.undelivered` into the outbox for final results that no page acknowledged in time, at most
     /// `messages_max`. Each once, whatever the number of nodes that ask. To be called again until it is done. A payment that
@@ -119,25 +119,25 @@ pub trait PaymentStore: Send + Sync + 'static {
     /// As for [`PaymentStore::apply`].
     async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<usize, Error>;
 
-    /// Takes at most `messages_max` messages out of the outbox for `lease_ms`, the oldest first: another caller gets them
-    /// only after that, unless they are [`PaymentStore::sent`] before.
+    /// Leases at most `messages_max` messages of the outbox for `lease_ms`, the oldest first: no other caller is given them
+    /// until that is over.
     ///
     /// # Errors
     /// As for [`PaymentStore::apply`].
-    async fn outbox(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error>;
+    async fn outbox_lease(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error>;
 
-    /// Removes messages whose publication was confirmed.
+    /// Removes messages whose publication was confirmed, by [`Outgoing::id`].
     ///
     /// # Errors
     /// As for [`PaymentStore::apply`].
-    async fn sent(&self, ids: Vec<i64>) -> Result<(), Error>;
+    async fn outbox_remove(&self, ids: Vec<i64>) -> Result<(), Error>;
 
     /// Leaves messages in the outbox that nobody is to be given for `by_ms`. A process that is started anew may be given them
     /// at once.
     ///
     /// # Errors
     /// As for [`PaymentStore::apply`].
-    async fn postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error>;
+    async fn outbox_postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error>;
 
     /// Messages that wait in the outbox.
     ///
@@ -151,7 +151,7 @@ pub trait PaymentStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// As for [`PaymentStore::apply`].
-    async fn retire(&self, before: Before, rows_max: usize) -> Result<Retired, Error>;
+    async fn purge(&self, before: PurgeBefore, rows_max: usize) -> Result<Purged, Error>;
 
     /// Takes a revocation durably, in place of an earlier one of the same thing. Those that are over at `now_s`, seconds
     /// since 1970, are forgotten.

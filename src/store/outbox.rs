@@ -59,10 +59,10 @@ pub struct Escalated {
 
 /// What is removed: all from before these times, milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Before {
+pub struct PurgeBefore {
     /// Payments, by their last change, with all that belongs to them.
     pub payments_ms: i64,
-    /// Entries of stories.
+    /// Entries of timelines.
     pub entries_ms: i64,
     /// All that is known of orders that never became payments, by when something was last heard of them.
     pub unknown_ms: i64,
@@ -70,10 +70,10 @@ pub struct Before {
 
 /// What one step of removing took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Retired {
+pub struct Purged {
     /// Payments, with all that belongs to them.
     pub payments: usize,
-    /// Entries of stories, those of removed payments not counted.
+    /// Entries of timelines, those of removed payments not counted.
     pub entries: usize,
     /// Passed over, since they cannot be read or removed.
     pub damaged: usize,

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use payment_notifier::payment::{Change, Conflicts, Key, Payment, State};
 use payment_notifier::store::{
-    Acknowledgement, Applied, Arrival, Before, Error, Escalated, Inquiry, Note, Outcome, Outgoing, PageRef,
-    PaymentStore, Retired, Revocation, Timeline,
+    Acknowledgement, Applied, Arrival, Error, Escalated, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore,
+    PurgeBefore, Purged, Revocation, Timeline,
 };
 use tokio::sync::RwLock;
 
@@ -115,7 +115,7 @@ impl PaymentStore for Memory {
         Ok(Acknowledgement::NoSuchVersion)
     }
 
-    async fn note(&self, notes: Vec<Note>) -> Result<(), Error> {
+    async fn record(&self, notes: Vec<Note>) -> Result<(), Error> {
         self.attempts.fetch_add(1, Ordering::SeqCst);
         let _open = self.gate.read().await;
         if counts_down(&self.refusing) {
@@ -125,7 +125,7 @@ impl PaymentStore for Memory {
         Ok(())
     }
 
-    async fn story(&self, key: &Key) -> Result<Timeline, Error> {
+    async fn timeline(&self, key: &Key) -> Result<Timeline, Error> {
         Ok(Timeline { payment: self.read(key).await?, ..Timeline::default() })
     }
 
@@ -137,7 +137,7 @@ impl PaymentStore for Memory {
         Ok(0)
     }
 
-    async fn outbox(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
+    async fn outbox_lease(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
         let now = Instant::now();
         let mut outbox = self.outbox.lock().unwrap();
         let free = outbox.values_mut().filter(|(_, until)| until.is_none_or(|until| until <= now));
@@ -148,7 +148,7 @@ impl PaymentStore for Memory {
         Ok(taken.collect())
     }
 
-    async fn sent(&self, ids: Vec<i64>) -> Result<(), Error> {
+    async fn outbox_remove(&self, ids: Vec<i64>) -> Result<(), Error> {
         let _open = self.gate.read().await;
         if counts_down(&self.refusing) {
             return Err(Error::Unavailable("disk full".into()));
@@ -158,7 +158,7 @@ impl PaymentStore for Memory {
         Ok(())
     }
 
-    async fn postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
+    async fn outbox_postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
         self.postponed.fetch_add(ids.len(), Ordering::SeqCst);
         let until = Some(Instant::now() + Duration::from_millis(by_ms));
         let mut outbox = self.outbox.lock().unwrap();
@@ -172,8 +172,8 @@ impl PaymentStore for Memory {
         Ok(u64::try_from(self.outbox.lock().unwrap().len()).unwrap())
     }
 
-    async fn retire(&self, _before: Before, _rows_max: usize) -> Result<Retired, Error> {
-        Ok(Retired { done: true, ..Retired::default() })
+    async fn purge(&self, _before: PurgeBefore, _rows_max: usize) -> Result<Purged, Error> {
+        Ok(Purged { done: true, ..Purged::default() })
     }
 
     async fn revoke(&self, _revocation: &Revocation, _now_s: i64) -> Result<(), Error> {

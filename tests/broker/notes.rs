@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use payment_notifier::runtime::Tasks;
-use payment_notifier::store::{NoteKind, NoteOptions, PageRef, TimelineRecorder};
+use payment_notifier::store::{NoteKind, PageRef, TimelineOptions, TimelineRecorder};
 use payment_notifier::telemetry::{Metrics, Transport};
 
 use crate::harness::{key, until};
 use crate::memory::Memory;
 
 const PAGE: PageRef = PageRef { transport: Transport::Sse, connection: 7 };
-const ALL: NoteOptions = NoteOptions { waiting_max: 1000, stories: true, watched: true };
+const ALL: TimelineOptions = TimelineOptions { waiting_max: 1000, timeline: true, watched: true };
 
 fn dropped(metrics: &Metrics) -> u64 {
     let text = metrics.render();
@@ -46,7 +46,7 @@ async fn what_a_store_refuses_for_a_while_is_written_once_and_the_rest_when_the_
 #[test]
 fn what_does_not_fit_is_counted_and_pushes_leave_room_for_who_watches() {
     let metrics = Metrics::new().unwrap();
-    let (notes, _writer) = TimelineRecorder::new(NoteOptions { waiting_max: 100, ..ALL }, metrics.clone());
+    let (notes, _writer) = TimelineRecorder::new(TimelineOptions { waiting_max: 100, ..ALL }, metrics.clone());
     (0..100).for_each(|_| notes.pushed(&key("a"), PAGE, 1, None));
     assert_eq!(dropped(&metrics), 24);
     (0..25).for_each(|_| notes.watched(&key("a"), PAGE));
@@ -57,7 +57,8 @@ fn what_does_not_fit_is_counted_and_pushes_leave_room_for_who_watches() {
 async fn without_stories_only_who_watches_is_noted_and_only_where_that_matters() {
     for (watched, expected) in [(true, 1), (false, 0)] {
         let (store, tasks, metrics) = (Memory::new(), Tasks::new(), Metrics::new().unwrap());
-        let (notes, writer) = TimelineRecorder::new(NoteOptions { stories: false, watched, ..ALL }, metrics.clone());
+        let (notes, writer) =
+            TimelineRecorder::new(TimelineOptions { timeline: false, watched, ..ALL }, metrics.clone());
         notes.watched(&key("a"), PAGE);
         notes.pushed(&key("a"), PAGE, 1, None);
         notes.dead_lettered(&key("a"), "e-1".into(), "id_reused");

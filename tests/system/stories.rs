@@ -22,7 +22,7 @@ async fn story(mut service: Service, order_id: &str) -> Timeline {
     };
     let store = Sqlite::open(&url, options).unwrap();
     let key = Key::new(MerchantId::new(MERCHANT).unwrap(), OrderId::new(order_id).unwrap());
-    let story = store.story(&key).await.unwrap();
+    let story = store.timeline(&key).await.unwrap();
     store.close().await;
     story
 }

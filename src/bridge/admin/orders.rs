@@ -30,7 +30,7 @@ pub(super) fn key(merchant_id: &str, order_id: &str) -> Result<Key, Problem> {
 
 /// The story, unless nothing of the order was ever told.
 pub(super) async fn told(admin: &Admin, key: &Key) -> Result<Option<Timeline>, Problem> {
-    let mut story = admin.context.store.story(key).await?;
+    let mut story = admin.context.store.timeline(key).await?;
     story.entries.sort_by_key(place);
     Ok((story.payment.is_some() || !story.entries.is_empty()).then_some(story))
 }

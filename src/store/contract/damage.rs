@@ -4,8 +4,8 @@ use super::events::{event, key, page};
 use super::{Place, open, open_with, settings};
 use crate::payment::{Change, Status};
 use crate::store::{
-    Acknowledgement, Applied, Arrival, Before, Error, Escalated, EscalatedOrders, Inquiry, Note, NoteKind,
-    PaymentStore, Retired,
+    Acknowledgement, Applied, Arrival, Error, Escalated, EscalatedOrders, Inquiry, Note, NoteKind, PaymentStore,
+    PurgeBefore, Purged,
 };
 
 /// What makes the row of an order one that no state can be read from, and what puts it right.
@@ -70,10 +70,10 @@ pub(crate) async fn a_payment_that_cannot_be_read_holds_up_no_other(place: &impl
     assert!(names(&store.read(&o3).await.unwrap_err(), "o3"));
     assert!(names(&store.read_many(&[o4.clone(), o3.clone()]).await.unwrap_err(), "o3"));
     let watched = |order: &str| Note { key: key(order), at_ms: 1_000, what: NoteKind::Watched(page()) };
-    store.note(vec![watched("o3"), watched("o4"), watched("o5")]).await.unwrap();
+    store.record(vec![watched("o3"), watched("o4"), watched("o5")]).await.unwrap();
     for order in ["o4", "o5"] {
-        let story = store.story(&key(order)).await.unwrap();
-        assert!(story.entries.iter().any(|entry| entry.what["type"] == "watched"), "{order}: {story:?}");
+        let timeline = store.timeline(&key(order)).await.unwrap();
+        assert!(timeline.entries.iter().any(|entry| entry.what["type"] == "watched"), "{order}: {timeline:?}");
     }
     let inquiry = |order: &str| Inquiry { key: key(order), step: 1, waited_s: 5 };
     let inquiries = ["o3", "new-1", "o7", "new-2"].map(inquiry).to_vec();
@@ -159,10 +159,10 @@ pub(crate) async fn a_payment_that_cannot_be_removed_stays_alone(place: &impl Pl
     store.apply((0..30).map(|n| Arrival::from(event(&order(n), "e1", Status::Pending, 1))).collect()).await.unwrap();
     place.execute(&damage("o9")).await;
     place.refuse(&["o0", "o1", "o7", "o29"]).await;
-    let before = Before { payments_ms: 4_000_000_000_000, entries_ms: i64::MIN, unknown_ms: i64::MIN };
-    let mut all = Retired::default();
+    let before = PurgeBefore { payments_ms: 4_000_000_000_000, entries_ms: i64::MIN, unknown_ms: i64::MIN };
+    let mut all = Purged::default();
     for _ in 0..100 {
-        let step = store.retire(before, 4).await.unwrap();
+        let step = store.purge(before, 4).await.unwrap();
         all.payments += step.payments;
         all.damaged += step.damaged;
         if step.done {
@@ -170,10 +170,10 @@ pub(crate) async fn a_payment_that_cannot_be_removed_stays_alone(place: &impl Pl
             break;
         }
     }
-    assert_eq!(all, Retired { payments: 26, damaged: 4, entries: 0, done: true });
-    let story = store.story(&key("o7")).await.unwrap();
-    assert!(story.payment.is_some() && story.entries.len() == 1, "with all that belongs to it: {story:?}");
+    assert_eq!(all, Purged { payments: 26, damaged: 4, entries: 0, done: true });
+    let timeline = store.timeline(&key("o7")).await.unwrap();
+    assert!(timeline.payment.is_some() && timeline.entries.len() == 1, "with all that belongs to it: {timeline:?}");
     for gone in ["o8", "o9", "o28"] {
-        assert!(store.story(&key(gone)).await.unwrap().payment.is_none(), "{gone}");
+        assert!(store.timeline(&key(gone)).await.unwrap().payment.is_none(), "{gone}");
     }
 }

@@ -11,7 +11,7 @@ mod merging;
 mod outbox;
 mod retention;
 mod revocations;
-mod stories;
+mod timelines;
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(crate) use merging::*;
 pub(crate) use outbox::*;
 pub(crate) use retention::*;
 pub(crate) use revocations::*;
-pub(crate) use stories::*;
+pub(crate) use timelines::*;
 
 /// More reads than any test but one has waiting.
 pub(crate) const READS_WAITING_MAX: usize = 10_000;

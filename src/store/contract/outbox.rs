@@ -27,13 +27,13 @@ fn watched(order: &str, at_ms: i64) -> Note {
 
 /// All that waits, taken for so long that nobody else gets it within the test.
 async fn waiting(store: &dyn PaymentStore) -> Vec<Outgoing> {
-    store.outbox(1_000, 3_600_000).await.unwrap()
+    store.outbox_lease(1_000, 3_600_000).await.unwrap()
 }
 
 /// Takes what waits out for good and answers the ids.
 async fn take(store: &dyn PaymentStore) -> Vec<String> {
     let messages = waiting(store).await;
-    store.sent(messages.iter().map(|message| message.id).collect()).await.unwrap();
+    store.outbox_remove(messages.iter().map(|message| message.id).collect()).await.unwrap();
     assert_eq!(store.outbox_len().await.unwrap(), 0);
     messages.into_iter().map(|message| message.message_id).collect()
 }
@@ -89,7 +89,7 @@ pub(crate) async fn a_result_that_no_page_shows_is_undelivered_once(place: &impl
     let store = open_with(place, escalating(EscalatedOrders::Watched)).await;
     let (one, other) = tokio::join!(store.escalate(DUE_MS, 10), store.escalate(DUE_MS, 10));
     assert_eq!(one.unwrap().messages + other.unwrap().messages, 1);
-    store.note(vec![watched("a", DUE_MS)]).await.unwrap();
+    store.record(vec![watched("a", DUE_MS)]).await.unwrap();
     assert_eq!(store.escalate(DUE_MS * 2, 10).await.unwrap().messages, 0, "nor for a page that comes late");
     let messages = waiting(&*store).await;
     let [message] = &messages[..] else { panic!("once: {messages:?}") };
@@ -99,8 +99,8 @@ pub(crate) async fn a_result_that_no_page_shows_is_undelivered_once(place: &impl
         "occurred_at": "2026-01-31T08:00:05Z", "arrived_at": "1970-01-01T00:16:40Z",
     });
     assert_eq!(data(message), expected);
-    let story = store.story(&key("a")).await.unwrap().entries;
-    let undelivered = story.iter().filter(|entry| entry.what["type"] == "undelivered").count();
+    let timeline = store.timeline(&key("a")).await.unwrap().entries;
+    let undelivered = timeline.iter().filter(|entry| entry.what["type"] == "undelivered").count();
     assert_eq!(undelivered, 1);
 
     // Another result is another matter.
@@ -108,7 +108,7 @@ pub(crate) async fn a_result_that_no_page_shows_is_undelivered_once(place: &impl
     assert_eq!(store.escalate(DUE_MS, 10).await.unwrap().messages, 1);
     // Late, but shown.
     store.acknowledge(&key("a"), 2, page()).await.unwrap();
-    store.sent(vec![message.id]).await.unwrap();
+    store.outbox_remove(vec![message.id]).await.unwrap();
     assert_eq!(take(&*store).await, ["payment.undelivered:shop:a:2", "payment.delivered:shop:a:2"]);
 }
 
@@ -136,13 +136,13 @@ pub(crate) async fn which_orders_are_escalated_is_set(place: &impl Place) {
     ] {
         let store = open_with(place, escalating(orders)).await;
         let order = |name: &str| format!("{name}-{orders:?}");
-        store.note(vec![watched(&order("left"), RECEIVED_MS - 50)]).await.unwrap();
+        store.record(vec![watched(&order("left"), RECEIVED_MS - 50)]).await.unwrap();
         let mut batch =
             ["nobody", "later", "left"].map(|name| arrival(&order(name), "e1", Status::Succeeded, false)).to_vec();
         batch.push(arrival(&order("here"), "e1", Status::Succeeded, true));
         batch.push(arrival(&order("open"), "e1", Status::Pending, true));
         store.apply(batch).await.unwrap();
-        store.note(vec![watched(&order("later"), RECEIVED_MS + 50)]).await.unwrap();
+        store.record(vec![watched(&order("later"), RECEIVED_MS + 50)]).await.unwrap();
         store.escalate(DUE_MS, 10).await.unwrap();
         let mut ids = take(&*store).await;
         ids.sort_unstable();
@@ -160,7 +160,7 @@ pub(crate) async fn a_page_that_comes_late_is_given_time(place: &impl Place) {
     store.apply(batch.to_vec()).await.unwrap();
     store.acknowledge(&key("shown"), 1, page()).await.unwrap();
     assert_eq!(store.escalate(DUE_MS, 10).await.unwrap().messages, 0, "nobody waits");
-    store.note(orders.map(|order| watched(order, DUE_MS + 9_000)).to_vec()).await.unwrap();
+    store.record(orders.map(|order| watched(order, DUE_MS + 9_000)).to_vec()).await.unwrap();
     assert_eq!(store.escalate(DUE_MS + 9_000, 10).await.unwrap().messages, 0);
     store.acknowledge(&key("acknowledged"), 1, page()).await.unwrap();
     assert_eq!(store.escalate(DUE_MS + 20_000, 10).await.unwrap().messages, 1);
@@ -218,7 +218,7 @@ pub(crate) async fn each_step_of_an_inquiry_is_published_once_and_none_after_the
         "merchant_id": "shop", "order_id": "unknown", "waited_s": 5, "step": 1, "status": "unknown", "version": 0,
     });
     assert_eq!(data, [of_a(1), of_unknown, of_a(2)]);
-    let watched_by_nobody = store.story(&key("unknown")).await.unwrap().entries;
+    let watched_by_nobody = store.timeline(&key("unknown")).await.unwrap().entries;
     assert!(watched_by_nobody.iter().all(|entry| entry.what["type"] == "inquired"), "{watched_by_nobody:?}");
 }
 
@@ -228,28 +228,28 @@ pub(crate) async fn what_is_taken_from_the_outbox_comes_back_unless_it_was_sent(
     assert_eq!(store.inquire(inquiries).await.unwrap(), 10);
     assert_eq!(store.outbox_len().await.unwrap(), 10);
     let ids = |messages: Vec<Outgoing>| messages.into_iter().map(|message| message.id).collect::<Vec<_>>();
-    let first = ids(store.outbox(4, 3_600_000).await.unwrap());
-    let second = ids(store.outbox(4, 1).await.unwrap());
+    let first = ids(store.outbox_lease(4, 3_600_000).await.unwrap());
+    let second = ids(store.outbox_lease(4, 1).await.unwrap());
     assert!(first.len() == 4 && second.len() == 4 && first.is_sorted() && first[3] < second[0], "the oldest first");
-    store.sent(first[..2].to_vec()).await.unwrap();
+    store.outbox_remove(first[..2].to_vec()).await.unwrap();
     assert_eq!(store.outbox_len().await.unwrap(), 8);
     // The second are free again once their time is over, the first are not.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     let mut third = Vec::new();
     while third.len() < 6 {
         assert!(std::time::Instant::now() < deadline, "only {third:?}");
-        third.extend(ids(store.outbox(100, 3_600_000).await.unwrap()));
+        third.extend(ids(store.outbox_lease(100, 3_600_000).await.unwrap()));
     }
     third.sort_unstable();
     assert_eq!(third[..4], second);
     assert_eq!(third.len(), 6);
-    store.sent(third.clone()).await.unwrap();
-    store.sent(third).await.unwrap();
+    store.outbox_remove(third.clone()).await.unwrap();
+    store.outbox_remove(third).await.unwrap();
     assert_eq!(store.outbox_len().await.unwrap(), 2);
     store.close().await;
     let store = open(place).await;
     assert_eq!(store.outbox_len().await.unwrap(), 2, "what was not sent is not lost");
-    store.sent(first).await.unwrap();
+    store.outbox_remove(first).await.unwrap();
     assert_eq!(store.outbox_len().await.unwrap(), 0);
 }
 
@@ -258,19 +258,19 @@ pub(crate) async fn what_is_postponed_comes_back_later_and_in_front_of_nobody(pl
     let inquiries = (0..6).map(|n| Inquiry { key: key(&format!("o{n}")), step: 1, waited_s: 5 }).collect();
     store.inquire(inquiries).await.unwrap();
     let ids = |messages: Vec<Outgoing>| messages.into_iter().map(|message| message.id).collect::<Vec<_>>();
-    let first = ids(store.outbox(3, 3_600_000).await.unwrap());
-    store.postpone(first.clone(), 1).await.unwrap();
+    let first = ids(store.outbox_lease(3, 3_600_000).await.unwrap());
+    store.outbox_postpone(first.clone(), 1).await.unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     let mut again = Vec::new();
     while again.len() < 3 {
         assert!(std::time::Instant::now() < deadline, "only {again:?}");
-        again.extend(ids(store.outbox(1, 3_600_000).await.unwrap()).into_iter().filter(|id| first.contains(id)));
+        again.extend(ids(store.outbox_lease(1, 3_600_000).await.unwrap()).into_iter().filter(|id| first.contains(id)));
     }
     again.sort_unstable();
     assert_eq!(again, first, "however long the lease was that they had");
-    store.postpone(first.clone(), 3_600_000).await.unwrap();
-    assert!(ids(store.outbox(10, 3_600_000).await.unwrap()).iter().all(|id| !first.contains(id)));
+    store.outbox_postpone(first.clone(), 3_600_000).await.unwrap();
+    assert!(ids(store.outbox_lease(10, 3_600_000).await.unwrap()).iter().all(|id| !first.contains(id)));
     assert_eq!(store.outbox_len().await.unwrap(), 6, "they stay");
-    store.sent(first).await.unwrap();
+    store.outbox_remove(first).await.unwrap();
     assert_eq!(store.outbox_len().await.unwrap(), 3);
 }

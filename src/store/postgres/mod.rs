@@ -15,8 +15,8 @@ mod notes;
 mod outbox;
 mod pool;
 mod pooler;
+mod purge;
 mod reads;
-mod retire;
 mod revocations;
 mod rows;
 mod schema;
@@ -36,8 +36,8 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::{
-    Acknowledgement, Applied, Arrival, Before, Error, Escalated, EscalatedOrders, Escalation, Inquiry, Note, Outgoing,
-    PageRef, PaymentStore, Retired, Revocation, Timeline,
+    Acknowledgement, Applied, Arrival, Error, Escalated, EscalatedOrders, Escalation, Inquiry, Note, Outgoing, PageRef,
+    PaymentStore, PurgeBefore, Purged, Revocation, Timeline,
 };
 use crate::payment::{Key, Payment};
 use crate::runtime::unix_ms;
@@ -59,7 +59,7 @@ const READS_AT_ONCE_MAX: usize = 512;
 /// What is set about a store.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// This node, for who looks at the database's connections, and for the stories.
+    /// This node, for who looks at the database's connections, and for the timelines.
     pub instance: String,
     /// Connections of this node.
     pub connections_max: usize,
@@ -67,7 +67,7 @@ pub struct Options {
     pub timeout_s: u64,
     /// Reads that may wait; more are refused as [`Error::Overloaded`].
     pub reads_waiting_max: usize,
-    /// Whether stories are written.
+    /// Whether timelines are kept.
     pub timeline: bool,
     /// Which final results count as undelivered, and when.
     pub escalation: Escalation,
@@ -78,7 +78,7 @@ struct Settings {
     instance: String,
     timeline: bool,
     escalation: Escalation,
-    /// Entries of stories that this node has written.
+    /// Entries of timelines that this node has written.
     entries: AtomicU64,
 }
 
@@ -98,7 +98,7 @@ pub struct Postgres {
     settings: Arc<Settings>,
     lost: Arc<Lost>,
     due: escalate::Due,
-    retiring: retire::RetentionCursor,
+    purge_cursor: purge::RetentionCursor,
     limit: Duration,
 }
 
@@ -128,8 +128,8 @@ impl Postgres {
             async move { writes::acknowledge(&pool, &settings, &lost, waiting).await }
         });
         let limit = Duration::from_secs(options.timeout_s);
-        let (due, retiring) = (escalate::Due::new(), retire::RetentionCursor::new());
-        Ok(Self { pool, reads, acknowledgements, settings, lost, due, retiring, limit })
+        let (due, purge_cursor) = (escalate::Due::new(), purge::RetentionCursor::new());
+        Ok(Self { pool, reads, acknowledgements, settings, lost, due, purge_cursor, limit })
     }
 
     async fn run<W: Work>(&self, work: &W) -> Result<W::Answer, Error> {
@@ -160,7 +160,7 @@ impl PaymentStore for Postgres {
         answered.await.map_err(no_answer)?
     }
 
-    async fn note(&self, notes: Vec<Note>) -> Result<(), Error> {
+    async fn record(&self, notes: Vec<Note>) -> Result<(), Error> {
         let settings = &*self.settings;
         let unknown = self.run(&notes::Notes { settings, lost: &self.lost, notes }).await?;
         if unknown.is_empty() || settings.escalation.orders != EscalatedOrders::Watched {
@@ -169,7 +169,7 @@ impl PaymentStore for Postgres {
         self.run(&notes::Overlapped { settings, unknown }).await
     }
 
-    async fn story(&self, key: &Key) -> Result<Timeline, Error> {
+    async fn timeline(&self, key: &Key) -> Result<Timeline, Error> {
         self.run(&timeline::Tell { key }).await
     }
 
@@ -182,15 +182,15 @@ impl PaymentStore for Postgres {
         self.run(&inquire::Inquire { settings: &self.settings, lost: &self.lost, inquiries }).await
     }
 
-    async fn outbox(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
+    async fn outbox_lease(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
         self.run(&outbox::Take { lost: &self.lost, messages_max: most(messages_max), lease_ms }).await
     }
 
-    async fn sent(&self, ids: Vec<i64>) -> Result<(), Error> {
+    async fn outbox_remove(&self, ids: Vec<i64>) -> Result<(), Error> {
         self.run(&outbox::Sent { ids }).await
     }
 
-    async fn postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
+    async fn outbox_postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
         self.run(&outbox::Postpone { ids, by_ms }).await
     }
 
@@ -198,9 +198,9 @@ impl PaymentStore for Postgres {
         self.run(&outbox::Count).await
     }
 
-    async fn retire(&self, before: Before, rows_max: usize) -> Result<Retired, Error> {
+    async fn purge(&self, before: PurgeBefore, rows_max: usize) -> Result<Purged, Error> {
         self.pool.open()?;
-        retire::retire(&self.pool, &self.retiring, before, rows_max).await
+        purge::purge(&self.pool, &self.purge_cursor, before, rows_max).await
     }
 
     async fn revoke(&self, revocation: &Revocation, now_s: i64) -> Result<(), Error> {

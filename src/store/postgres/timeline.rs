@@ -21,7 +21,7 @@ const WATCHED: &str = "
     SELECT first_ms, node, transport, connection, pages, last_ms FROM watched
     WHERE merchant_id = $1 AND order_id = $2";
 
-/// The story of one order.
+/// The timeline of one order.
 pub(super) struct Tell<'a> {
     pub(super) key: &'a Key,
 }
@@ -41,13 +41,17 @@ impl Work for Tell<'_> {
             client.query_opt(&watched, &[&merchant_id, &order_id]),
         )
         .await;
-        let mut story = Timeline::default();
+        let mut timeline = Timeline::default();
         if let Some(row) = payment? {
-            story.acked_version = unsigned(row.try_get(0)?);
-            story.payment = Some(Arc::new(kept::state(self.key, row.try_get(1)?)?.payment()));
+            timeline.acked_version = unsigned(row.try_get(0)?);
+            timeline.payment = Some(Arc::new(kept::state(self.key, row.try_get(1)?)?.payment()));
         }
         for row in entries?.iter().rev() {
-            story.entries.push(Entry { at_ms: row.try_get(0)?, node: row.try_get(1)?, what: object(row.try_get(2)?)? });
+            timeline.entries.push(Entry {
+                at_ms: row.try_get(0)?,
+                node: row.try_get(1)?,
+                what: object(row.try_get(2)?)?,
+            });
         }
         if let Some(row) = watched? {
             let (connection, pages): (i64, i64) = (row.try_get(3)?, row.try_get(4)?);
@@ -58,15 +62,15 @@ impl Work for Tell<'_> {
                 last_ms: row.try_get(5)?,
             };
             let entry = Entry { at_ms: row.try_get(0)?, node: row.try_get(1)?, what: object(&told.json()?)? };
-            let place = story.entries.partition_point(|other| other.at_ms < entry.at_ms);
-            story.entries.insert(place, entry);
-            let over = story.entries.len().saturating_sub(ENTRIES_MAX);
-            story.entries.drain(..over);
+            let place = timeline.entries.partition_point(|other| other.at_ms < entry.at_ms);
+            timeline.entries.insert(place, entry);
+            let over = timeline.entries.len().saturating_sub(ENTRIES_MAX);
+            timeline.entries.drain(..over);
         }
-        Ok(story)
+        Ok(timeline)
     }
 }
 
 fn object(json: &str) -> Result<Map<String, Value>, Error> {
-    serde_json::from_str(json).map_err(|e| Error::Corrupt(format!("an entry of a story: {e}")))
+    serde_json::from_str(json).map_err(|e| Error::Corrupt(format!("an entry of a timeline: {e}")))
 }

@@ -1,4 +1,4 @@
-//! What one transaction tells: entries of stories, and messages for the outbox.
+//! What one transaction tells: entries of timelines, and messages for the outbox.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -89,7 +89,7 @@ impl<'a> Told<'a> {
         self.again = true;
     }
 
-    /// One entry, unless stories are not written.
+    /// One entry, unless timelines are not kept.
     pub(super) fn entry(&mut self, key: &Key, at_ms: i64, told: &entries::Told<'_>) -> Result<(), Error> {
         if self.settings.timeline {
             self.whats.push(told.json()?);

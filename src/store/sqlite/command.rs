@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 
 use crate::payment::Key;
 use crate::store::{
-    Acknowledgement, Applied, Arrival, Before, Error, Escalated, Inquiry, Note, Outgoing, PageRef, Retired, Revocation,
+    Acknowledgement, Applied, Arrival, Error, Escalated, Inquiry, Note, Outgoing, PageRef, PurgeBefore, Purged,
+    Revocation,
 };
 
 /// Where an answer goes.
@@ -43,10 +44,10 @@ pub(super) enum Command {
         lease_ms: u64,
         answer: Answer<Vec<Outgoing>>,
     },
-    Retire {
-        before: Before,
+    Purge {
+        before: PurgeBefore,
         rows_max: usize,
-        answer: Answer<Retired>,
+        answer: Answer<Purged>,
     },
     /// Lets a test act on the writer's connection in the midst of a transaction.
     #[cfg(test)]
@@ -86,7 +87,7 @@ pub(super) enum Done {
     Escalated(Escalated),
     Inquired(usize),
     Leased(Vec<Outgoing>),
-    Retired(Retired),
+    Purged(Purged),
 }
 
 impl Command {
@@ -97,7 +98,7 @@ impl Command {
             Self::Write { what: Written::Notes(notes), .. } => notes.len(),
             Self::Inquire { inquiries, .. } => inquiries.len(),
             Self::Escalate { look, .. } => look.messages_max,
-            Self::Retire { rows_max, .. } => *rows_max,
+            Self::Purge { rows_max, .. } => *rows_max,
             _ => 1,
         }
     }
@@ -150,8 +151,8 @@ pub(super) fn answer(commands: Vec<Command>, result: Result<Vec<Done>, Error>) {
                 Done::Leased(messages) => Some(messages),
                 _ => None,
             }),
-            Command::Retire { answer, .. } => send(answer, result, |done| match done {
-                Done::Retired(retired) => Some(retired),
+            Command::Purge { answer, .. } => send(answer, result, |done| match done {
+                Done::Purged(purged) => Some(purged),
                 _ => None,
             }),
             #[cfg(test)]

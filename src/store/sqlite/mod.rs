@@ -12,9 +12,9 @@ mod log;
 mod outbox;
 mod payments;
 mod private;
+mod purge;
 mod queue;
 mod reader;
-mod retire;
 mod revocations;
 mod rows;
 mod schema;
@@ -34,8 +34,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Acknowledgement, Applied, Arrival, Before, Error, Escalated, Escalation, Inquiry, Note, Outgoing, PageRef,
-    PaymentStore, Retired, Revocation, Timeline,
+    Acknowledgement, Applied, Arrival, Error, Escalated, Escalation, Inquiry, Note, Outgoing, PageRef, PaymentStore,
+    PurgeBefore, Purged, Revocation, Timeline,
 };
 use crate::payment::{Key, Payment};
 use command::{Answer, Command, Look, Written};
@@ -171,11 +171,11 @@ impl PaymentStore for Sqlite {
         answered.await.map_err(no_answer)?
     }
 
-    async fn note(&self, notes: Vec<Note>) -> Result<(), Error> {
+    async fn record(&self, notes: Vec<Note>) -> Result<(), Error> {
         self.write(Written::Notes(notes)).await
     }
 
-    async fn story(&self, key: &Key) -> Result<Timeline, Error> {
+    async fn timeline(&self, key: &Key) -> Result<Timeline, Error> {
         let (answer, answered) = oneshot::channel();
         self.reads.push(Read::Timeline { key: key.clone(), answer })?;
         answered.await.map_err(no_answer)?
@@ -190,15 +190,15 @@ impl PaymentStore for Sqlite {
         self.ask(|answer| Command::Inquire { inquiries, answer }).await
     }
 
-    async fn outbox(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
+    async fn outbox_lease(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
         self.ask(|answer| Command::Lease { messages_max, lease_ms, answer }).await
     }
 
-    async fn sent(&self, ids: Vec<i64>) -> Result<(), Error> {
+    async fn outbox_remove(&self, ids: Vec<i64>) -> Result<(), Error> {
         self.write(Written::Sent(ids)).await
     }
 
-    async fn postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
+    async fn outbox_postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
         self.write(Written::Postponed { ids, by_ms }).await
     }
 
@@ -207,8 +207,8 @@ impl PaymentStore for Sqlite {
         Ok(self.waiting.load(Ordering::Relaxed))
     }
 
-    async fn retire(&self, before: Before, rows_max: usize) -> Result<Retired, Error> {
-        self.ask(|answer| Command::Retire { before, rows_max, answer }).await
+    async fn purge(&self, before: PurgeBefore, rows_max: usize) -> Result<Purged, Error> {
+        self.ask(|answer| Command::Purge { before, rows_max, answer }).await
     }
 
     async fn revoke(&self, revocation: &Revocation, now_s: i64) -> Result<(), Error> {

@@ -178,7 +178,7 @@ impl<'c> Rows<'c> {
         Ok(Ok(Acknowledgement::First))
     }
 
-    /// Adds to a story, where stories are told.
+    /// Adds to a timeline, where timelines are kept.
     pub(super) fn tell<'t>(&mut self, of: Of, at_ms: i64, told: impl FnOnce() -> Told<'t>) -> Result<(), Error> {
         if self.telling.timeline { self.lines.add(of, at_ms, &told()) } else { Ok(()) }
     }

@@ -1,6 +1,6 @@
 //! The contract, and what only a file can suffer.
 
-mod told;
+mod timelines;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -341,14 +341,14 @@ async fn what_an_older_version_stored_is_acknowledged_and_escalated_as_any_other
     let older = older(&folder, 3);
     let store = older.open(OPTIONS).unwrap();
     for order in ["shown", "unseen", "open"] {
-        let story = store.story(&event(order, "e1").key).await.unwrap();
-        assert_eq!((story.payment.unwrap().version, story.entries.len()), (1, 0));
+        let timeline = store.timeline(&event(order, "e1").key).await.unwrap();
+        assert_eq!((timeline.payment.unwrap().version, timeline.entries.len()), (1, 0));
         let note = Note { key: event(order, "e1").key, at_ms: 1_000, what: NoteKind::Watched(PAGE) };
-        store.note(vec![note]).await.unwrap();
+        store.record(vec![note]).await.unwrap();
         store.acknowledge(&event("shown", "e1").key, 1, PAGE).await.unwrap();
     }
     assert_eq!(store.escalate(4_000_000_000_000, 10).await.unwrap().messages, 1);
-    let ids: Vec<_> = store.outbox(10, 1).await.unwrap().into_iter().map(|message| message.message_id).collect();
+    let ids: Vec<_> = store.outbox_lease(10, 1).await.unwrap().into_iter().map(|message| message.message_id).collect();
     assert_eq!(ids, ["payment.delivered:shop:shown:1", "payment.undelivered:shop:unseen:1"]);
 }
 

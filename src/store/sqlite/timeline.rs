@@ -26,7 +26,7 @@ const DELETE: &str = "DELETE FROM timeline WHERE order_id = ?1";
 const DELETE_OLDEST: &str = "
     DELETE FROM timeline WHERE at_ms < ?1 AND id IN (SELECT id FROM timeline ORDER BY id LIMIT ?2)";
 
-/// Whose story an entry belongs to.
+/// Whose timeline an entry belongs to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Of {
     /// A payment of this transaction, by its place there: its id is known once it is written.

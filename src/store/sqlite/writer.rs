@@ -15,7 +15,7 @@ use super::command::{Command, Done, Look, Written, answer};
 use super::file::File;
 use super::log::Log;
 use super::outbox::{self, Leases};
-use super::retire::RetentionCursor;
+use super::purge::RetentionCursor;
 use super::revocations;
 use super::rows::{Rows, Telling};
 use super::telling::DuePlace;
@@ -262,10 +262,10 @@ impl Transaction<'_> {
                 let leases = self.leases.get_or_insert_with(|| leases.clone());
                 Done::Leased(leases.take(rows.connection, *messages_max, self.now, *lease_ms)?)
             }
-            Command::Retire { before, rows_max, .. } => {
+            Command::Purge { before, rows_max, .. } => {
                 // What this transaction has changed is too young to be removed, once it is written.
                 rows.save()?;
-                Done::Retired(self.walk.step(rows.connection, *before, *rows_max)?)
+                Done::Purged(self.walk.step(rows.connection, *before, *rows_max)?)
             }
             #[cfg(test)]
             Command::Act(act) => {

@@ -30,7 +30,7 @@ async fn what_a_batch_costs() {
             let began = Instant::now();
             for some in orders.chunks(NOTES_AT_ONCE) {
                 let note = |order: &String| Note { key: key(order), at_ms: unix_ms(), what: NoteKind::Watched(page) };
-                store.note(some.iter().map(note).collect()).await.unwrap();
+                store.record(some.iter().map(note).collect()).await.unwrap();
             }
             speeds.push(a_second(began));
         }

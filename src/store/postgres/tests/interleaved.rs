@@ -105,8 +105,8 @@ fn watched(order: &str) -> Vec<Note> {
     vec![Note { key: key(order), at_ms: unix_ms(), what: NoteKind::Watched(PAGE) }]
 }
 
-fn before(payments_ms: i64) -> Before {
-    Before { payments_ms, entries_ms: 0, unknown_ms: 0 }
+fn before(payments_ms: i64) -> PurgeBefore {
+    PurgeBefore { payments_ms, entries_ms: 0, unknown_ms: 0 }
 }
 
 fn paid(order: &str) -> Vec<Event> {
@@ -117,13 +117,13 @@ fn paid(order: &str) -> Vec<Event> {
 async fn a_page_that_begins_to_wait_while_the_first_event_is_stored_counts_as_waiting() {
     let nodes = Nodes::new().await;
     let (noted, applied) =
-        nodes.interleave(BEFORE_IT_WATCHES, nodes.one.note(watched("a")), nodes.other.apply_events(paid("a"))).await;
+        nodes.interleave(BEFORE_IT_WATCHES, nodes.one.record(watched("a")), nodes.other.apply_events(paid("a"))).await;
     noted.unwrap();
     assert_eq!(applied.unwrap()[0].change, Change::Applied);
     assert_eq!(nodes.undelivered().await, 1, "the page first");
 
     let (applied, noted) =
-        nodes.interleave(BEHIND_ITS_ROWS, nodes.one.apply_events(paid("b")), nodes.other.note(watched("b"))).await;
+        nodes.interleave(BEHIND_ITS_ROWS, nodes.one.apply_events(paid("b")), nodes.other.record(watched("b"))).await;
     noted.unwrap();
     assert_eq!(applied.unwrap()[0].change, Change::Applied);
     assert_eq!(nodes.undelivered().await, 1, "the event first");
@@ -168,10 +168,10 @@ async fn an_acknowledgement_beside_an_event_is_of_a_version_that_was_stored() {
 async fn a_page_that_comes_while_its_result_is_escalated_changes_nothing() {
     let nodes = Nodes::new().await;
     let late_ms = unix_ms() + LATE_MS;
-    nodes.one.note([watched("a"), watched("b")].concat()).await.unwrap();
+    nodes.one.record([watched("a"), watched("b")].concat()).await.unwrap();
     nodes.one.apply_events(paid("a")).await.unwrap();
     let (escalated, noted) =
-        nodes.interleave(BEHIND_ITS_ROWS, nodes.one.escalate(late_ms, 10), nodes.other.note(watched("a"))).await;
+        nodes.interleave(BEHIND_ITS_ROWS, nodes.one.escalate(late_ms, 10), nodes.other.record(watched("a"))).await;
     assert_eq!(
         (escalated.unwrap().messages, noted.is_ok(), nodes.undelivered().await),
         (1, true, 0),
@@ -180,7 +180,7 @@ async fn a_page_that_comes_while_its_result_is_escalated_changes_nothing() {
 
     nodes.one.apply_events(paid("b")).await.unwrap();
     let (noted, escalated) =
-        nodes.interleave(BEFORE_IT_WATCHES, nodes.one.note(watched("b")), nodes.other.escalate(late_ms, 10)).await;
+        nodes.interleave(BEFORE_IT_WATCHES, nodes.one.record(watched("b")), nodes.other.escalate(late_ms, 10)).await;
     assert!(noted.is_ok());
     assert_eq!(escalated.unwrap().messages + nodes.undelivered().await, 1, "the page first");
     assert_eq!((nodes.undelivered().await, nodes.one.outbox_len().await.unwrap()), (0, 2));
@@ -191,19 +191,19 @@ async fn an_event_of_an_order_that_is_being_removed_begins_it_anew_and_one_befor
     let nodes = Nodes::new().await;
     let late_ms = unix_ms() + LATE_MS;
     nodes.one.apply_events(vec![event("a", "e0", Status::Processing, 0)]).await.unwrap();
-    let (retired, applied) = nodes
-        .interleave(BEHIND_ITS_ROWS, nodes.one.retire(before(late_ms), 10), nodes.other.apply_events(paid("a")))
+    let (purged, applied) = nodes
+        .interleave(BEHIND_ITS_ROWS, nodes.one.purge(before(late_ms), 10), nodes.other.apply_events(paid("a")))
         .await;
-    assert_eq!((retired.unwrap().payments, applied.unwrap()[0].payment.version), (1, 1), "the removal first");
-    let story = nodes.one.story(&key("a")).await.unwrap();
-    assert_eq!((story.payment.unwrap().version, story.entries.len()), (1, 1));
+    assert_eq!((purged.unwrap().payments, applied.unwrap()[0].payment.version), (1, 1), "the removal first");
+    let timeline = nodes.one.timeline(&key("a")).await.unwrap();
+    assert_eq!((timeline.payment.unwrap().version, timeline.entries.len()), (1, 1));
 
     // By the times of the rows alone both are old.
     nodes.database.execute("UPDATE payments SET changed_ms = 0, created_ms = 0").await;
     let more = vec![event("a", "e2", Status::Succeeded, 0)];
-    let (applied, retired) =
-        nodes.interleave(BEHIND_ITS_ROWS, nodes.one.apply_events(more), nodes.other.retire(before(1), 10)).await;
-    assert_eq!((applied.unwrap()[0].payment.version, retired.unwrap().payments), (2, 0), "the event first");
-    let story = nodes.one.story(&key("a")).await.unwrap();
-    assert_eq!((story.payment.unwrap().version, story.entries.len()), (2, 2));
+    let (applied, purged) =
+        nodes.interleave(BEHIND_ITS_ROWS, nodes.one.apply_events(more), nodes.other.purge(before(1), 10)).await;
+    assert_eq!((applied.unwrap()[0].payment.version, purged.unwrap().payments), (2, 0), "the event first");
+    let timeline = nodes.one.timeline(&key("a")).await.unwrap();
+    assert_eq!((timeline.payment.unwrap().version, timeline.entries.len()), (2, 2));
 }

@@ -43,11 +43,11 @@ impl Place {
     }
 
     async fn kinds(&self, order: &str) -> Vec<String> {
-        let story = again(|| async { self.store.story(&key(order)).await }).await;
+        let timeline = again(|| async { self.store.timeline(&key(order)).await }).await;
         let kind = |entry: &crate::store::Entry| {
             entry.what.get("outcome").unwrap_or(&entry.what["type"]).as_str().unwrap().to_owned()
         };
-        story.entries.iter().map(kind).collect()
+        timeline.entries.iter().map(kind).collect()
     }
 }
 
@@ -117,12 +117,12 @@ async fn an_acknowledgement_and_notes_whose_commit_was_not_answered_are_told_onc
         let dead = NoteKind::DeadLettered { event_id: "e0".to_owned(), reason: "unknown_status" };
         let notes =
             [NoteKind::Watched(PAGE), NoteKind::Pushed { page: PAGE, version: 1, after_ms: Some(1) }, dead].map(note);
-        place.lost(|| store.note(notes.to_vec())).await;
+        place.lost(|| store.record(notes.to_vec())).await;
         let mut kinds = place.kinds("a").await;
         kinds.sort_unstable();
         assert_eq!(kinds, ["acknowledged", "applied", "dead_lettered", "pushed", "watched"]);
-        let story = again(|| store.story(&a)).await;
-        let watched = story.entries.iter().find(|entry| entry.what["type"] == "watched").unwrap();
+        let timeline = again(|| store.timeline(&a)).await;
+        let watched = timeline.entries.iter().find(|entry| entry.what["type"] == "watched").unwrap();
         assert_eq!(watched.what["pages"], 1, "{watched:?}");
         assert_eq!(again(|| store.outbox_len()).await, 1, "delivered, once");
     }
@@ -134,7 +134,7 @@ async fn what_is_published_and_removed_with_a_commit_that_was_not_answered_count
         let place = Place::new(loss).await;
         let store = &place.store;
         let notes = ["a", "b"].map(|order| Note { key: key(order), at_ms: 0, what: NoteKind::Watched(PAGE) });
-        again(|| store.note(notes.to_vec())).await;
+        again(|| store.record(notes.to_vec())).await;
         let paid = ["a", "b"].map(|order| event(order, "e1", Status::Succeeded, 1)).to_vec();
         again(|| store.apply_events(paid.clone())).await;
         let late_ms = unix_ms() + 600_000;
@@ -143,15 +143,15 @@ async fn what_is_published_and_removed_with_a_commit_that_was_not_answered_count
         let inquiries: Vec<_> = (1..=3).map(|step| Inquiry { key: key("c"), step, waited_s: 5 }).collect();
         assert_eq!(place.lost(|| store.inquire(inquiries.clone())).await, 3);
         assert_eq!(again(|| store.inquire(inquiries.clone())).await, 0);
-        let taken = place.lost(|| store.outbox(10, 600_000)).await;
+        let taken = place.lost(|| store.outbox_lease(10, 600_000)).await;
         assert_eq!(taken.len(), 5, "what was leased by an attempt is not held back until the lease is over");
-        assert_eq!(again(|| store.outbox(10, 600_000)).await, [], "and is taken once");
+        assert_eq!(again(|| store.outbox_lease(10, 600_000)).await, [], "and is taken once");
         let ids: Vec<_> = taken.iter().map(|message| message.id).collect();
-        again(|| store.sent(ids.clone())).await;
+        again(|| store.outbox_remove(ids.clone())).await;
         assert_eq!(again(|| store.outbox_len()).await, 0);
-        let before = Before { payments_ms: late_ms, entries_ms: 0, unknown_ms: 0 };
-        let retired = place.lost(|| store.retire(before, 10)).await;
-        assert_eq!(retired.payments, 2);
+        let before = PurgeBefore { payments_ms: late_ms, entries_ms: 0, unknown_ms: 0 };
+        let purged = place.lost(|| store.purge(before, 10)).await;
+        assert_eq!(purged.payments, 2);
         let revocation = Revocation { revoked: crate::store::Revoked::Order(key("a")), until_s: 100 };
         place.lost(|| store.revoke(&revocation, 1)).await;
         assert_eq!(again(|| store.revocations(1)).await, [revocation]);

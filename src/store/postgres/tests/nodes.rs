@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::payment::{Change, Payment, Refund, RefundStatus, State};
-use crate::store::{Before, NoteKind};
+use crate::store::{NoteKind, PurgeBefore};
 use crate::telemetry::Transport;
 
 const PAGE: PageRef = PageRef { transport: Transport::Sse, connection: 7 };
@@ -118,7 +118,7 @@ async fn tables_of_a_newer_version_are_used_if_they_are_compatible_and_refused_i
 /// Two orders that nobody has acknowledged in time.
 async fn overdue(store: &Postgres) -> i64 {
     let notes = ["a", "b"].map(|order| Note { key: key(order), at_ms: 0, what: NoteKind::Watched(PAGE) });
-    store.note(notes.to_vec()).await.unwrap();
+    store.record(notes.to_vec()).await.unwrap();
     let batch = ["a", "b"].map(|order| event(order, "e1", Status::Succeeded, 1));
     store.apply_events(batch.to_vec()).await.unwrap();
     unix_ms() + 61_000
@@ -137,13 +137,13 @@ async fn of_nodes_that_escalate_and_inquire_at_once_each_thing_is_done_by_one() 
     assert_eq!(nodes[1].inquire(vec![Inquiry { key: key("a"), step: 1, waited_s: 5 }]).await.unwrap(), 0, "final");
     assert_eq!(nodes[2].outbox_len().await.unwrap(), 5);
 
-    let taken = join_all(nodes.iter().map(|store| store.outbox(2, 60_000))).await;
+    let taken = join_all(nodes.iter().map(|store| store.outbox_lease(2, 60_000))).await;
     let taken: Vec<_> = taken.into_iter().flat_map(Result::unwrap).collect();
     let ids: BTreeSet<i64> = taken.iter().map(|message| message.id).collect();
     assert_eq!((taken.len(), ids.len()), (5, 5), "no message is taken twice");
-    nodes[3].sent(ids.into_iter().take(4).collect()).await.unwrap();
+    nodes[3].outbox_remove(ids.into_iter().take(4).collect()).await.unwrap();
     assert_eq!(nodes[0].outbox_len().await.unwrap(), 1);
-    assert_eq!(nodes[0].outbox(10, 0).await.unwrap(), [], "the last is leased");
+    assert_eq!(nodes[0].outbox_lease(10, 0).await.unwrap(), [], "the last is leased");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -152,23 +152,23 @@ async fn a_lease_ends_by_the_clock_of_the_database() {
     let store = node(&database, 1);
     let now_ms = overdue(&store).await;
     assert_eq!(store.escalate(now_ms, 1).await.unwrap().messages, 1, "no more than asked for");
-    let first = store.outbox(10, 0).await.unwrap();
-    assert_eq!(store.outbox(10, 60_000).await.unwrap(), first);
-    assert_eq!(store.outbox(10, 60_000).await.unwrap(), []);
+    let first = store.outbox_lease(10, 0).await.unwrap();
+    assert_eq!(store.outbox_lease(10, 60_000).await.unwrap(), first);
+    assert_eq!(store.outbox_lease(10, 60_000).await.unwrap(), []);
     database.execute("UPDATE outbox SET leased_until = clock_timestamp()").await;
-    assert_eq!(store.outbox(10, 60_000).await.unwrap(), first);
+    assert_eq!(store.outbox_lease(10, 60_000).await.unwrap(), first);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_node_tells_the_story_of_another() {
     let database = Database::create().await;
     let (one, other) = (node(&database, 1), node(&database, 2));
-    one.note(vec![Note { key: key("a"), at_ms: 5, what: NoteKind::Watched(PAGE) }]).await.unwrap();
+    one.record(vec![Note { key: key("a"), at_ms: 5, what: NoteKind::Watched(PAGE) }]).await.unwrap();
     one.apply_events(vec![event("a", "e1", Status::Failed, 1), event("a", "e2", Status::Canceled, 1)]).await.unwrap();
     other.acknowledge(&key("a"), 2, PAGE).await.unwrap();
-    let story = one.story(&key("a")).await.unwrap();
+    let timeline = one.timeline(&key("a")).await.unwrap();
     let told: Vec<_> =
-        story.entries.iter().map(|entry| (entry.node.as_str(), entry.what["type"].as_str().unwrap())).collect();
+        timeline.entries.iter().map(|entry| (entry.node.as_str(), entry.what["type"].as_str().unwrap())).collect();
     let expected = [
         ("node-1", "watched"),
         ("node-1", "arrived"),
@@ -177,7 +177,8 @@ async fn one_node_tells_the_story_of_another() {
         ("node-2", "acknowledged"),
     ];
     assert_eq!(told, expected);
-    let kinds: Vec<_> = other.outbox(10, 0).await.unwrap().into_iter().map(|message| message.routing_key).collect();
+    let kinds: Vec<_> =
+        other.outbox_lease(10, 0).await.unwrap().into_iter().map(|message| message.routing_key).collect();
     assert_eq!(kinds, ["payment.conflict", "payment.delivered"]);
 }
 
@@ -187,12 +188,12 @@ async fn what_is_old_is_removed_in_steps_by_one_node_at_a_time() {
     let nodes: Vec<_> = (0..2).map(|n| node(&database, n)).collect();
     let batch = (0..25).map(|n| event(&format!("o{n:02}"), "e1", Status::Succeeded, 1)).collect();
     nodes[0].apply_events(batch).await.unwrap();
-    let before = |ms| Before { payments_ms: ms, entries_ms: 0, unknown_ms: ms };
-    assert_eq!(nodes[0].retire(before(0), 10).await.unwrap(), Retired { done: true, ..Retired::default() });
+    let before = |ms| PurgeBefore { payments_ms: ms, entries_ms: 0, unknown_ms: ms };
+    assert_eq!(nodes[0].purge(before(0), 10).await.unwrap(), Purged { done: true, ..Purged::default() });
     let later = unix_ms() + 1000;
     let mut removed = 0;
     for step in 0.. {
-        let (one, other) = tokio::join!(nodes[0].retire(before(later), 10), nodes[1].retire(before(later), 10));
+        let (one, other) = tokio::join!(nodes[0].purge(before(later), 10), nodes[1].purge(before(later), 10));
         let (one, other) = (one.unwrap(), other.unwrap());
         assert!(one.payments <= 10 && other.payments <= 10 && step < 10);
         removed += one.payments + other.payments;
@@ -201,7 +202,7 @@ async fn what_is_old_is_removed_in_steps_by_one_node_at_a_time() {
         }
     }
     for n in 0..25 {
-        let story = nodes[1].story(&key(&format!("o{n:02}"))).await.unwrap();
-        assert!(story.payment.is_none() && story.entries.is_empty());
+        let timeline = nodes[1].timeline(&key(&format!("o{n:02}"))).await.unwrap();
+        assert!(timeline.payment.is_none() && timeline.entries.is_empty());
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::{limit, payments, timeline};
 use crate::payment::{Key, MerchantId, OrderId};
 use crate::store::progress::Progress;
-use crate::store::{Before, Error, Retired};
+use crate::store::{Error, PurgeBefore, Purged};
 
 /// A table whose rows are walked: their shape is that of `ExpiredRow`.
 struct Table {
@@ -59,7 +59,12 @@ impl RetentionCursor {
     }
 
     /// One step.
-    pub(super) fn step(&mut self, connection: &Connection, before: Before, rows_max: usize) -> Result<Retired, Error> {
+    pub(super) fn step(
+        &mut self,
+        connection: &Connection,
+        before: PurgeBefore,
+        rows_max: usize,
+    ) -> Result<Purged, Error> {
         let rows_max = rows_max.max(1);
         let payments = walk(connection, &PAYMENTS, &mut self.payments, before.payments_ms, rows_max, |aged| {
             let removed = timeline::remove(connection, aged.id)?;
@@ -73,12 +78,12 @@ impl RetentionCursor {
         let entries = apart(connection, || timeline::remove_oldest(connection, before.entries_ms, rows_max))?;
         let unremoved = entries.as_ref().err();
         if let Some(error) = unremoved {
-            tracing::error!(%error, "old entries of stories are not removed");
+            tracing::error!(%error, "old entries of timelines are not removed");
         }
         let damaged = payments.damaged + watches.damaged + usize::from(unremoved.is_some());
         let entries = entries.unwrap_or(0);
         let done = payments.done && watches.done && entries < rows_max;
-        Ok(Retired { payments: payments.removed, entries, damaged, done })
+        Ok(Purged { payments: payments.removed, entries, damaged, done })
     }
 }
 

@@ -12,7 +12,7 @@ use super::pool::{Pool, Session, Work};
 use super::rows::Place;
 use super::unanswered::Unanswered;
 use crate::store::progress::Progress;
-use crate::store::{Before, Error, Retired};
+use crate::store::{Error, PurgeBefore, Purged};
 
 /// One node at a time, and the others do not wait for it: "PNpe" in ASCII.
 const TURN: &str = "SELECT pg_try_advisory_xact_lock(1347317861)";
@@ -82,7 +82,7 @@ const INQUIRED: Table = Table {
     RETURNING inquired.merchant_id, inquired.order_id",
 };
 
-const REMOVE_STORIES: [&str; 3] = [
+const REMOVE_TIMELINES: [&str; 3] = [
     "DELETE FROM entries USING unnest($1::text[], $2::text[]) AS old (merchant_id, order_id)
      WHERE entries.merchant_id = old.merchant_id AND entries.order_id = old.order_id",
     "DELETE FROM watched USING unnest($1::text[], $2::text[]) AS old (merchant_id, order_id)
@@ -175,7 +175,7 @@ impl Work for Step<'_> {
             stepped.damaged = seen.len();
         } else if !merchant_ids.is_empty() {
             let removed = client.query(&remove, &[&merchant_ids, &order_ids, before_ms]).await?;
-            remove_stories(session, &removed).await?;
+            remove_timelines(session, &removed).await?;
             stepped.removed = removed.len();
         }
         stepped.removed = self.removed.commit(session, self.lost, stepped.removed).await?;
@@ -216,7 +216,7 @@ impl Step<'_> {
     }
 }
 
-/// Old entries of stories, some of them.
+/// Old entries of timelines, some of them.
 struct Entries<'a> {
     removed: &'a Removed,
     before_ms: i64,
@@ -239,12 +239,12 @@ impl Work for Entries<'_> {
 }
 
 /// One step in each table.
-pub(super) async fn retire(
+pub(super) async fn purge(
     pool: &Pool,
     walk: &RetentionCursor,
-    before: Before,
+    before: PurgeBefore,
     rows_max: usize,
-) -> Result<Retired, Error> {
+) -> Result<Purged, Error> {
     let rows_max = rows_max.max(1);
     let removed = &walk.removed;
     let step =
@@ -255,14 +255,14 @@ pub(super) async fn retire(
     let (mut entries, mut unremoved) = (0, 0);
     match pool.run(&Entries { removed, before_ms: before.entries_ms, rows_max }).await {
         Err(error) if error.may_be_of_one_row() => {
-            tracing::error!(%error, "old entries of stories are not removed");
+            tracing::error!(%error, "old entries of timelines are not removed");
             unremoved = 1;
         }
         answer => entries = answer?,
     }
     let damaged = payments.damaged + watched.damaged + inquired.damaged + unremoved;
     let done = payments.done && watched.done && inquired.done && entries < rows_max;
-    Ok(Retired { payments: payments.removed, entries, damaged, done })
+    Ok(Purged { payments: payments.removed, entries, damaged, done })
 }
 
 /// Begins the transaction. False, and there is none, while another node has the turn.
@@ -277,7 +277,7 @@ async fn begin(session: &Session) -> Result<bool, Fault> {
     Ok(has_turn)
 }
 
-async fn remove_stories(session: &Session, removed: &[Row]) -> Result<(), Fault> {
+async fn remove_timelines(session: &Session, removed: &[Row]) -> Result<(), Fault> {
     if removed.is_empty() {
         return Ok(());
     }
@@ -286,7 +286,7 @@ async fn remove_stories(session: &Session, removed: &[Row]) -> Result<(), Fault>
         merchant_ids.push(row.try_get(0)?);
         order_ids.push(row.try_get(1)?);
     }
-    for sql in REMOVE_STORIES {
+    for sql in REMOVE_TIMELINES {
         let remove = session.prepare(sql).await?;
         session.client()?.execute(&remove, &[&merchant_ids, &order_ids]).await?;
     }

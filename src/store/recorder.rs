@@ -46,11 +46,11 @@ struct Step {
 
 /// Which notes are taken, and how many may wait.
 #[derive(Debug, Clone, Copy)]
-pub struct NoteOptions {
+pub struct TimelineOptions {
     /// `timeline.notes_waiting_max`
     pub waiting_max: usize,
-    /// Stories are kept: `timeline.enabled`.
-    pub stories: bool,
+    /// Timelines are kept: `timeline.enabled`.
+    pub timeline: bool,
     /// It matters for which orders a page has waited: `escalation.orders = "watched"`.
     pub watched: bool,
 }
@@ -64,18 +64,23 @@ pub struct TimelineRecorder {
 #[derive(Debug)]
 struct Inner {
     queue: mpsc::Sender<Note>,
-    options: NoteOptions,
+    options: TimelineOptions,
     committed_events: AtomicU64,
     metrics: Metrics,
 }
 
 impl TimelineRecorder {
     /// A queue for notes and the task that writes them.
-    pub fn new(options: NoteOptions, metrics: Metrics) -> (Self, NoteWriter) {
+    pub fn new(options: TimelineOptions, metrics: Metrics) -> (Self, TimelineWriter) {
         let (queue, waiting) = mpsc::channel(options.waiting_max.max(1));
         let inner = Arc::new(Inner { queue, options, committed_events: AtomicU64::new(0), metrics });
-        let writer =
-            NoteWriter { inner: Arc::clone(&inner), waiting, under_way: 0, looked_at: Instant::now(), seen_events: 0 };
+        let writer = TimelineWriter {
+            inner: Arc::clone(&inner),
+            waiting,
+            under_way: 0,
+            looked_at: Instant::now(),
+            seen_events: 0,
+        };
         (Self { inner: Some(inner) }, writer)
     }
 
@@ -87,14 +92,14 @@ impl TimelineRecorder {
 
     /// A page began to wait for an order.
     pub fn watched(&self, key: &Key, page: PageRef) {
-        if let Some(inner) = self.wanted(|options| options.stories || options.watched) {
+        if let Some(inner) = self.wanted(|options| options.timeline || options.watched) {
             inner.take(key, NoteKind::Watched(page));
         }
     }
 
     /// A version was written to a page's socket, so long after this node received its event. Not set for a snapshot.
     pub fn pushed(&self, key: &Key, page: PageRef, version: u64, after: Option<Duration>) {
-        let Some(inner) = self.wanted(|options| options.stories) else {
+        let Some(inner) = self.wanted(|options| options.timeline) else {
             return;
         };
         // The last quarter is kept for what is more than a tale.
@@ -108,7 +113,7 @@ impl TimelineRecorder {
 
     /// A message of an order is in the dead letters.
     pub fn dead_lettered(&self, key: &Key, event_id: String, reason: &'static str) {
-        if let Some(inner) = self.wanted(|options| options.stories) {
+        if let Some(inner) = self.wanted(|options| options.timeline) {
             inner.take(key, NoteKind::DeadLettered { event_id, reason });
         }
     }
@@ -120,7 +125,7 @@ impl TimelineRecorder {
         }
     }
 
-    fn wanted(&self, by: impl FnOnce(&NoteOptions) -> bool) -> Option<&Inner> {
+    fn wanted(&self, by: impl FnOnce(&TimelineOptions) -> bool) -> Option<&Inner> {
         self.inner.as_deref().filter(|inner| by(&inner.options))
     }
 }
@@ -137,7 +142,7 @@ impl Inner {
 /// Writes the notes that wait.
 #[derive(Debug)]
 #[must_use = "notes that nobody writes fill their queue"]
-pub struct NoteWriter {
+pub struct TimelineWriter {
     inner: Arc<Inner>,
     waiting: mpsc::Receiver<Note>,
     /// Notes that the store has been given.
@@ -146,7 +151,7 @@ pub struct NoteWriter {
     seen_events: u64,
 }
 
-impl NoteWriter {
+impl TimelineWriter {
     /// Writes until `tasks` are told to stop, and then what waits, within 5 s.
     pub async fn run(mut self, store: Arc<dyn PaymentStore>, tasks: Tasks) {
         // From the first: a store that hangs would hold a batch that was begun before.
@@ -211,7 +216,7 @@ impl NoteWriter {
     async fn try_to_write(&self, batch: Vec<Note>, store: &dyn PaymentStore, tasks: &Tasks) {
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
         for attempt in 1..=ATTEMPTS_MAX {
-            match store.note(batch.clone()).await {
+            match store.record(batch.clone()).await {
                 Ok(()) => {
                     if attempt > 1 {
                         info!("notes are written again");
@@ -245,7 +250,7 @@ impl NoteWriter {
                 self.inner.metrics.notes_dropped(1);
             }
             let Some(piece) = pieces.take_next() else { return };
-            match store.note(piece.clone()).await {
+            match store.record(piece.clone()).await {
                 Ok(()) => {}
                 Err(error) if error.may_be_of_one_row() => failed = Some((piece, error)),
                 Err(error) => self.lose(piece.len(), &error.to_string()),

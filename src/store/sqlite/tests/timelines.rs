@@ -1,4 +1,4 @@
-//! Stories, the outbox and what is removed, as far as only a file can suffer by them.
+//! Timelines, the outbox and what is removed, as far as only a file can suffer by them.
 
 use rusqlite::Connection;
 
@@ -6,7 +6,7 @@ use super::{Folder, OPTIONS, PAGE, act, event, events, hold, pages_max};
 use crate::payment::{Event, Key, Status};
 use crate::runtime::unix_ms;
 use crate::store::{
-    Arrival, Before, Error, EscalatedOrders, Escalation, Inquiry, Note, NoteKind, Options, PaymentStore, Sqlite,
+    Arrival, Error, EscalatedOrders, Escalation, Inquiry, Note, NoteKind, Options, PaymentStore, PurgeBefore, Sqlite,
 };
 
 /// Later than anything that a test writes.
@@ -30,8 +30,8 @@ fn number(folder: &Folder, sql: &str) -> i64 {
 }
 
 async fn retire_before(store: &Sqlite, before_ms: i64) {
-    let before = Before { payments_ms: before_ms, entries_ms: before_ms, unknown_ms: before_ms };
-    while !store.retire(before, 50).await.unwrap().done {}
+    let before = PurgeBefore { payments_ms: before_ms, entries_ms: before_ms, unknown_ms: before_ms };
+    while !store.purge(before, 50).await.unwrap().done {}
 }
 
 #[tokio::test]
@@ -56,11 +56,11 @@ async fn the_file_does_not_grow_with_the_generations_of_payments() {
         let watched = orders.iter().map(|order| note(order, NoteKind::Watched(PAGE)));
         let pushed =
             orders.iter().map(|order| note(order, NoteKind::Pushed { page: PAGE, version: 2, after_ms: Some(1) }));
-        store.note(watched.chain(pushed).collect()).await.unwrap();
+        store.record(watched.chain(pushed).collect()).await.unwrap();
         store.escalate(LATER_MS, 1_000).await.unwrap();
-        let waiting = store.outbox(1_000, 1).await.unwrap();
+        let waiting = store.outbox_lease(1_000, 1).await.unwrap();
         assert_eq!(waiting.len(), orders.len());
-        store.sent(waiting.into_iter().map(|message| message.id).collect()).await.unwrap();
+        store.outbox_remove(waiting.into_iter().map(|message| message.id).collect()).await.unwrap();
         retire_before(&store, before_ms).await;
         assert_eq!(number(&folder, "SELECT count(*) FROM payments"), i64::from(ORDERS));
         pages.push(number(&folder, "PRAGMA page_count"));
@@ -132,7 +132,7 @@ async fn what_could_not_be_stored_was_not_told() {
     act(&store, pages_max(1_000_000)).await;
     assert_eq!(store.inquire(many()).await.unwrap(), 1_000);
     assert_eq!(store.outbox_len().await.unwrap(), 1_000);
-    assert_eq!(store.story(&key("o5")).await.unwrap().entries.len(), 2);
+    assert_eq!(store.timeline(&key("o5")).await.unwrap().entries.len(), 2);
 }
 
 #[tokio::test]
@@ -143,8 +143,8 @@ async fn a_payment_that_an_operator_deletes_leaves_nothing_to_the_next() {
     let other = Connection::open(folder.path()).unwrap();
     other.execute("DELETE FROM payments WHERE order_id = 'o2'", []).unwrap();
     store.apply_events(events(3..4)).await.unwrap();
-    assert_eq!(store.story(&key("o3")).await.unwrap().entries.len(), 1);
-    assert!(store.story(&key("o2")).await.unwrap().entries.is_empty());
+    assert_eq!(store.timeline(&key("o3")).await.unwrap().entries.len(), 1);
+    assert!(store.timeline(&key("o2")).await.unwrap().entries.is_empty());
 }
 
 #[tokio::test]
@@ -160,13 +160,14 @@ async fn what_a_transaction_took_out_of_the_outbox_that_failed_is_free() {
     let many = (0..60).map(|n| Inquiry { key: key(&format!("many-{n}")), step: 1, waited_s: 5 }).collect();
     let full = act(&store, pages_max(1));
     full.await;
-    let (taken, inquired, ()) = tokio::join!(store.outbox(10, 3_600_000), store.inquire(many), async { drop(held) });
+    let (taken, inquired, ()) =
+        tokio::join!(store.outbox_lease(10, 3_600_000), store.inquire(many), async { drop(held) });
     assert!(matches!(inquired, Err(Error::Unavailable(_))));
     let failed = taken.is_err();
     act(&store, pages_max(1_000_000)).await;
-    let free = store.outbox(10, 3_600_000).await.unwrap().len();
+    let free = store.outbox_lease(10, 3_600_000).await.unwrap().len();
     assert_eq!((failed, free), (true, 3));
-    assert_eq!(store.outbox(10, 3_600_000).await.unwrap().len(), 0);
+    assert_eq!(store.outbox_lease(10, 3_600_000).await.unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -179,9 +180,9 @@ async fn a_message_that_cannot_be_read_stays_and_holds_up_no_other() {
         .unwrap();
     let other = Connection::open(folder.path()).unwrap();
     other.execute("UPDATE outbox SET body = CAST(x'ff80' AS TEXT) WHERE id = 1", []).unwrap();
-    let taken = store.outbox(2, 3_600_000).await.unwrap();
+    let taken = store.outbox_lease(2, 3_600_000).await.unwrap();
     assert_eq!(taken.iter().map(|message| message.id).collect::<Vec<_>>(), [2]);
-    let taken = store.outbox(2, 3_600_000).await.unwrap();
+    let taken = store.outbox_lease(2, 3_600_000).await.unwrap();
     assert_eq!(taken.iter().map(|message| message.id).collect::<Vec<_>>(), [3, 4]);
     assert_eq!(store.outbox_len().await.unwrap(), 5);
 }

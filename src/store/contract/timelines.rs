@@ -6,7 +6,7 @@ use super::events::{event, key, one_by_one, page};
 use super::{Place, open, open_with, settings};
 use crate::payment::Status;
 use crate::store::{
-    Arrival, Before, ENTRIES_MAX, Entry, Error, EscalatedOrders, Inquiry, Note, NoteKind, PageRef, PaymentStore,
+    Arrival, ENTRIES_MAX, Entry, Error, EscalatedOrders, Inquiry, Note, NoteKind, PageRef, PaymentStore, PurgeBefore,
 };
 use crate::telemetry::Transport;
 
@@ -20,7 +20,7 @@ fn types(entries: &[Entry]) -> Vec<&str> {
 }
 
 async fn entries(store: &dyn PaymentStore, order: &str) -> Vec<Entry> {
-    store.story(&key(order)).await.unwrap().entries
+    store.timeline(&key(order)).await.unwrap().entries
 }
 
 fn arrival(order: &str, id: &str, status: Status, second: u32, received_ms: i64) -> Arrival {
@@ -53,7 +53,7 @@ pub(crate) async fn a_story_tells_what_each_event_did(place: &impl Place) {
     store.close().await;
 
     let store = open(place).await;
-    let story = store.story(&key("a")).await.unwrap();
+    let timeline = store.timeline(&key("a")).await.unwrap();
     let expected = [
         arrived("e1", "failed", "2026-01-31T08:00:05Z", false, "applied", 1),
         arrived("e1", "failed", "2026-01-31T08:00:05Z", true, "duplicate", 1),
@@ -62,12 +62,12 @@ pub(crate) async fn a_story_tells_what_each_event_did(place: &impl Place) {
         json!({"type": "conflict", "kinds": ["failed_and_canceled"], "event_id": "e3"}),
         arrived("e1", "succeeded", "2026-01-31T08:00:05Z", false, "id_reused", 1),
     ];
-    assert_eq!(told(&story.entries), expected);
-    let times: Vec<_> = story.entries.iter().map(|entry| entry.at_ms).collect();
+    assert_eq!(told(&timeline.entries), expected);
+    let times: Vec<_> = timeline.entries.iter().map(|entry| entry.at_ms).collect();
     assert_eq!(times, [1_000, 2_000, 3_000, 4_000, 4_000, 5_000]);
-    assert!(story.entries.iter().all(|entry| entry.node == settings().instance));
-    assert_eq!(story.payment.unwrap(), store.read(&key("a")).await.unwrap().unwrap());
-    assert_eq!(story.acked_version, 0);
+    assert!(timeline.entries.iter().all(|entry| entry.node == settings().instance));
+    assert_eq!(timeline.payment.unwrap(), store.read(&key("a")).await.unwrap().unwrap());
+    assert_eq!(timeline.acked_version, 0);
 }
 
 pub(crate) async fn a_story_tells_of_pages(place: &impl Place) {
@@ -75,7 +75,7 @@ pub(crate) async fn a_story_tells_of_pages(place: &impl Place) {
     let other = PageRef { transport: Transport::LongPoll, connection: 8 };
     store.apply(vec![arrival("a", "e1", Status::Pending, 1, 1_000)]).await.unwrap();
     store
-        .note(vec![
+        .record(vec![
             note("a", 900, NoteKind::Watched(page())),
             note("a", 2_500, NoteKind::Watched(other)),
             note("a", 2_000, NoteKind::Pushed { page: page(), version: 1, after_ms: Some(12) }),
@@ -87,7 +87,7 @@ pub(crate) async fn a_story_tells_of_pages(place: &impl Place) {
     for _ in 0..2 {
         store.acknowledge(&key("a"), 1, other).await.unwrap();
     }
-    let story = store.story(&key("a")).await.unwrap();
+    let timeline = store.timeline(&key("a")).await.unwrap();
     let expected = [
         json!({"type": "watched", "transport": "websocket", "connection": 1, "pages": 2, "last_ms": 2_500}),
         arrived("e1", "pending", "2026-01-31T08:00:01Z", false, "applied", 1),
@@ -96,22 +96,22 @@ pub(crate) async fn a_story_tells_of_pages(place: &impl Place) {
         json!({"type": "dead_lettered", "event_id": "e9", "reason": "id_reused"}),
         json!({"type": "acknowledged", "transport": "long_poll", "connection": 8, "version": 1}),
     ];
-    assert_eq!(told(&story.entries), expected);
-    assert_eq!(story.acked_version, 1);
+    assert_eq!(told(&timeline.entries), expected);
+    assert_eq!(timeline.acked_version, 1);
     store.acknowledge(&key("never"), 1, page()).await.unwrap();
     assert!(entries(&*store, "never").await.is_empty());
 }
 
 pub(crate) async fn a_story_begins_before_the_first_event(place: &impl Place) {
     let store = open(place).await;
-    let nothing = store.story(&key("a")).await.unwrap();
+    let nothing = store.timeline(&key("a")).await.unwrap();
     assert!(nothing.payment.is_none() && nothing.entries.is_empty());
     let dead = NoteKind::DeadLettered { event_id: "e0".to_owned(), reason: "unknown_status" };
-    store.note(vec![note("a", 10, dead), note("a", 20, NoteKind::Watched(page()))]).await.unwrap();
+    store.record(vec![note("a", 10, dead), note("a", 20, NoteKind::Watched(page()))]).await.unwrap();
     store.inquire(vec![Inquiry { key: key("a"), step: 1, waited_s: 5 }]).await.unwrap();
-    let story = store.story(&key("a")).await.unwrap();
-    assert!(story.payment.is_none());
-    assert_eq!(types(&story.entries), ["dead_lettered", "watched", "inquired"]);
+    let timeline = store.timeline(&key("a")).await.unwrap();
+    assert!(timeline.payment.is_none());
+    assert_eq!(types(&timeline.entries), ["dead_lettered", "watched", "inquired"]);
     one_by_one(&store, [event("a", "e1", Status::Succeeded, 1)]).await;
     store.close().await;
     let store = open(place).await;
@@ -133,7 +133,7 @@ pub(crate) async fn one_commit_tells_of_all_that_is_in_it(place: &impl Place) {
     futures_util::future::join_all((0..20).map(apply)).await.into_iter().for_each(|outcomes| {
         outcomes.unwrap();
     });
-    store.note(noted.collect()).await.unwrap();
+    store.record(noted.collect()).await.unwrap();
     for m in 0..8 {
         let entries = entries(&*store, &format!("o{m}")).await;
         assert_eq!(entries.len(), 21);
@@ -158,33 +158,33 @@ pub(crate) async fn a_story_keeps_its_latest_entries(place: &impl Place) {
 pub(crate) async fn switched_off_nothing_is_told_and_all_else_is_as_before(place: &impl Place) {
     let off = super::Settings { timeline: false, ..settings() }.escalating(60_000, EscalatedOrders::Watched);
     let store = open_with(place, off).await;
-    store.note(vec![note("a", 10, NoteKind::Watched(page()))]).await.unwrap();
+    store.record(vec![note("a", 10, NoteKind::Watched(page()))]).await.unwrap();
     store.apply(vec![arrival("a", "e1", Status::Succeeded, 1, 1_000)]).await.unwrap();
     let pushed = NoteKind::Pushed { page: page(), version: 1, after_ms: None };
     let dead = NoteKind::DeadLettered { event_id: "e0".to_owned(), reason: "unknown_status" };
-    store.note(vec![note("a", 1_001, pushed), note("b", 1_001, dead)]).await.unwrap();
+    store.record(vec![note("a", 1_001, pushed), note("b", 1_001, dead)]).await.unwrap();
     store.inquire(vec![Inquiry { key: key("b"), step: 1, waited_s: 5 }]).await.unwrap();
     assert_eq!(store.escalate(61_000, 10).await.unwrap().messages, 1);
     store.acknowledge(&key("a"), 1, page()).await.unwrap();
-    let keys: Vec<_> = store.outbox(10, 1_000).await.unwrap().into_iter().map(|m| m.routing_key).collect();
+    let keys: Vec<_> = store.outbox_lease(10, 1_000).await.unwrap().into_iter().map(|m| m.routing_key).collect();
     assert_eq!(keys, ["payment.inquiry", "payment.undelivered", "payment.delivered"]);
-    let story = store.story(&key("a")).await.unwrap();
-    assert!(types(&story.entries).iter().all(|kind| *kind == "watched"), "{:?}", story.entries);
-    assert_eq!((story.acked_version, story.payment.unwrap().version), (1, 1));
+    let timeline = store.timeline(&key("a")).await.unwrap();
+    assert!(types(&timeline.entries).iter().all(|kind| *kind == "watched"), "{:?}", timeline.entries);
+    assert_eq!((timeline.acked_version, timeline.payment.unwrap().version), (1, 1));
 }
 
 pub(crate) async fn a_closed_store_tells_nothing(place: &impl Place) {
     let store = open(place).await;
     store.close().await;
-    assert!(matches!(store.note(vec![note("a", 1, NoteKind::Watched(page()))]).await, Err(Error::Closed)));
-    assert!(matches!(store.story(&key("a")).await, Err(Error::Closed)));
+    assert!(matches!(store.record(vec![note("a", 1, NoteKind::Watched(page()))]).await, Err(Error::Closed)));
+    assert!(matches!(store.timeline(&key("a")).await, Err(Error::Closed)));
     assert!(matches!(store.escalate(1, 1).await, Err(Error::Closed)));
     let inquiry = Inquiry { key: key("a"), step: 1, waited_s: 5 };
     assert!(matches!(store.inquire(vec![inquiry]).await, Err(Error::Closed)));
-    assert!(matches!(store.outbox(1, 1).await, Err(Error::Closed)));
-    assert!(matches!(store.sent(vec![1]).await, Err(Error::Closed)));
+    assert!(matches!(store.outbox_lease(1, 1).await, Err(Error::Closed)));
+    assert!(matches!(store.outbox_remove(vec![1]).await, Err(Error::Closed)));
     assert!(matches!(store.outbox_len().await, Err(Error::Closed)));
-    assert!(matches!(store.postpone(vec![1], 1).await, Err(Error::Closed)));
-    let before = Before { payments_ms: 1, entries_ms: 1, unknown_ms: 1 };
-    assert!(matches!(store.retire(before, 1).await, Err(Error::Closed)));
+    assert!(matches!(store.outbox_postpone(vec![1], 1).await, Err(Error::Closed)));
+    let before = PurgeBefore { payments_ms: 1, entries_ms: 1, unknown_ms: 1 };
+    assert!(matches!(store.purge(before, 1).await, Err(Error::Closed)));
 }
