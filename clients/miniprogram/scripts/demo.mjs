@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const built = new URL('../dist/payment-notifier.browser.js', import.meta.url);
 const embedded = new URL('../../../src/bridge/demo/sdk.js', import.meta.url);
-const wanted = '// Built from clients/miniprogram by `npm run demo`. Not to be edited.\n' + readFileSync(built, 'utf8');
+const wanted = '// Built from clients/miniprogram by `npm run demo`. Not to be edited.\n' + readFileSync(built, 'utf8').replace(/^\/\/# sourceMappingURL=.*\n/m, '');
 
 if (!process.argv.includes('--check')) {
   writeFileSync(embedded, wanted);

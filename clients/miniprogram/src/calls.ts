@@ -11,7 +11,7 @@ export interface Calls {
   cancelAll(): void;
 }
 
-export function createCalls(platform: Platform, alarms: Alarms): Calls {
+export function createCalls(send: Platform['request'], alarms: Alarms): Calls {
   const running = new Map<string, Cancel>();
 
   function cancel(name: string): void {
@@ -37,7 +37,7 @@ export function createCalls(platform: Platform, alarms: Alarms): Calls {
       running.set(name, stop);
       alarms.at(name, timeoutMs, () => finish({ status: 0 }));
       try {
-        abort = platform.request(request, (response) => {
+        abort = send(request, (response) => {
           abort = undefined;
           finish(response);
         });

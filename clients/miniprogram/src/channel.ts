@@ -1,6 +1,7 @@
 import { ADDRESS } from './check';
 import { mistake } from './faults';
-import { lineFor } from './index';
+import { line as lineTo } from './core';
+import { platformOf } from './index';
 import type { Platform } from './platform';
 import type { Frame } from './types';
 
@@ -27,7 +28,7 @@ export interface Channel {
 /** @throws where `url` is no address. */
 export function openChannel(options: ChannelOptions): Channel {
   if (!options || !ADDRESS.test(options.url)) mistake('option url: like https://pay.example.com');
-  const line = lineFor(options);
+  const line = lineTo(options.url, platformOf(options));
   let closed = false;
   let isOpen = false;
   let kept: (() => void)[] = [];

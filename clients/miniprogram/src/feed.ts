@@ -34,7 +34,7 @@ const CLIMB_AFTER_MS = 30000;
 const POLL_MS = 2000;
 const POLL_SLOWER_MAX = 10;
 
-export function createFeed(platform: Platform, alarms: Alarms, calls: Calls, take: Host['take'], request: Host['request'], version: Host['version'], read: Host['read'], patienceMs: Host['patienceMs'], report: Host['report']): Feed {
+export function createFeed({ platform, alarms, calls, take, request, version, read, patienceMs, report }: Host): Feed {
   let running = false;
   let looking = false;
   /** Seconds that the service is asked to hold the next answer; 0: a short poll. The first is short, to see whether it holds. */

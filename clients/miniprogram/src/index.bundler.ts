@@ -1,7 +1,6 @@
 import { browser } from './adapters/browser';
 import { pick } from './adapters/pick';
-import { line, watch } from './core';
-import type { Line } from './line';
+import { watch } from './core';
 import type { Platform } from './platform';
 import type { Watch, WatchOptions } from './watch';
 
@@ -13,14 +12,10 @@ export { browser };
 
 /** Tells the page each state of its order until the final one. */
 export function watchPayment<TDisplay = unknown>(options: WatchOptions<TDisplay>): Watch<TDisplay> {
-  return watch(options, found(options));
+  return watch(options, platformOf(options));
 }
 
-/** For `channel.mjs` alone, which shares the sockets. */
-export function lineFor(options: { url: string; adapter?: Platform }): Line {
-  return line(options.url, found(options));
-}
-
-function found(options: { adapter?: Platform }): Platform {
+/** For the package's other files alone. */
+export function platformOf(options: { adapter?: Platform }): Platform {
   return (options && options.adapter) || pick() || browser();
 }

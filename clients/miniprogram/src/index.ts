@@ -1,7 +1,6 @@
 import { miniProgram } from './adapters/mini';
 import { pick } from './adapters/pick';
-import { line, watch } from './core';
-import type { Line } from './line';
+import { watch } from './core';
 import type { Platform } from './platform';
 import type { Watch, WatchOptions } from './watch';
 
@@ -13,15 +12,11 @@ export { miniProgram };
 
 /** Tells the page each state of its order until the final one. */
 export function watchPayment<TDisplay = unknown>(options: WatchOptions<TDisplay>): Watch<TDisplay> {
-  return watch(options, found(options));
+  return watch(options, platformOf(options));
 }
 
-/** For `channel.js` alone, which shares the sockets. */
-export function lineFor(options: { url: string; adapter?: Platform }): Line {
-  return line(options.url, found(options));
-}
-
-function found(options: { adapter?: Platform }): Platform {
+/** For the package's other files alone. */
+export function platformOf(options: { adapter?: Platform }): Platform {
   // Where there is no mini-program, it throws.
   return Object(options).adapter || pick() || miniProgram();
 }

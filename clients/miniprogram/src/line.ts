@@ -19,7 +19,7 @@ export interface Member {
 export interface Line {
   join(member: Member): void;
   leave(member: Member): void;
-  /** Asks for the member's order. One at a time: an error frame need not say whose ticket it means. */
+  /** Asks for the member's order. One ticket at a time: an error frame need not say whose it means. */
   subscribe(member: Member, ticket: string): void;
   /** `done` may never run if the line is lost. */
   send(frame: object, done?: (sent: boolean) => void): void;
@@ -35,6 +35,19 @@ const STABLE_MS = 10000;
 const SETTLE_MS = 200;
 /** The platforms cut sockets of a program that is in the background for this long, and may forget to say so. */
 const BACKGROUND_MS = 5000;
+
+interface Turn {
+  member: Member;
+  ticket: string;
+  /** A frame with its ticket is under way: one for all the orders that wait with the same ticket. */
+  sent?: boolean;
+}
+
+const enum State {
+  Waiting,
+  Connecting,
+  Open,
+}
 
 interface Shared extends Line {
   platform: Platform;
@@ -54,23 +67,23 @@ export function lineTo(platform: Platform, base: string): Line {
 function createLine(platform: Platform, url: string): Shared {
   const alarms = createAlarms(platform);
   const members = new Set<Member>();
-  let turns: { member: Member; ticket: string }[] = [];
-  let state: 'waiting' | 'connecting' | 'open' = 'waiting';
+  let turns: Turn[] = [];
+  let state = State.Waiting as State;
   let socket: Socket | undefined;
   let attempt: object | undefined;
   let heard = false;
-  /** The last `subscribe` was answered for some order. */
+  /** The last `subscribe` that was sent was answered for some order. */
   let answered = false;
   let openedAt = 0;
   let failures = 0;
   let hiddenAt = 0;
 
   function connect(): void {
-    if (state !== 'waiting') drop();
+    if (state !== State.Waiting) drop();
     const mine = (attempt = {});
     const live = (): boolean => attempt === mine;
     let opened: Socket | undefined;
-    state = 'connecting';
+    state = State.Connecting;
     heard = false;
     alarms.at('connect', CONNECT_TIMEOUT_MS, () => lost());
     try {
@@ -78,7 +91,7 @@ function createLine(platform: Platform, url: string): Shared {
         open() {
           // Some platforms ignore a close before the open.
           if (!live()) opened && opened.close();
-          else if (state === 'connecting') up();
+          else if (state === State.Connecting) up();
         },
         message: (text) => live() && hear(text),
         close: (reason) => live() && lost(reason),
@@ -91,17 +104,17 @@ function createLine(platform: Platform, url: string): Shared {
   }
 
   function up(): void {
-    state = 'open';
+    state = State.Open;
     openedAt = platform.now();
     alarms.off('connect');
     alarms.at('beat', PING_INTERVAL_MS, beat);
-    members.forEach((member) => state === 'open' && member.up());
+    members.forEach((member) => state === State.Open && member.up());
   }
 
   function shut(): void {
     const old = socket;
     attempt = socket = undefined;
-    state = 'waiting';
+    state = State.Waiting;
     turns = [];
     ['connect', 'beat', 'pong', 'answer'].forEach(alarms.off);
     if (old) quietly(() => old.close());
@@ -149,10 +162,14 @@ function createLine(platform: Platform, url: string): Shared {
   }
 
   function ask(): void {
-    if (!turns[0]) return;
-    answered = false;
+    const [first] = turns;
+    if (!first) return;
     alarms.at('answer', ANSWER_TIMEOUT_MS, unanswered);
-    transmit({ type: 'subscribe', ticket: turns[0].ticket });
+    if (first.sent) return;
+    answered = false;
+    const { ticket } = first;
+    turns.forEach((turn) => (turn.sent = turn.ticket === ticket));
+    transmit({ type: 'subscribe', ticket });
   }
 
   /** Answered, and not for this order: the ticket is for others. The socket, which all share, is not to blame. */
@@ -160,33 +177,33 @@ function createLine(platform: Platform, url: string): Shared {
     if (!answered) return lost();
     const turn = turns.shift();
     if (turn && members.has(turn.member)) turn.member.frame({ type: 'error', code: 'forbidden' }, true);
-    if (state === 'open') ask();
+    if (state === State.Open) ask();
   }
 
   function hear(text: string): void {
     const frame = parseJson(text) as Frame | undefined;
-    if (!frame || state !== 'open') return;
+    if (!frame || state !== State.Open) return;
     heard = true;
     alarms.off('pong');
     const orderId = frame.order_id || (frame.payment && frame.payment.order_id);
-    const turn = turns[0];
     const isError = frame.type === 'error';
     const isAnswer = frame.type === 'subscribed';
-    const answersTurn = !!turn && (isError || isAnswer) && (orderId ? orderId === turn.member.orderId : isError);
+    const turn = (isError || isAnswer) && turns.find((each) => each.sent && (orderId ? orderId === each.member.orderId : isError));
     answered = answered || isAnswer;
     if (frame.type === 'reconnect') {
       alarms.at('retry', Math.min(Math.max(0, frame.after_ms || 0), RECONNECT_WAIT_MAX_MS), connect);
     }
-    if (answersTurn) {
-      turns.shift();
+    if (turn) {
+      turns = turns.filter((each) => each !== turn && !(isAnswer && each.sent && each.member.orderId === orderId));
+      // Without an order it is the ticket that is refused: each of its orders asks by itself, with a better one.
+      if (!orderId) turns.forEach((each) => (each.sent = false));
       alarms.off('answer');
     }
-    const concerns = (member: Member): boolean =>
-      orderId ? member.orderId === orderId : isError && (answersTurn ? member === turn!.member : !!member.orderId);
     members.forEach((member) => {
-      if (!member.orderId || concerns(member)) member.frame(frame, answersTurn);
+      const concerns = orderId ? member.orderId === orderId : isError && (!turn || member === turn.member);
+      if (!member.orderId || concerns) member.frame(frame, !!turn);
     });
-    if (answersTurn && state === 'open') ask();
+    if (turn && state === State.Open) ask();
   }
 
   const hooks = [
@@ -196,7 +213,7 @@ function createLine(platform: Platform, url: string): Shared {
     platform.onShow(() => {
       const away = hiddenAt && platform.now() - hiddenAt;
       hiddenAt = 0;
-      if (state === 'open' && away < BACKGROUND_MS) probe(PROBE_TIMEOUT_MS);
+      if (state === State.Open && away < BACKGROUND_MS) probe(PROBE_TIMEOUT_MS);
       else renew(0);
     }),
     platform.onNetwork((connected) => {
@@ -210,24 +227,24 @@ function createLine(platform: Platform, url: string): Shared {
     url,
     join(member) {
       members.add(member);
-      if (state === 'open') member.up();
-      else if (state === 'waiting' && !alarms.has('retry')) connect();
+      if (state === State.Open) member.up();
+      else if (state === State.Waiting && !alarms.has('retry')) connect();
     },
     leave(member) {
       members.delete(member);
-      turns = turns.filter((each, i) => !i || each.member !== member);
+      turns = turns.filter((each) => each.sent || each.member !== member);
       if (!members.size) {
         lines.delete(line);
         hooks.forEach((unhook) => unhook());
         shut();
         alarms.clear();
-      } else if (member.orderId && state === 'open' && !Array.from(members).some((each) => each.orderId === member.orderId)) {
+      } else if (member.orderId && state === State.Open && !Array.from(members).some((each) => each.orderId === member.orderId)) {
         transmit({ type: 'unsubscribe', order_id: member.orderId });
       }
     },
     subscribe(member, ticket) {
-      if (state !== 'open') return;
-      turns = turns.filter((each, i) => !i || each.member !== member);
+      if (state !== State.Open) return;
+      turns = turns.filter((each) => each.sent || each.member !== member);
       turns.push({ member, ticket });
       if (turns.length === 1) ask();
     },

@@ -60,24 +60,30 @@ const ACK_TIMEOUT_MS = 2000;
  * waiting → looking (it is given up: one last look) → done; waiting or looking → acking (the final state is known and the page was
  * told) → done.
  */
-type Phase = 'waiting' | 'looking' | 'acking' | 'done';
+const enum Phase {
+  Waiting,
+  Looking,
+  Acking,
+  Done,
+}
 
 function isTicketError(code: string | undefined): code is TicketError {
   return /^(invalid_ticket|ticket_expired|forbidden)$/.test(code as string);
 }
 
-export function watch<TDisplay>(options: WatchOptions<TDisplay>, platform: Platform): Watch<TDisplay>;
-export function watch(options: WatchOptions<any>, platform: Platform): Watch<any> {
+/** `send`: for requests in place of the platform's own. */
+export function watch<TDisplay>(options: WatchOptions<TDisplay>, platform: Platform, send?: Platform['request']): Watch<TDisplay>;
+export function watch(options: WatchOptions<any>, platform: Platform, send: Platform['request'] = (request, done) => platform.request(request, done)): Watch<any> {
   checkOptions(options);
   const base = httpBase(options.url);
   const orderId = options.orderId;
   const alarms = createAlarms(platform);
-  const calls = createCalls(platform, alarms);
+  const calls = createCalls(send, alarms);
   const attempts: Record<string, number> = {};
   let cause: WatchError | undefined;
   const tickets = createTickets(options.ticket, platform, alarms, (error) => failing('ticket', error));
 
-  let phase = 'waiting' as Phase;
+  let phase = Phase.Waiting as Phase;
   let hidden = false;
   let shown: Payment | null = null;
   let final: FinalPayment | undefined;
@@ -98,7 +104,17 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
   let settle!: (outcome: Outcome) => void;
   const result = new Promise<Outcome>((resolve) => (settle = resolve));
 
-  const feed = createFeed(platform, alarms, calls, (use) => tickets.take('feed', use), request, () => version, read, () => (subscribed ? undefined : refusing ? 0 : FALLBACK_AFTER_MS), report);
+  const feed = createFeed({
+    platform,
+    alarms,
+    calls,
+    take: (use) => tickets.take('feed', use),
+    request,
+    version: () => version,
+    read,
+    patienceMs: () => (subscribed ? undefined : refusing ? 0 : FALLBACK_AFTER_MS),
+    report,
+  });
 
   // What the page is told.
 
@@ -130,8 +146,8 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
     tell('onError', told);
   }
 
-  function unfinished(how: object): Outcome {
-    return Object.assign({ final: false, payment: shown }, how, cause && { cause }) as Outcome;
+  function endUnfinished(how: object): void {
+    end(Object.assign({ final: false, payment: shown }, how, cause && { cause }) as Outcome);
   }
 
   function report(transport: Transport | null): void {
@@ -161,11 +177,11 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
   // The ends.
 
   function watching(): boolean {
-    return phase === 'waiting' || phase === 'looking';
+    return phase < Phase.Acking;
   }
 
   function conclude(payment: FinalPayment, told: boolean): void {
-    phase = 'acking';
+    phase = Phase.Acking;
     final = payment;
     quiet();
     const done = (): void => end(payment);
@@ -173,13 +189,13 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
       tickets.take('ack', (ticket) => calls.request('post', ACK_TIMEOUT_MS, request(ticket, '/ack', { version }), done));
     if (!told) return done();
     alarms.at('ack', ACK_TIMEOUT_MS, done);
-    if (subscribed) line!.send(ackFrame(), (sent) => (sent ? done() : phase === 'acking' && post()));
+    if (subscribed) line!.send(ackFrame(), (sent) => (sent ? done() : phase === Phase.Acking && post()));
     else post();
   }
 
   function end(outcome: Outcome): void {
-    if (phase === 'done') return;
-    phase = 'done';
+    if (phase === Phase.Done) return;
+    phase = Phase.Done;
     quiet();
     if (line) line.leave(member);
     hooks.forEach((unhook) => unhook());
@@ -194,7 +210,7 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
   }
 
   function overdue(): void {
-    phase = 'looking';
+    phase = Phase.Looking;
     // A fetch that hangs must not cost the last look.
     tickets.forget();
     // In the background nobody looks at the page, and platforms cut requests: it is asked again until the page is back.
@@ -203,7 +219,7 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
   }
 
   function giveUp(): void {
-    end(unfinished({ timedOut: true }));
+    endUnfinished({ timedOut: true });
   }
 
   // Questions by HTTP.
@@ -224,7 +240,7 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
       tickets.accept();
       failing('request', null);
       receive(body);
-      if (phase === 'looking') giveUp();
+      if (phase === Phase.Looking) giveUp();
       return true;
     }
     failing('request', addressFault('request', base, response.status, response.reason, body.code));
@@ -233,7 +249,7 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
   }
 
   function refused(code: TicketError, ticket: string): void {
-    if (watching() && !tickets.refuse(ticket)) end(unfinished({ refused: code }));
+    if (watching() && !tickets.refuse(ticket)) endUnfinished({ refused: code });
   }
 
   // The socket, shared with other watches.
@@ -251,7 +267,7 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
       if (isRefused) failing('socket', addressFault('socket', base, 0, reason));
       if (subscribed) reconnects++;
       unsubscribed();
-      if (isRefused && phase === 'waiting') feed.start(0);
+      if (isRefused && phase === Phase.Waiting) feed.start(0);
     },
     frame(frame, answer) {
       if (!watching()) return;
@@ -269,7 +285,7 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
         // Unasked, it may mean the ticket of another watch of the same order.
         if (aboutTicket && (answer || typeof options.ticket === 'function')) refused(frame.code as TicketError, usedTicket);
         if (aboutTicket) subscribe();
-        else if (phase === 'waiting') feed.start(0);
+        else if (phase === Phase.Waiting) feed.start(0);
       } else if (frame.payment) receive(frame.payment);
       if (watching()) acknowledge();
     },
@@ -287,7 +303,7 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
   function unsubscribed(): void {
     if (subscribed) report(null);
     subscribed = false;
-    if (phase === 'waiting') feed.start(FALLBACK_AFTER_MS);
+    if (phase === Phase.Waiting) feed.start(FALLBACK_AFTER_MS);
   }
 
   function ackFrame(): object {
@@ -303,7 +319,7 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
   // Life.
 
   function fresh(): void {
-    if (phase === 'waiting') feed.look();
+    if (phase === Phase.Waiting) feed.look();
   }
 
   const { lateAfterMs = LATE_AFTER_MS, giveUpAfterMs, signal } = options;
@@ -317,7 +333,7 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
     }),
     platform.onShow(() => {
       hidden = false;
-      if (phase === 'looking') overdue();
+      if (phase === Phase.Looking) overdue();
       else fresh();
     }),
     platform.onNetwork((connected) => {
@@ -325,7 +341,7 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
     }),
   ];
 
-  alarms.at('late', lateAfterMs, () => watching() && tell('onLate'));
+  alarms.at('late', lateAfterMs, () => tell('onLate'));
   if (giveUpAfterMs !== undefined) alarms.at('last', giveUpAfterMs, overdue);
   // Not at once: an adapter that answers before it returns must not tell the page what it has no watch for.
   Promise.resolve().then(() => {
@@ -334,7 +350,8 @@ export function watch(options: WatchOptions<any>, platform: Platform): Watch<any
   });
 
   function stop(): void {
-    end(final || unfinished({ stopped: true }));
+    if (final) end(final);
+    else endUnfinished({ stopped: true });
   }
 
   if (signal && signal.aborted) stop();

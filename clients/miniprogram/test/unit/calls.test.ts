@@ -10,7 +10,7 @@ const request = { method: 'GET', url: 'https://pay.example/', headers: {} } as c
 function setUp() {
   const world = createWorld(createService());
   const answers: number[] = [];
-  return { world, answers, done: ({ status }: { status: number }) => void answers.push(status), calls: createCalls(world.platform, createAlarms(world.platform)) };
+  return { world, answers, done: ({ status }: { status: number }) => void answers.push(status), calls: createCalls((request, done) => world.platform.request(request, done), createAlarms(world.platform)) };
 }
 
 test('an answer before the call is even made: taken once, and what it began is ended', async () => {

@@ -1,0 +1,53 @@
+import { getCurrentInstance, onMounted, shallowReactive, shallowRef, toRefs, unref, watch, type Ref, type ToRefs } from 'vue';
+import { follow, startOf, type PaymentState, type StateOptions } from './state';
+
+export type { PaymentState } from './state';
+
+type Source<T> = T | Ref<T> | (() => T);
+
+/** As those of `watchPayment`, but `url` and `orderId` may be refs or getters. */
+export type UsePaymentOptions<TDisplay = unknown> = Omit<StateOptions<TDisplay>, 'orderId' | 'url'> & {
+  url: Source<string>;
+  /** Another order ends the wait for the one before; none waits for nothing. */
+  orderId: Source<string | null | undefined>;
+};
+
+export interface UsedPayment<TDisplay = unknown> extends ToRefs<PaymentState<TDisplay>> {
+  /** Waits again, for what is newer than what was shown: for "pay again" and "check again". */
+  again(): void;
+}
+
+function valueOf<T>(source: Source<T>): T {
+  return typeof source === 'function' ? (source as () => T)() : unref(source as T | Ref<T>);
+}
+
+/**
+ * Waits for the payment of an order while the component is mounted, or its effect scope lives. On a server it renders `confirming`
+ * and connects to nothing.
+ */
+export function usePayment<TDisplay = unknown>(options: UsePaymentOptions<TDisplay>): UsedPayment<TDisplay> {
+  const orderOf = (): string | null | undefined => valueOf(options.orderId);
+  const state = shallowReactive<PaymentState<TDisplay>>(startOf(orderOf()));
+  const restart = shallowRef<{ of?: string | null; after?: number }>({});
+  const begin = (): void => {
+    watch(
+      [orderOf, () => valueOf(options.url), restart] as const,
+      ([orderId, url, { of, after }], _, onCleanup) => {
+        Object.assign(state, startOf(orderId));
+        if (!orderId) return;
+        const live = Object.assign({}, options, { orderId, url, after: of === orderId ? after : options.after }) as StateOptions<TDisplay>;
+        onCleanup(follow(live, (next) => Object.assign(state, next)).stop);
+      },
+      { immediate: true },
+    );
+  };
+  // The server renders without mounting.
+  if (getCurrentInstance()) onMounted(begin);
+  else begin();
+
+  return Object.assign(toRefs(state) as ToRefs<PaymentState<TDisplay>>, {
+    again() {
+      restart.value = { of: orderOf(), after: state.payment ? state.payment.version : options.after };
+    },
+  });
+}
