@@ -41,7 +41,7 @@ async fn look(folder: PathBuf, metrics: Metrics) {
     let looking = std::thread::Builder::new().name("disk-space".to_owned()).spawn(move || {
         match rustix::fs::statvfs(&folder) {
             Ok(found) => metrics.set_store_disk(found.f_bavail, found.f_blocks, found.f_frsize),
-            Err(error) => tracing::debug!(%error, "room on the store's disk not known"),
+            Err(error) => tracing::debug!(%error, "free space on the store's disk is unknown"),
         }
         drop(done);
     });

@@ -20,7 +20,7 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     /// The service has stopped, and its store has not.
-    #[error("the store did not close in {limit_s} s, and was left: what it had not stored was not acknowledged")]
+    #[error("the store did not close in {limit_s} s and was abandoned: what it had not stored was not acknowledged")]
     StoreNotClosed {
         /// How long it was waited for.
         limit_s: u64,

@@ -60,7 +60,7 @@ async fn inquire(rounds: &PeriodicJobs, hub: &Hub, overdue: &[Overdue]) -> Resul
                     // Nor what it will never take, or it would stand in the way of others again and again.
                     hub.asked(alone);
                     let (merchant_id, order_id) = (&alone.key.merchant_id, &alone.key.order_id);
-                    tracing::warn!(%merchant_id, %order_id, %error, "no inquiry for this order");
+                    tracing::warn!(%merchant_id, %order_id, %error, "payment.inquiry cannot be recorded for this order");
                 }
             }
             Err(error) => return Err(error),

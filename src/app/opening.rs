@@ -92,13 +92,13 @@ pub(super) async fn revocations(
     };
     health.fault(Part::Store, &why);
     metrics.set_store_available(false);
-    tracing::warn!(reason = why, "the store is away: waiting for it before pages are let in");
+    tracing::warn!(reason = why, "the store is unavailable: pages are admitted once it answers");
     let refusing = Tasks::new();
     let router = bridge::starting_router(health.clone());
     let options = ServerOptions::new(&settings.http);
     let admin = bind("admin.listen", settings.admin.listen, router, &options, None, &refusing).await?;
     if let Ok(admin) = admin.local_addr() {
-        tracing::info!(%admin, "listening for operators alone");
+        tracing::info!(%admin, "listening for operators only");
     }
     refusing.spawn(admin.run(refusing.clone()));
     let answered = tokio::select! {

@@ -117,10 +117,10 @@ impl DeadLetters for LettersOverAmqp {
         let (letters, id) = (self.clone(), id.to_owned());
         self.tasks.spawn(async move {
             if answer.send(letters.replay_one(&id, again).await).is_err() {
-                tracing::warn!(id, "nobody waited for the end of a replay");
+                tracing::warn!(id, "the caller left before the replay ended");
             }
         });
-        answered.await.unwrap_or_else(|_ended| Err(LettersError("the replay did not end".to_owned())))
+        answered.await.unwrap_or_else(|_ended| Err(LettersError("the replay did not finish".to_owned())))
     }
 }
 

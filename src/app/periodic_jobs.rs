@@ -77,7 +77,7 @@ impl Schedule {
         };
         let why = error.to_string();
         if why != self.failed_by {
-            warn!(round = self.what, error = why, "the store does not answer, trying again");
+            warn!(round = self.what, error = why, "the store does not answer, retrying");
             self.failed_by = why;
         }
         self.backoff.wait()

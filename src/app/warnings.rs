@@ -9,10 +9,10 @@ const OPEN_FILES_BESIDE_PAGES: u64 = 512;
 
 pub(super) fn of_settings(settings: &Settings, verifier: &Verifier) {
     if settings.demo.enabled {
-        tracing::warn!("demo.enabled: anybody can mint tickets and publish payments at /demo");
+        tracing::warn!("demo.enabled: anyone can mint tickets and publish payments at /demo");
     }
     if !verifier.has_keys() {
-        tracing::warn!("no key for tickets is set: every page will be turned away");
+        tracing::warn!("no ticket key is set: every page will be refused");
     }
 }
 
@@ -21,10 +21,6 @@ pub(super) fn of_open_files(connections_max: usize) {
     let open_files_max = raise_open_files();
     let needed = u64::try_from(connections_max).unwrap_or(u64::MAX).saturating_add(OPEN_FILES_BESIDE_PAGES);
     if needed > open_files_max {
-        tracing::warn!(
-            open_files_max,
-            connections_max,
-            "http.connections_max is more than the limit of open files holds"
-        );
+        tracing::warn!(open_files_max, connections_max, "http.connections_max exceeds the limit on open files");
     }
 }

@@ -84,7 +84,7 @@ pub fn router(parts: AdminParts, context: Context) -> Router {
         .merge(Router::new().route("/v1/revocations", post(revoke::post)).with_state(context.clone()))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take that method")
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not allow that method")
         })
         .layer(DefaultBodyLimit::max(context.http.body_bytes_max))
         .layer(middleware::from_fn_with_state(context, body::whole))

@@ -26,7 +26,9 @@ pub(super) async fn whole(State(context): State<Context>, request: Request, next
     let problem = match tokio::time::timeout(limit, reading).await {
         Ok(Ok(bytes)) => return next.run(Request::from_parts(head, Body::from(bytes))).await,
         Ok(Err(problem)) => problem,
-        Err(_elapsed) => Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time"),
+        Err(_elapsed) => {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the request body did not arrive in time")
+        }
     };
     let mut response = problem.into_response();
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -36,7 +38,7 @@ pub(super) async fn whole(State(context): State<Context>, request: Request, next
 async fn read(mut body: BodyDataStream, bytes_max: usize) -> Result<Vec<u8>, Problem> {
     let (mut bytes, mut thrown_away) = (Vec::new(), 0_usize);
     while let Some(part) = body.next().await {
-        let part = part.map_err(|_broken| Problem::bad_request("the body is not whole"))?;
+        let part = part.map_err(|_broken| Problem::bad_request("the request body is incomplete"))?;
         if thrown_away > 0 || bytes.len() + part.len() > bytes_max {
             bytes = Vec::new();
             thrown_away += part.len();

@@ -97,8 +97,9 @@ impl Clients {
             tracing::warn!(
                 header = name,
                 %network,
-                "a request with a forwarding header came from a network of http.unlimited_networks that is not in \
-                 http.trusted_proxies: if a proxy stands there, the limits by client address count nobody behind it"
+                "a request with a forwarding header came from a network in \
+                 http.unlimited_networks that is not in http.trusted_proxies: \
+                 if this is a proxy, no client behind it is limited by address"
             );
         }
     }

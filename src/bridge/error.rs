@@ -73,11 +73,11 @@ impl Problem {
     }
 
     pub(super) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
+        Self::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
     }
 
     pub(super) fn too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is larger than is allowed")
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is larger than allowed")
     }
 
     /// A request that is none of WebSocket, or one of another version.

@@ -13,10 +13,10 @@ pub(super) fn refusal(version: Version, headers: &HeaderMap) -> Option<Response>
     let mut hosts = headers.get_all(header::HOST).iter();
     let detail = match (hosts.next(), hosts.next()) {
         (None, _) if version < Version::HTTP_11 => return None,
-        (None, _) => "the header Host is needed",
-        (Some(_), Some(_)) => "the header Host may stand once only",
+        (None, _) => "the Host header is required",
+        (Some(_), Some(_)) => "the Host header may appear only once",
         (Some(host), None) if is_host(host.as_bytes()) => return None,
-        (Some(_), None) => "the header Host must be a host and, if need be, its port",
+        (Some(_), None) => "the Host header must be a host with an optional port",
     };
     let mut response = Problem::bad_request(detail).into_response();
     // Where one message of this connection ends and the next begins may be as doubtful.

@@ -25,7 +25,7 @@ use crate::runtime::Object;
     responses(
         (status = 200, description = "The ticket", body = TicketAnswer),
         (status = 400, description = "The body is malformed", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No API key, or another", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "The API key is missing or wrong", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The key is bound to another merchant", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "Minting is off", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),

@@ -94,7 +94,7 @@ impl Modify for Schemes {
 #[openapi(
     info(
         title = "payment-notifier",
-        description = "Carries payment results from RabbitMQ to the page that waits for them.",
+        description = "Delivers payment results from RabbitMQ to the pages waiting for them.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(poll::get, poll::ack, sse::get, ws::upgrade, mint::post, callbacks::post),
@@ -129,8 +129,8 @@ fn add_refusals(document: &mut Value) {
         let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { continue };
         let all = [
             ("408", "The body did not arrive in time"),
-            ("429", "The client address asks too fast, or holds too many connections"),
-            ("503", "Too much is asked of this node, or it stops"),
+            ("429", "The client address sends requests too fast or holds too many connections"),
+            ("503", "The node is overloaded or stopping"),
         ];
         for (status, description) in all.into_iter().filter(|(status, _)| *status != "408" || method == "post") {
             let schema = json!({ "$ref": "#/components/schemas/ProblemDocument" });

@@ -34,11 +34,11 @@ use crate::telemetry::Transport;
     ),
     security(("ticket" = [])),
     responses(
-        (status = 200, description = "The payment; version 0 and status `unknown` for an order never heard of",
+        (status = 200, description = "The payment; version 0 and status `unknown` if no event has arrived for the order",
             body = super::openapi::PaymentSchema, headers(("ETag" = String, description = "The version, quoted"))),
         (status = 304, description = "The payment is still what the page has"),
         (status = 400, description = "A query value is malformed", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No ticket, or one that is refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "The ticket is missing or refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The ticket is for another order", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 429, description = "The ticket holds too many waiting pages", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The payment cannot be read at the moment", body = ProblemDocument, content_type = "application/problem+json"),
@@ -161,7 +161,7 @@ fn if_none_match(headers: &HeaderMap, etag: &str) -> bool {
     responses(
         (status = 204, description = "NoteKind"),
         (status = 400, description = "The body is malformed", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No ticket, or one that is refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "The ticket is missing or refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The ticket is for another order", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The payment has no such version", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),

@@ -86,7 +86,7 @@ impl Refusals {
             let mut rest = stream.take(READ_BYTES_MAX);
             let read = tokio::time::timeout(STEP_TIME_MAX, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
             if !said || read.is_err() {
-                tracing::debug!("a refused connection did not ask, listen or close in time");
+                tracing::debug!("a refused connection did not send, read or close in time");
             }
             drop(place);
         });

@@ -48,7 +48,7 @@ pub(super) async fn post(
     }
     let (revoked, watched) = what(&body)?;
     if context.revocations.has_room(&revoked, now_s).is_err() && ttl_s > 0 {
-        let detail = "as many are in force as tickets.revocations_max allows";
+        let detail = "tickets.revocations_max revocations are in force already";
         return Err(Problem::new(StatusCode::CONFLICT, "too_many_revocations", detail));
     }
     let revocation = Revocation { revoked, until_s: now_s.saturating_add(ttl_s) };
@@ -92,7 +92,7 @@ fn what(body: &Body) -> Result<(Revoked, Vec<Key>), Problem> {
             let key = Key::new(merchant_id, order_id);
             Ok((Revoked::Order(key.clone()), vec![key]))
         }
-        _ => Err(Problem::bad_request("either ticket, or merchant_id and order_id")),
+        _ => Err(Problem::bad_request("send either ticket, or merchant_id and order_id")),
     }
 }
 

@@ -32,7 +32,7 @@ pub fn router(context: Context, demo_enabled: bool) -> Router {
     router
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take that method")
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not allow that method")
         })
         .layer(DefaultBodyLimit::max(context.http.body_bytes_max))
         .layer(middleware::from_fn_with_state(context.clone(), body::whole))

@@ -40,7 +40,7 @@ use crate::telemetry::{Held, Transport};
     responses(
         (status = 200, description = "A stream that lasts as long as the ticket", content_type = "text/event-stream", body = String),
         (status = 400, description = "A query value is malformed", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "No ticket, or one that is refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "The ticket is missing or refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The ticket is for another order", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 429, description = "The ticket holds too many waiting pages", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The payment cannot be read at the moment", body = ProblemDocument, content_type = "application/problem+json"),

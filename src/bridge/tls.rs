@@ -146,7 +146,7 @@ impl Tls {
             }
             Err(error) => {
                 self.metrics.tls_certificate_loaded("error");
-                tracing::error!(error, "changed certificate cannot be used, the one before stays");
+                tracing::error!(error, "changed certificate cannot be used, the previous one stays in use");
             }
         }
     }

@@ -133,10 +133,10 @@ pub(super) struct TicketBody {
     pub(super) merchant_id: String,
     /// One order, or up to 20.
     pub(super) order_id: OneOrMany,
-    /// Who waits: openid or user id.
+    /// Who waits: an openid or user id.
     #[schema(min_length = 1, max_length = 256, example = "user-1")]
     pub(super) sub: String,
-    /// Seconds that the ticket lives.
+    /// Lifetime of the ticket in seconds.
     #[serde(default = "default_ttl_s", deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 86400, default = 900)]
     pub(super) ttl_s: u64,
@@ -148,7 +148,7 @@ fn default_ttl_s() -> u64 {
 
 /// One order, or several.
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "order_id must be a text or a list of texts")]
+#[serde(untagged, expecting = "order_id must be a string or an array of strings")]
 pub(super) enum OneOrMany {
     /// One.
     One(String),

@@ -124,7 +124,7 @@ impl Told<'_> {
 
     fn fault(&self, why: &str) {
         if !self.parts.health.faults().get(&Part::Broker).is_some_and(|told| told.contains(why)) {
-            warn!(reason = why, "topology is not as it has to be");
+            warn!(reason = why, "topology does not match");
         }
         self.parts.health.fault_in(Part::Broker, HEALTH_THING, why);
     }
@@ -186,7 +186,7 @@ impl Probing {
                     info!(
                         exchange = amqp.exchange,
                         reason = refusal.why,
-                        "this user may not publish to the exchange: that the queue is bound to it is not looked at"
+                        "this user may not publish to the exchange: whether the queue is bound to it is not checked"
                     );
                     (self.next_at, self.found) = (None, Ok(()));
                     return;
@@ -196,7 +196,7 @@ impl Probing {
             }
         }
         self.routed_since = None;
-        self.found = Err(unbound(connection, amqp, "what publishers send is unroutable"));
+        self.found = Err(unbound(connection, amqp, "what publishers send cannot be routed"));
     }
 
     /// A probe that the exchange takes may have gone to other queues alone.
@@ -211,7 +211,7 @@ impl Probing {
         if queue.message_count() > 0 || silent <= self.interval * missed_max {
             return Ok(());
         }
-        Err(unbound(connection, amqp, "what publishers send goes to other queues alone"))
+        Err(unbound(connection, amqp, "what publishers send goes only to other queues"))
     }
 }
 

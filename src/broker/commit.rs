@@ -125,7 +125,11 @@ impl Consumer {
         self.parts.health.fault(Part::Store, why);
         if !self.store_failed.swap(true, Ordering::Relaxed) {
             self.parts.metrics.set_store_available(false);
-            warn!(queue = self.options.amqp.queue, reason = why, "store does not take events, consuming waits for it");
+            warn!(
+                queue = self.options.amqp.queue,
+                reason = why,
+                "the store does not accept events, consuming is paused"
+            );
         }
     }
 
@@ -133,7 +137,7 @@ impl Consumer {
         self.parts.metrics.set_store_available(true);
         if self.store_failed.swap(false, Ordering::Relaxed) {
             self.parts.health.ok(Part::Store);
-            info!(queue = self.options.amqp.queue, "store takes events again");
+            info!(queue = self.options.amqp.queue, "the store accepts events again");
         }
     }
 }

@@ -148,7 +148,7 @@ impl Consumer {
                 End::Failed { why, unreadable } => {
                     // Each reason once: an outage is not told again with each attempt.
                     if why != last_why {
-                        warn!(queue = self.options.amqp.queue, reason = why, "consumer ended, building it anew");
+                        warn!(queue = self.options.amqp.queue, reason = why, "consumer ended, setting it up again");
                         last_why.clone_from(&why);
                     }
                     self.fault(&why);
@@ -191,7 +191,7 @@ impl Consumer {
         match timeout(limit, self.subscribe(&connection, narrow)).await {
             Ok(Ok((channel, stream))) => Ok(Link { connection, channel, stream, witness }),
             Ok(Err(error)) => Err(failed(reason(&error))),
-            Err(_elapsed) => Err(failed(format!("{} (has it a leader?)", silent()))),
+            Err(_elapsed) => Err(failed(format!("{} (does it have a leader?)", silent()))),
         }
     }
 

@@ -122,7 +122,7 @@ impl DeadLetters {
             routing_key = %delivery.routing_key,
             message_id = delivery.properties.message_id().as_ref().map(tracing::field::display),
             body_bytes = delivery.data.len(),
-            "message refused, goes to the dead letters"
+            "message rejected and sent to the dead letters"
         );
         if delivery.data.len() > BODY_BYTES_USUAL_MAX {
             self.metrics.large_body();
@@ -130,7 +130,8 @@ impl DeadLetters {
                 let queue = &self.amqp.queue;
                 warn!(
                     queue,
-                    "a body is larger than 1 MiB: set max_message_size of RabbitMQ, since each takes its memory here"
+                    "a body is larger than 1 MiB: lower RabbitMQ's max_message_size, since the \
+                     service holds each body in memory"
                 );
             }
         }
@@ -189,7 +190,8 @@ impl DeadLetters {
         } else {
             if letter.state != State::Stuck {
                 let (exchange, delivery_tag) = (&self.amqp.dead_letter_exchange, letter.unsettled.tag());
-                warn!(exchange, delivery_tag, reason = letter.code, %error, "message is refused as a dead letter in every form, and stays unacknowledged");
+                let reason = letter.code;
+                warn!(exchange, delivery_tag, reason, %error, "the broker accepts no form of this dead letter");
             }
             self.becomes(&mut letter, State::Stuck);
             self.rest(letter);
@@ -216,7 +218,7 @@ impl DeadLetters {
         self.metrics.dead_letter_failure();
         self.health.fault_in(Part::Broker, HEALTH_THING, format!("dead-letter exchange {exchange:?}: {error}"));
         if self.failing == 0 {
-            warn!(exchange, %error, "dead-letter exchange does not take messages, trying again");
+            warn!(exchange, %error, "dead-letter exchange does not accept messages, retrying");
         }
         self.becomes(&mut letter, State::Failing);
         self.rest(letter);
@@ -232,7 +234,7 @@ impl DeadLetters {
         }
         if self.failing == 0 && failing > 0 {
             self.health.ok_in(Part::Broker, HEALTH_THING);
-            info!(exchange = self.amqp.dead_letter_exchange, "dead-letter exchange takes messages again");
+            info!(exchange = self.amqp.dead_letter_exchange, "dead-letter exchange accepts messages again");
         }
     }
 

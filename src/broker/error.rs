@@ -26,20 +26,20 @@ pub enum Error {
     /// The queue of this node's own is another's.
     #[error(
         "queue {queue:?} is in use by another connection: another node has the same `instance`, or RabbitMQ has not noticed \
-         yet that this node's last connection is gone"
+         yet that this node's previous connection is gone"
     )]
     InstanceTaken {
         /// Named by the instance.
         queue: String,
     },
     /// One command at a time takes messages of the dead-letter queue: others would not see those that it holds.
-    #[error("another dead-letters command works on queue {queue:?}: try again when it has ended")]
+    #[error("another dead-letters command is using queue {queue:?}: try again when it has finished")]
     Busy {
         /// `amqp.dead_letter_queue`
         queue: String,
     },
     /// A replay that the broker did not confirm.
-    #[error("dead letter {id} was not replayed, and stays: {reason}")]
+    #[error("dead letter {id} was not replayed, and is kept: {reason}")]
     Replay {
         /// Which.
         id: String,
@@ -47,7 +47,7 @@ pub enum Error {
         reason: String,
     },
     /// The store does not work, so nothing is consumed.
-    #[error("waits for the store: {0}")]
+    #[error("waiting for the store: {0}")]
     Store(String),
     /// `payments.default_merchant` is none.
     #[error("payments.default_merchant {0}")]

@@ -114,7 +114,7 @@ impl Consumer {
             self.parts.metrics.damaged(Passing::Event, 1);
             error!(
                 %merchant_id, %order_id, %event_id, delivery_tag, error = %damage,
-                "a payment cannot be read or written: its events wait, those of others go on"
+                "a payment cannot be read or written: its events wait, other payments continue"
             );
         } else {
             debug!(%merchant_id, %order_id, %event_id, delivery_tag, error = %damage, "the payment is still damaged");
@@ -139,7 +139,7 @@ impl Consumer {
             return;
         }
         if all {
-            self.fault(&format!("{events} events of damaged payments hold every place of the prefetch"));
+            self.fault(&format!("{events} events of damaged payments fill the whole prefetch"));
         } else {
             self.parts.health.ok(Part::Consumer);
         }

@@ -35,7 +35,7 @@ pub(super) async fn watch(connection: &Connection, amqp: &config::Amqp, metrics:
                 }
                 Err(_elapsed) => {
                     channel = None;
-                    debug!(queue, "queue length unknown in time");
+                    debug!(queue, "queue length not read in time");
                 }
             }
         }

@@ -247,7 +247,8 @@ impl Outbox {
                 }
                 Fate::Aside => {
                     let Outgoing { id, message_id, .. } = outgoing;
-                    error!(exchange = self.exchange, message_id, reason = %why, "a message for merchants is put aside");
+                    let exchange = self.exchange.as_str();
+                    error!(exchange, message_id, reason = %why, "a message for merchants cannot be published");
                     turn.moved = true;
                     turn.aside.push(id);
                 }
@@ -277,7 +278,7 @@ impl Outbox {
             if !ids.is_empty()
                 && let Err(error) = self.parts.store.outbox_postpone(ids.clone(), by_ms).await
             {
-                warn!(%error, "messages of the outbox are not put aside");
+                warn!(%error, "messages of the outbox cannot be postponed");
             }
         }
     }
@@ -334,7 +335,7 @@ impl Outbox {
     fn has_failed(&mut self, turn: &Turn) -> bool {
         match &turn.failed_by {
             Some(why) if !self.reasons.contains(why) && self.reasons.len() < REASONS_MAX => {
-                warn!(exchange = self.exchange, reason = why, "outbox is not published, trying again");
+                warn!(exchange = self.exchange, reason = why, "outbox cannot be published, retrying");
                 self.reasons.push(why.clone());
             }
             Some(_known) => {}

@@ -52,13 +52,13 @@ pub enum PublishError {
     #[error("{0} is longer than 255 bytes")]
     TooLong(&'static str),
     /// Nor properties and headers that do not fit one frame. Nothing was sent.
-    #[error("the headers do not fit one AMQP frame")]
+    #[error("the headers do not fit in one AMQP frame")]
     HeadersTooLarge {
         /// What properties and headers may take on this connection, in bytes.
         bytes_max: usize,
     },
     /// A dead letter that does not hold the whole message.
-    #[error("only a part of the body is left (x-truncated): publish the message again where it came from")]
+    #[error("only a part of the body is left (x-truncated): publish the message again at its source")]
     Truncated,
     /// The broker closed the channel or the connection, and said why.
     #[error("{0}")]

@@ -262,7 +262,7 @@ impl<'a> Session<'a> {
             let queue = &self.consumer.options.amqp.queue;
             warn!(
                 queue,
-                "messages have properties or headers that are no UTF-8 or nested too deeply, read without them"
+                "messages have properties or headers that are not UTF-8 or are nested too deeply: read without them"
             );
         }
     }

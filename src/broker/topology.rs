@@ -205,7 +205,7 @@ impl TopologyClient<'_> {
 
     fn unmade(&self, what: &str, name: &str, refusal: &AMQPError) -> Error {
         let why = refusal.get_message();
-        Error::Topology(format!("{what} {name:?} in vhost {:?} is not as it has to be: {why}", self.vhost()))
+        Error::Topology(format!("{what} {name:?} in vhost {:?} does not match: {why}", self.vhost()))
     }
 
     fn vhost(&self) -> String {

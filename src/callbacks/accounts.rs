@@ -126,7 +126,7 @@ fn load_each<S, A>(
         let id = MerchantId::new(merchant_id(setting)).map_err(|e| Error::new(&key, e))?;
         let account = load(&section, id.clone(), setting)?;
         if accounts.insert(id, account).is_some() {
-            return Err(Error::new(key, format!("{:?} is there twice", merchant_id(setting))));
+            return Err(Error::new(key, format!("{:?} appears twice", merchant_id(setting))));
         }
     }
     Ok(accounts)

@@ -11,9 +11,9 @@ pub(super) struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Subcommand)]
 enum What {
-    /// Read everything, key files too, and say whether it can be used
+    /// Read the whole configuration, key files too, and say whether it is valid
     Check,
-    /// Print what is in force, secrets left out, as TOML
+    /// Print the effective settings as TOML, without secrets
     Show,
     /// Print every environment variable with its default
     Env,
@@ -26,7 +26,7 @@ impl Args {
 }
 
 pub(super) fn print_env() {
-    println!("# NAME_FILE=PATH instead of NAME=VALUE: the value is what stands in that file. Secrets come best by it.");
+    println!("# NAME_FILE=PATH instead of NAME=VALUE reads the value from that file: the better way for secrets.");
     for (name, default) in env_variables() {
         println!("{name}={default}");
     }

@@ -22,12 +22,12 @@ use clap::{Parser, Subcommand};
 use crate::config::{Settings, load};
 use crate::payment::{InvalidId, Key, MerchantId, OrderId};
 
-/// Carries payment results from RabbitMQ to the page that waits for them.
+/// Delivers payment results from RabbitMQ to the pages waiting for them.
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true)]
 struct Cli {
-    /// Settings over config/default.toml; the environment (PAYMENT_NOTIFIER__SECTION__KEY, or …__KEY_FILE for the content of
-    /// a file) goes over both
+    /// Settings that override config/default.toml; the environment (PAYMENT_NOTIFIER__SECTION__KEY, or …__KEY_FILE for the
+    /// content of a file) overrides both
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -42,15 +42,15 @@ enum Command {
     Publish(publish::Args),
     /// Mint a ticket with the first of tickets.hs256_secret
     Ticket(ticket::Args),
-    /// Revoke a ticket or an order for pages, by the operators' listener of a running service
+    /// Revoke a ticket or an order through the operators' listener of a running service
     Revoke(revoke::Args),
     /// Wait for an order's result as a page would
     Watch(watch::Args),
-    /// Ask a running service what happened to an order
+    /// Show what happened to an order, from a running service
     Order(order::Args),
-    /// Look at the messages that could not be taken, replay or discard them
+    /// List, show, replay or discard messages that were dead-lettered
     DeadLetters(dead_letters::Args),
-    /// Look at the configuration
+    /// Check or print the configuration
     Config(config::Args),
 }
 
@@ -80,7 +80,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let settings = load(cli.config.as_deref())?;
     // Everything that speaks TLS takes the process's provider; a second installation is no fault.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
-        tracing::debug!("a TLS provider was installed before");
+        tracing::debug!("a TLS provider is already installed");
     }
     match cli.command {
         Command::Serve => runtime(None)?.block_on(serve::run(settings)),

@@ -47,11 +47,11 @@ impl Operators {
             return Ok(answer);
         }
         if status == StatusCode::UNAUTHORIZED {
-            return Err(format!("{} wants another admin.token", self.url).into());
+            return Err(format!("{} refuses this admin.token", self.url).into());
         }
         match (answer["code"].as_str(), answer["detail"].as_str()) {
             (Some(code), Some(detail)) => Err(format!("{code}: {detail}").into()),
-            _ => Err(format!("{} answers {status}, and not as the operators' listener does", self.url).into()),
+            _ => Err(format!("{} answers {status}, not as an operators' listener would", self.url).into()),
         }
     }
 

@@ -19,13 +19,13 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Tell what happened to an order: arrived, pushed, acknowledged, escalated
+    /// Show what happened to an order: arrived, pushed, acknowledged, escalated
     Show {
         /// The merchant
         merchant: String,
         /// The merchant's order number
         order: String,
-        /// The JSON of the admin API, for programs
+        /// Print the admin API's JSON, for programs
         #[arg(long)]
         json: bool,
         /// The operators' listener of any node [default: admin.listen]

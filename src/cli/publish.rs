@@ -15,25 +15,25 @@ pub(super) struct Args {
     /// One of pending, requires_action, processing, authorized, succeeded, failed, canceled, expired
     #[arg(long, default_value = "succeeded")]
     status: String,
-    /// Minor units: 1999 is 19.99
+    /// Amount in minor units: 1999 is 19.99
     #[arg(long, value_name = "VALUE")]
     amount: Option<i64>,
-    /// ISO 4217
+    /// Currency, ISO 4217
     #[arg(long, default_value = "CNY")]
     currency: String,
-    /// Who moves the money; also the last word of the routing key
+    /// Payment provider; also the last word of the routing key
     #[arg(long, default_value = "test")]
     provider: String,
-    /// Why, for the page
+    /// Reason to show on the page
     #[arg(long, value_name = "MESSAGE")]
     reason: Option<String>,
     /// One of processing, partial, full
     #[arg(long, value_name = "STATUS")]
     refund: Option<String>,
-    /// The key for de-duplication [default: made up]
+    /// Key for de-duplication [default: generated]
     #[arg(long)]
     event_id: Option<String>,
-    /// RFC 3339 [default: the present]
+    /// When it occurred, RFC 3339 [default: now]
     #[arg(long)]
     occurred_at: Option<String>,
 }

@@ -15,13 +15,13 @@ pub(super) struct Args {
     /// The merchant [default: payments.default_merchant]
     #[arg(long, value_name = "MERCHANT")]
     merchant: Option<String>,
-    /// The merchant's order number: every ticket for it is refused
+    /// The merchant's order number: every ticket for it will be refused
     #[arg(long, value_name = "ORDER", required_unless_present = "ticket")]
     order: Option<String>,
-    /// For how long [default: until every ticket that exists has run out]
+    /// How long, in seconds [default: until every existing ticket has expired]
     #[arg(long, value_name = "SECONDS")]
     ttl_s: Option<u64>,
-    /// Take the revocation back
+    /// Undo the revocation
     #[arg(long, conflicts_with = "ttl_s")]
     lift: bool,
     /// The operators' listener [default: admin.listen]

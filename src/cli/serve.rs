@@ -14,7 +14,7 @@ async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
-        tracing::error!("no signal handlers: only SIGKILL will stop this process");
+        tracing::error!("signal handlers cannot be installed: only SIGKILL will stop this process");
         return std::future::pending().await;
     };
     tokio::select! {

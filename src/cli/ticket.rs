@@ -10,13 +10,13 @@ pub(super) struct Args {
     /// The merchant [default: payments.default_merchant]
     #[arg(long, value_name = "MERCHANT")]
     merchant: Option<String>,
-    /// The merchant's order number; up to 20 times
+    /// The merchant's order number; may be repeated up to 20 times
     #[arg(long, value_name = "ORDER", required = true)]
     order: Vec<String>,
-    /// Who waits: openid or user id
+    /// Who waits: an openid or user id
     #[arg(long, default_value = "cli")]
     sub: String,
-    /// Seconds that the ticket lives
+    /// Lifetime of the ticket in seconds
     #[arg(long, default_value_t = 900, value_name = "SECONDS")]
     ttl_s: u64,
 }

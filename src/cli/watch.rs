@@ -14,13 +14,13 @@ use crate::runtime::unix_ms;
 pub(super) struct Args {
     #[command(flatten)]
     order: Order,
-    /// The service [default: http.listen]
+    /// Address of the service [default: http.listen]
     #[arg(long)]
     url: Option<String>,
-    /// How to wait
+    /// Transport to wait on
     #[arg(long, value_enum, default_value_t = Way::Websocket)]
     transport: Way,
-    /// A ticket [default: minted with tickets.hs256_secret]
+    /// Ticket [default: minted with tickets.hs256_secret]
     #[arg(long)]
     ticket: Option<String>,
     /// Give up after this many seconds
@@ -60,7 +60,7 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> 
     match tokio::time::timeout(Duration::from_secs(args.timeout_s), waits).await {
         Ok(result) => result,
         Err(_elapsed) => {
-            Err(format!("no final result in {} s: check the order later, do not pay again", args.timeout_s).into())
+            Err(format!("no final result within {} s: check the order later, do not pay again", args.timeout_s).into())
         }
     }
 }

@@ -61,8 +61,8 @@ fn outgoing(settings: &Settings) -> Result<(), Error> {
     at_least("timeline.notes_waiting_max", settings.timeline.notes_waiting_max, 1)?;
     at_least_s("escalation.after", settings.escalation.after.seconds())?;
     let waits = &settings.inquiry.after;
-    require(waits.is_sorted_by(|a, b| a < b), "inquiry.after must rise")?;
-    require(waits.len() <= 16, "inquiry.after must be at most 16 spans")?;
+    require(waits.is_sorted_by(|a, b| a < b), "inquiry.after must be in rising order")?;
+    require(waits.len() <= 16, "inquiry.after must have at most 16 entries")?;
     for span in waits {
         at_least_s("inquiry.after", span.seconds())?;
     }

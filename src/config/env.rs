@@ -81,7 +81,7 @@ pub(super) fn read(mut env: Vec<(String, String)>, known: &Map<String, Value>) -
         let other = &variables[index];
         // As everywhere an empty text is one that is not set.
         if other.file.is_some() != variable.file.is_some() && !other.is_empty() && !variable.is_empty() {
-            return Err(Error(format!("{} and {name} are both set: leave one of them out", other.name)));
+            return Err(Error(format!("{} and {name} are both set: remove one of them", other.name)));
         }
         if variable.file.is_some() || other.file.is_none() {
             variables[index] = variable;

@@ -32,7 +32,7 @@ fn in_value(value: &DeValue<'_>, key: &str) -> Option<String> {
         }
         DeValue::Float(number) => {
             let is_number = number.as_str().parse::<f64>().is_ok_and(|n| n.is_finite());
-            (!is_number).then(|| format!("{key} is no number that a setting can hold"))
+            (!is_number).then(|| format!("{key} is not a number that a setting can hold"))
         }
         DeValue::Array(list) => list.iter().find_map(|value| in_value(value.get_ref(), key)),
         DeValue::Table(table) => {

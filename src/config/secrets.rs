@@ -74,7 +74,7 @@ impl<'de> Visitor<'de> for TextOrList {
     type Value = Secrets;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text or a list of texts")
+        f.write_str("a string or a list of strings")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Secrets, E> {

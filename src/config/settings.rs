@@ -350,7 +350,7 @@ pub struct Demo {
 /// A list in a file, or words with commas in the environment.
 fn comma_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a list of texts, or one text with commas")]
+    #[serde(untagged, expecting = "a list of strings, or one string with commas")]
     enum Either {
         List(Vec<String>),
         Text(String),
@@ -364,7 +364,7 @@ fn comma_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
 /// Spans in a list as above, or numbers of seconds.
 fn span_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Span>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a list of spans of time, or one text with commas")]
+    #[serde(untagged, expecting = "a list of durations, or one string with commas")]
     enum Either {
         List(Vec<Span>),
         Text(String),
@@ -374,7 +374,7 @@ fn span_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Span>, D:
         Either::Text(text) => text
             .split(',')
             .filter(|part| !part.trim().is_empty())
-            .map(|part| Span::parse(part).ok_or_else(|| D::Error::custom(format!("{part:?} is not a span of time"))))
+            .map(|part| Span::parse(part).ok_or_else(|| D::Error::custom(format!("{part:?} is not a duration"))))
             .collect(),
     }
 }
@@ -384,7 +384,7 @@ fn network_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>
     let network = |text: &String| {
         let parsed = text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
         parsed.map_err(|_neither| {
-            D::Error::custom(format!("{text:?} is neither an address nor a network as 192.0.2.0/24"))
+            D::Error::custom(format!("{text:?} is neither an address nor a network such as 192.0.2.0/24"))
         })
     };
     comma_list(deserializer)?.iter().map(network).collect()

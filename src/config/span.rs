@@ -58,7 +58,7 @@ impl Serialize for Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a span of time as \"90s\", \"30m\", \"12h\" or \"180d\"")]
+        #[serde(untagged, expecting = "a duration such as \"90s\", \"30m\", \"12h\" or \"180d\"")]
         enum Either {
             Seconds(u64),
             Text(String),
@@ -67,7 +67,7 @@ impl<'de> Deserialize<'de> for Span {
             Either::Seconds(seconds) => Ok(Self(seconds)),
             Either::Text(text) => Self::parse(&text).ok_or_else(|| {
                 serde::de::Error::custom(format!(
-                    "{text:?} is not a span of time as \"90s\", \"30m\", \"12h\" or \"180d\""
+                    "{text:?} is not a duration such as \"90s\", \"30m\", \"12h\" or \"180d\""
                 ))
             }),
         }

@@ -44,7 +44,7 @@ pub(super) fn check(key: &str, secrets: &Secrets, bytes_min: usize) -> Result<()
 /// The passwords of a list of addresses: none of them may be that of an example.
 pub(super) fn check_addresses(key: &str, addresses: &Secret) -> Result<(), Error> {
     match addresses.addresses().iter().filter_map(Secret::password).any(is_placeholder) {
-        true => Err(Error(format!("{key} has the placeholder of an example as its password"))),
+        true => Err(Error(format!("{key} has a placeholder from an example as its password"))),
         false => Ok(()),
     }
 }
@@ -53,7 +53,7 @@ pub(super) fn check_addresses(key: &str, addresses: &Secret) -> Result<(), Error
 #[must_use]
 pub fn weakness(secret: &str) -> Option<String> {
     if is_placeholder(secret) {
-        return Some("is the placeholder of an example".to_owned());
+        return Some("is a placeholder from an example".to_owned());
     }
     let mut different: Vec<char> = secret.chars().collect();
     different.sort_unstable();
@@ -79,16 +79,16 @@ pub fn rsa_fault(modulus: &[u8], exponent: &[u8], bits_max: usize) -> Option<Str
     let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
     let bits = modulus.first().map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize);
     if bits < RSA_BITS_MIN {
-        return Some(format!("holds an RSA key of {bits} bits, {RSA_BITS_MIN} are needed"));
+        return Some(format!("holds an RSA key of {bits} bits, at least {RSA_BITS_MIN} are needed"));
     }
     if bits > bits_max {
-        return Some(format!("holds an RSA key of {bits} bits, at most {bits_max} can be used"));
+        return Some(format!("holds an RSA key of {bits} bits, at most {bits_max} are supported"));
     }
     let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
     let value = exponent.iter().try_fold(0_u64, |value, byte| value.checked_mul(256)?.checked_add((*byte).into()));
     // 33 bits are what verifiers take.
     let is_sound = value.is_some_and(|value| (RSA_EXPONENT_MIN..1 << 33).contains(&value));
-    (!is_sound || !is_odd(exponent) || !is_odd(modulus)).then(|| "holds numbers that are no RSA key".to_owned())
+    (!is_sound || !is_odd(exponent) || !is_odd(modulus)).then(|| "holds numbers that are not an RSA key".to_owned())
 }
 
 fn without_zeros(number: &[u8]) -> &[u8] {
@@ -111,7 +111,7 @@ mod tests {
             "<your secret>",
             "whsec_…",
         ] {
-            assert_eq!(weakness(placeholder).as_deref(), Some("is the placeholder of an example"), "{placeholder}");
+            assert_eq!(weakness(placeholder).as_deref(), Some("is a placeholder from an example"), "{placeholder}");
         }
         for monotony in
             ["", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "abcabcabcabcabcabcabcabcabcabcabc", "1234567123456712345"]
@@ -142,11 +142,11 @@ mod tests {
             (padded, vec![1, 0, 1], Some("1024 bits")),
             (vec![], vec![1, 0, 1], Some("0 bits")),
             (number(4097), vec![1, 0, 1], Some("4097 bits")),
-            (number(2048), vec![1], Some("no RSA key")),
-            (number(2048), vec![], Some("no RSA key")),
-            (number(2048), vec![1, 0], Some("no RSA key")),
-            (number(2048), vec![1; 20], Some("no RSA key")),
-            (even, vec![3], Some("no RSA key")),
+            (number(2048), vec![1], Some("not an RSA key")),
+            (number(2048), vec![], Some("not an RSA key")),
+            (number(2048), vec![1, 0], Some("not an RSA key")),
+            (number(2048), vec![1; 20], Some("not an RSA key")),
+            (even, vec![3], Some("not an RSA key")),
         ] {
             let fault = rsa_fault(&modulus, &exponent, 4096);
             assert_eq!(fault.is_some(), said.is_some(), "{fault:?}");

@@ -109,7 +109,7 @@ pub struct Event {
     /// How far a refund is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund: Option<Refund>,
-    /// Why, for the page.
+    /// Reason to show on the page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// Anything else for the page.

@@ -134,8 +134,8 @@ impl Drop for Watch {
         if self.tasks.is_stopping() {
             return;
         }
-        tracing::error!(task = self.name, "a task that runs for ever has ended: start this node anew");
-        self.health.fault_in(self.part, self.name, format!("the task {} has ended: start this node anew", self.name));
+        tracing::error!(task = self.name, "a task that must not end has ended: restart this node");
+        self.health.fault_in(self.part, self.name, format!("the task {} has ended: restart this node", self.name));
         self.health.lock().ended.push(self.name);
     }
 }

@@ -39,7 +39,7 @@ impl<S: PaymentStore> Bounded<S> {
 /// What is said of a store that does not answer.
 #[must_use]
 pub fn silent(since: Duration) -> Error {
-    Error::Unavailable(format!("no answer in {} s: does its disk, or the way to it, hang?", since.as_secs()))
+    Error::Unavailable(format!("no answer within {} s: does its disk, or the connection to it, hang?", since.as_secs()))
 }
 
 #[async_trait]

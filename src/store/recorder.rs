@@ -141,7 +141,7 @@ impl Inner {
 
 /// Writes the notes that wait.
 #[derive(Debug)]
-#[must_use = "notes that nobody writes fill their queue"]
+#[must_use = "unless this runs, nobody writes the notes and their queue fills"]
 pub struct TimelineWriter {
     inner: Arc<Inner>,
     waiting: mpsc::Receiver<Note>,
@@ -163,7 +163,7 @@ impl TimelineWriter {
             () = self.work(&*store, &tasks) => return,
             () = late => {}
         }
-        self.lose(self.under_way + self.waiting.len(), "the store did not take them in time");
+        self.lose(self.under_way + self.waiting.len(), "the store did not accept them in time");
     }
 
     async fn work(&mut self, store: &dyn PaymentStore, tasks: &Tasks) {
@@ -226,7 +226,7 @@ impl TimelineWriter {
                 // One order that cannot be written must not take the notes of others with it.
                 Err(error) if error.may_be_of_one_row() => return self.write_apart(batch, store, error).await,
                 Err(error @ Error::Closed) => return self.lose(batch.len(), &error.to_string()),
-                Err(error) if attempt == 1 => warn!(%error, "notes are not written, trying again"),
+                Err(error) if attempt == 1 => warn!(%error, "notes cannot be written, retrying"),
                 Err(_known) => {}
             }
             tasks.rest(backoff.wait()).await;
@@ -234,7 +234,7 @@ impl TimelineWriter {
                 break;
             }
         }
-        self.lose(batch.len(), "the store did not take them");
+        self.lose(batch.len(), "the store did not accept them");
     }
 
     /// Writes what failed together: the notes of one order that cannot be written must not take those of others with them.

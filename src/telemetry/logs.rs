@@ -46,7 +46,7 @@ pub enum Error {
     #[error("telemetry.otlp_endpoint: {0}")]
     Collector(String),
     /// Something else in this process has set up logs.
-    #[error("logs are set up already")]
+    #[error("logging is already set up")]
     Taken,
 }
 
@@ -187,8 +187,10 @@ impl SpanExporter for OnRuntime {
         })
         .await;
         match &answer {
-            Ok(()) if self.failing.swap(false, Ordering::Relaxed) => info!("collector takes spans again"),
-            Err(error) if !self.failing.swap(true, Ordering::Relaxed) => warn!(%error, "collector does not take spans"),
+            Ok(()) if self.failing.swap(false, Ordering::Relaxed) => info!("collector accepts spans again"),
+            Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
+                warn!(%error, "collector does not accept spans")
+            }
             _ => {}
         }
         answer

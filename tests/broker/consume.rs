@@ -133,7 +133,7 @@ async fn while_the_store_is_down_at_the_start_nothing_is_taken_from_the_queue() 
     store.down.store(true, Ordering::SeqCst);
     let node = Node::begin_with(&world, store);
     until("the fault is told", async || {
-        node.faults().contains("consumer: queue \"payment-notifier.results\": waits for the store")
+        node.faults().contains("consumer: queue \"payment-notifier.results\": waiting for the store")
     })
     .await;
     assert!(node.faults().contains("store: store unavailable: no disk"), "{}", node.faults());

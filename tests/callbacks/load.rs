@@ -47,7 +47,7 @@ fn each_mistake_is_one_line_that_names_its_key() {
             error(|s| s.stripe[0].signing_secrets[0] = Secret::new("sk_live_hunter2hunter2hunter2")),
             "signing_secrets[0]",
         ),
-        (error(|s| s.stripe[0].signing_secrets[0] = Secret::new(WHSEC_NEW)), "signing_secrets[1] is there twice"),
+        (error(|s| s.stripe[0].signing_secrets[0] = Secret::new(WHSEC_NEW)), "signing_secrets[1] appears twice"),
         (error(|s| s.stripe.push(s.stripe[0].clone())), "callbacks.stripe[1].merchant_id"),
     ];
     for (line, wanted) in cases {

@@ -184,7 +184,7 @@ fn its_settings_are_settings_of_the_service_and_each_of_its_placeholders_is_refu
         let good = std::fs::read(&path).unwrap();
         std::fs::write(&path, example).unwrap();
         let line = load().unwrap_err().to_string();
-        assert!(line.contains("the placeholder of an example") && line.contains(path.to_str().unwrap()), "{line}");
+        assert!(line.contains("a placeholder from an example") && line.contains(path.to_str().unwrap()), "{line}");
         std::fs::write(&path, good).unwrap();
     }
 }

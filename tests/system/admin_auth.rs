@@ -159,6 +159,6 @@ async fn commands_send_the_token_and_say_so_where_it_is_another() {
         assert!(status.success() && !out.is_empty() && err.is_empty(), "{out}{err}");
         let (status, out, err) = run("another-token-of-16", arguments).await;
         assert!(!status.success() && out.is_empty(), "{out}");
-        assert_eq!(err, format!("payment-notifier: {url} wants another admin.token\n"));
+        assert_eq!(err, format!("payment-notifier: {url} refuses this admin.token\n"));
     }
 }

@@ -82,7 +82,9 @@ async fn faults_and_logs_name_the_queue() {
     assert!(fault.contains("queue \"payment-notifier.results\""), "{fault}");
     let told = wait_for("the log names the queue", async || {
         let lines = service.logs().json().into_iter();
-        lines.map(|line| line["fields"].clone()).find(|fields| fields["message"] == "consumer ended, building it anew")
+        lines
+            .map(|line| line["fields"].clone())
+            .find(|fields| fields["message"] == "consumer ended, setting it up again")
     })
     .await;
     assert_eq!(told["queue"], RESULTS);

@@ -15,7 +15,7 @@ async fn the_demo_is_off_unless_it_is_asked_for() {
 #[tokio::test]
 async fn a_real_browser_pays_in_the_demo_over_each_transport() {
     let service = Setup::new().await.set("DEMO__ENABLED", true).start().await;
-    assert!(service.logs().text().contains("anybody can mint tickets"));
+    assert!(service.logs().text().contains("anyone can mint tickets"));
     let mut command = Command::new("node");
     command
         .args(["--test", "demo.test.mjs"])

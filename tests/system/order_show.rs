@@ -125,7 +125,7 @@ async fn an_order_that_nobody_knows_and_a_node_that_is_not_there_are_one_line_ea
     let service = Service::start().await;
     let (success, out, err) = show(&service, &[MERCHANT, "never"]).await;
     assert!(!success && out.is_empty(), "{out}");
-    assert_eq!(err, "payment-notifier: unknown_order: nothing was ever heard of this order\n");
+    assert_eq!(err, "payment-notifier: unknown_order: this order is unknown\n");
     let (success, _, err) = show(&service, &[MERCHANT, "not an order"]).await;
     assert!(!success && err.starts_with("payment-notifier: ORDER must be") && err.lines().count() == 1, "{err}");
     let nowhere = service.setup.command(&["order", "show", MERCHANT, "never", "--admin", "http://127.0.0.1:1/"]);

@@ -240,7 +240,7 @@ async fn what_is_to_be_told_waits_for_a_broker_that_is_away() {
     })
     .await;
     acknowledge(&service, "b-2", 1).await;
-    let told_of = "outbox is not published, trying again";
+    let told_of = "outbox cannot be published, retrying";
     wait_for("it is in the logs", async || service.logs().text().contains(told_of).then_some(())).await;
     proxy.cut_and_pass();
     told.next_of(DELIVERED, "b-1").await;

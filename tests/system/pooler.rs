@@ -8,7 +8,7 @@ use crate::support::process::Process;
 use crate::support::{Page, Publisher, Setup, event, ticket, wait_for};
 
 const READS: usize = 300;
-const REFUSED: &str = "let it pool by session (pool_mode = session), or let store.url lead to PostgreSQL directly";
+const REFUSED: &str = "set pool_mode = session, or point store.url at PostgreSQL itself";
 
 async fn setup(pooler: &PgBouncer) -> Setup {
     Setup::new().await.set("STORE__URL", pooler.url()).set("STORE__POSTGRES_CONNECTIONS_MAX", 4)

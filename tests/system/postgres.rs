@@ -82,7 +82,7 @@ async fn a_database_that_is_away_at_the_start_is_waited_for_and_operators_are_to
     let serve = Process::start(setup.command(&["serve"]));
     let admin = wait_for("operators are listened to", async || {
         let lines = serve.logs().json();
-        let line = lines.iter().find(|line| line["fields"]["message"] == "listening for operators alone")?;
+        let line = lines.iter().find(|line| line["fields"]["message"] == "listening for operators only")?;
         line["fields"]["admin"].as_str().map(str::to_owned)
     })
     .await;
@@ -98,7 +98,7 @@ async fn a_database_that_is_away_at_the_start_is_waited_for_and_operators_are_to
         assert_eq!(answer.status(), status, "{path}");
     }
     server.script("up").await;
-    wait_for("pages are let in", async || {
+    wait_for("pages are admitted", async || {
         serve.logs().json().iter().any(|line| line["fields"]["message"] == "listening").then_some(())
     })
     .await;

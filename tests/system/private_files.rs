@@ -39,7 +39,7 @@ async fn store_something(service: &Service) {
 
 fn warnings(service: &Service) -> Vec<String> {
     let complaints = service.logs().complaints();
-    complaints.into_iter().filter(|line| line.contains("others than the owner")).collect()
+    complaints.into_iter().filter(|line| line.contains("users other than the owner")).collect()
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ async fn a_changed_certificate_is_used_without_a_restart_and_a_broken_one_is_not
         assert!(Page::open_tls(&service, first.client()).await.is_ok(), "the one before stays in force");
     }
     let complaints = service.logs().complaints();
-    assert!(complaints.iter().any(|line| line.contains("the one before stays")), "{complaints:?}");
+    assert!(complaints.iter().any(|line| line.contains("the previous one stays")), "{complaints:?}");
     assert!(!complaints.iter().any(|line| line.contains("PRIVATE KEY")), "{complaints:?}");
 
     files.hold(&second);

@@ -52,14 +52,14 @@ impl Gate {
     fn check(&self, request: &Request) -> Result<(), Problem> {
         let headers = request.headers();
         if !self.tokens.is_set() && headers.get(header::HOST).is_some_and(|host| !is_unmovable(host)) {
-            let detail = "without admin.token this listener answers to localhost and to IP addresses alone";
+            let detail = "without admin.token this listener answers only to localhost and to IP addresses";
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", detail));
         }
         if self.tokens.is_set() {
             self.check_token(headers, request.extensions().get::<OperatorAddress>().map(|address| address.0))?;
         }
         if is_guarded_by_origin(request.method(), request.uri().path()) && is_from_elsewhere(headers) {
-            let detail = "another web site has asked for this; go there from the operators' page itself";
+            let detail = "this request came from another website; make it from the operators' page itself";
             return Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", detail));
         }
         Ok(())

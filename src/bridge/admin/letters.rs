@@ -156,12 +156,12 @@ impl Looks {
                 Ok(letter)
             }
             Replayed::FailedAgain(_) => {
-                let detail =
-                    "it came back for the same reason after its last replay, and stays: \"again\" replays it anew";
+                let detail = "it came back for the same reason after its last replay and was kept: \
+                              set \"again\" to replay it all the same";
                 Err(Problem::new(StatusCode::CONFLICT, "failed_again", detail))
             }
             Replayed::Refused(_, why) => {
-                Err(Problem::new(StatusCode::CONFLICT, "not_published", format!("not published, and stays: {why}")))
+                Err(Problem::new(StatusCode::CONFLICT, "not_published", format!("not published, and kept: {why}")))
             }
             Replayed::Absent => {
                 self.forget(id);
@@ -187,20 +187,24 @@ impl Looks {
     async fn turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
         match tokio::time::timeout(TURN_WAIT, self.turn.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
-            _ => Err(Problem::unavailable("another look at the dead letters is under way")),
+            _ => Err(Problem::unavailable("the dead letters are being read by another request")),
         }
     }
 }
 
 impl From<LettersError> for Problem {
     fn from(error: LettersError) -> Self {
-        tracing::warn!(%error, "dead letters not reached");
+        tracing::warn!(%error, "dead letters cannot be read");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "broker_unavailable", error.to_string())
     }
 }
 
 fn absent() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "unknown_dead_letter", "there is no dead letter with this id, or no longer")
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unknown_dead_letter",
+        "there is no dead letter with this id; it may have been replayed or discarded",
+    )
 }
 
 /// Whole ids alone: the beginning of one may be that of another one later.
@@ -294,5 +298,5 @@ pub(super) async fn replay(
 }
 
 pub(super) fn not_confirmed() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "not_confirmed", "a replay has to be confirmed: \"confirm\" must be true")
+    Problem::new(StatusCode::BAD_REQUEST, "not_confirmed", "a replay must be confirmed: set \"confirm\" to true")
 }

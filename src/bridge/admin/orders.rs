@@ -41,7 +41,7 @@ fn place(entry: &Entry) -> (i64, bool) {
 }
 
 fn never_heard_of() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "unknown_order", "nothing was ever heard of this order")
+    Problem::new(StatusCode::NOT_FOUND, "unknown_order", "this order is unknown")
 }
 
 fn object(key: &Key, story: &Timeline) -> Value {

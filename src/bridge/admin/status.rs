@@ -94,7 +94,8 @@ pub(super) struct DeadLetters {
 impl Status {
     pub(super) async fn of(admin: &Admin) -> Self {
         let outbox_waiting = admin.context.store.outbox_len().await;
-        let outbox_waiting = outbox_waiting.inspect_err(|error| tracing::debug!(%error, "outbox not counted")).ok();
+        let outbox_waiting =
+            outbox_waiting.inspect_err(|error| tracing::debug!(%error, "the outbox cannot be counted")).ok();
         let RecentStats {
             events_per_s_10,
             events_per_s_60,

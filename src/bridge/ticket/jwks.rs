@@ -129,9 +129,9 @@ impl Jwks {
                 *current = Current { keys: Arc::new(keys), fetched_at: Some(Instant::now()) };
             }
             Err(error) if self.known().is_empty() => {
-                tracing::error!(error, "key set not fetched, and none is in force")
+                tracing::error!(error, "key set not fetched, and there is no earlier one to use")
             }
-            Err(error) => tracing::warn!(error, "key set not fetched, the one before stays"),
+            Err(error) => tracing::warn!(error, "key set not fetched, the previous one stays in use"),
         }
         self.fetches.send_modify(|fetches| {
             fetches.under_way = false;

@@ -39,12 +39,12 @@ impl KeyFile {
             let Some(contents) = files.changed().await else { continue };
             match parsed(contents) {
                 Ok(keys) => {
-                    tracing::info!(keys = keys.len(), "key set in its file changed");
+                    tracing::info!(keys = keys.len(), "key set file changed");
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
                     metrics.key_set("file", "ok");
                 }
                 Err(error) => {
-                    tracing::error!(error, "changed key set cannot be used, the one before stays");
+                    tracing::error!(error, "changed key set cannot be used, the previous one stays in use");
                     metrics.key_set("file", "error");
                 }
             }

@@ -36,9 +36,7 @@ pub(super) fn from_pem(algorithm: Algorithm, bytes: &[u8]) -> Result<DecodingKey
             Ok(([], rsa)) => from_rsa(rsa.modulus, rsa.exponent),
             _ => Err("holds an RSA PUBLIC KEY that cannot be read".to_owned()),
         },
-        (label, _) if label.ends_with("PRIVATE KEY") => {
-            Err("holds a private key; what is wanted is its public half".to_owned())
-        }
+        (label, _) if label.ends_with("PRIVATE KEY") => Err("holds a private key; its public key is needed".to_owned()),
         (label, _) => Err(format!("holds {label:?}, not a public key for {algorithm:?}")),
     }
 }
@@ -54,7 +52,7 @@ pub(super) fn from_rsa(modulus: &[u8], exponent: &[u8]) -> Result<DecodingKey, S
 /// From a point of P-256 as SEC 1 writes it.
 pub(super) fn from_p256(point: &[u8]) -> Result<DecodingKey, String> {
     let key = DecodingKey::from_ec_der(point);
-    is_a_point(Algorithm::ES256, &key).then_some(key).ok_or_else(|| "holds no point of P-256".to_owned())
+    is_a_point(Algorithm::ES256, &key).then_some(key).ok_or_else(|| "does not hold a point on P-256".to_owned())
 }
 
 /// From a point of Ed25519 as RFC 8032 writes it.
@@ -62,7 +60,7 @@ pub(super) fn from_ed25519(point: &[u8]) -> Result<DecodingKey, String> {
     let key = DecodingKey::from_ed_der(point);
     // The length first: the verifier takes it for granted.
     let is_good = point.len() == ED25519_BYTES && is_a_point(Algorithm::EdDSA, &key);
-    is_good.then_some(key).ok_or_else(|| "holds no point of Ed25519".to_owned())
+    is_good.then_some(key).ok_or_else(|| "does not hold a point on Ed25519".to_owned())
 }
 
 fn from_info(algorithm: Algorithm, info: &SubjectPublicKeyInfo<'_>) -> Result<DecodingKey, String> {

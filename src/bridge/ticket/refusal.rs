@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// None was sent.
-    #[error("a ticket is needed: Authorization: Bearer, or ?ticket=")]
+    #[error("a ticket is required: Authorization: Bearer, or ?ticket=")]
     Absent,
     /// Longer than any ticket.
     #[error("the ticket is too long")]
@@ -13,13 +13,13 @@ pub enum Refusal {
     #[error("the ticket is not a signed JWT")]
     Malformed,
     /// `crit` names something, or the payload is compressed or encrypted.
-    #[error("the ticket's header asks for an extension that is not supported")]
+    #[error("the ticket's header requires an extension that is not supported")]
     Extension,
     /// The key is for another algorithm.
-    #[error("the ticket's algorithm is not that of its key")]
+    #[error("the ticket's algorithm does not match its key")]
     Algorithm,
     /// No key of that name.
-    #[error("the ticket's key is not known")]
+    #[error("the ticket's key is unknown")]
     UnknownKey,
     /// The signature does not match.
     #[error("the ticket's signature does not match")]
@@ -37,13 +37,13 @@ pub enum Refusal {
     #[error("the ticket is revoked")]
     Revoked,
     /// `exp` is too far ahead.
-    #[error("the ticket lives longer than is allowed")]
+    #[error("the ticket's lifetime is longer than allowed")]
     TooLongLived,
     /// A claim is missing or has another form than the contract says.
-    #[error("the ticket lacks a claim, or one has the wrong form: merchant_id, order_id (1 to 20), sub, exp, aud")]
+    #[error("a claim of the ticket is missing or malformed: merchant_id, order_id (1 to 20), sub, exp, aud")]
     Claims,
     /// The key is bound to another merchant.
-    #[error("the ticket's key may not speak for that merchant")]
+    #[error("the ticket's key may not sign for that merchant")]
     Merchant,
     /// The ticket is good, and not for this order.
     #[error("the ticket is not for this order")]

@@ -22,14 +22,15 @@ const KEY_BYTES: usize = 16;
 pub(super) fn accept(version: Version, headers: &HeaderMap) -> Result<Response, Problem> {
     let wrong = |detail| Err(Problem::bad_request(detail));
     if version < Version::HTTP_11 {
-        return wrong("a WebSocket begins with HTTP/1.1");
+        return wrong("a WebSocket handshake must use HTTP/1.1");
     }
     if !has_token(headers, &header::CONNECTION, "upgrade") || !has_token(headers, &header::UPGRADE, "websocket") {
-        let detail = "this address speaks WebSocket: the headers Connection: Upgrade and Upgrade: websocket are needed";
+        let detail =
+            "this is a WebSocket endpoint: the headers Connection: Upgrade and Upgrade: websocket are required";
         return Err(Problem::upgrade_required(detail));
     }
     if !headers.contains_key(header::HOST) {
-        return wrong("the header Host is needed");
+        return wrong("the Host header is required");
     }
     if only(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != WEBSOCKET_VERSION) {
         return Err(Problem::upgrade_required("Sec-WebSocket-Version must be 13"));

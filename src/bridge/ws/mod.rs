@@ -44,7 +44,7 @@ pub(super) async fn upgrade(
 ) -> Result<Response, Problem> {
     // HEAD is served where GET is, and is no handshake.
     if request.method() != Method::GET {
-        return Err(Problem::bad_request("a WebSocket begins with GET"));
+        return Err(Problem::bad_request("a WebSocket handshake must be a GET request"));
     }
     let response = handshake::accept(request.version(), request.headers())?;
     let query = query?.0;

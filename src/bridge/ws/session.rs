@@ -213,7 +213,7 @@ impl Session {
             Ok(FromPage::Ack { order_id, version }) => return Ok(Some(Work::Ack { order_id, version })),
             // The position would be of use; the rest could repeat a ticket.
             Err(error) => {
-                let what = if error.is_data() { "is not one of the protocol" } else { "is not JSON" };
+                let what = if error.is_data() { "is not part of the protocol" } else { "is not JSON" };
                 return self.bad_request(&format!("the frame {what} (column {})", error.column()));
             }
         }
@@ -234,7 +234,7 @@ impl Session {
         match error {
             Error::Capacity(_) => self.too_large().map(drop),
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Err(End::Gone),
-            Error::Protocol(_) | Error::Utf8(_) => self.bad_request("the frame breaks RFC 6455").map(drop),
+            Error::Protocol(_) | Error::Utf8(_) => self.bad_request("the frame violates RFC 6455").map(drop),
             _ => Err(End::Gone),
         }
     }

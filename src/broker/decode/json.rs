@@ -82,7 +82,7 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, '_, N> {
                 }
                 Some(place) if found[place].is_some() => {
                     *self.twice = Some(self.names[place]);
-                    return Err(A::Error::custom("a member stands twice"));
+                    return Err(A::Error::custom("a field appears twice"));
                 }
                 Some(place) => found[place] = Some(map.next_value::<&RawValue>()?),
             }
@@ -121,9 +121,9 @@ pub(super) fn text<'a>(value: Option<&'a RawValue>, field: &str) -> Result<Optio
         Some(_) => match serde_json::from_str::<String>(raw) {
             Ok(text) => Ok(Some(text).filter(|text| !text.is_empty()).map(Cow::Owned)),
             // A lone surrogate: JSON allows the escape, but it is no character.
-            Err(_not_unicode) => Err(Reject::malformed(field, "must be a text of Unicode characters")),
+            Err(_not_unicode) => Err(Reject::malformed(field, "must be a string of Unicode characters")),
         },
-        None => Err(Reject::malformed(field, "must be a text")),
+        None => Err(Reject::malformed(field, "must be a string")),
     }
 }
 

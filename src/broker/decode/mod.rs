@@ -136,7 +136,7 @@ impl Decoder {
         if self.pointer.is_empty() {
             return Ok(Cow::Borrowed(text));
         }
-        let name = || format!("what payments.body_pointer \"/{}\" names", self.pointer.join("/"));
+        let name = || format!("the value at payments.body_pointer \"/{}\"", self.pointer.join("/"));
         let found = json::point(text, &self.pointer)?.ok_or_else(|| Reject::missing(&name()))?;
         self.unwrapped(found)
     }
@@ -150,7 +150,7 @@ impl Decoder {
         let [version, id, time, data, data_base64] = json::members(object, "", &names)?;
         let data = match (version, data, data_base64) {
             (None, _, _) | (_, None, None) => return Ok(Envelope::default()),
-            (_, Some(_), Some(_)) => return Err(Reject::malformed("data", "must not stand beside data_base64")),
+            (_, Some(_), Some(_)) => return Err(Reject::malformed("data", "must not be combined with data_base64")),
             (_, Some(data), None) => self.unwrapped(data.get())?,
             (_, None, Some(encoded)) => {
                 let encoded = json::text(Some(encoded), "data_base64")?.unwrap_or_default();

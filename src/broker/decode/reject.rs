@@ -61,13 +61,13 @@ impl Reject {
     }
 
     pub(super) fn duplicate(field: &str) -> Self {
-        Self::of("duplicate_field", format!("{field} stands twice"))
+        Self::of("duplicate_field", format!("{field} appears twice"))
     }
 
     /// An event whose id another event of the same payment has, with another content.
     #[must_use]
     pub fn id_reused() -> Self {
-        let rule = "event_id is known for this order with another status, amount or refund";
+        let rule = "event_id was used before for this order with another status, amount or refund";
         Self::of("id_reused", rule.to_owned())
     }
 

@@ -11,9 +11,9 @@ pub struct Filter {
     pub orders: Vec<String>,
     /// Beginnings of ids.
     pub ids: Vec<String>,
-    /// Dead-lettered at least so long ago, in milliseconds.
+    /// Dead-lettered at least this long ago, in milliseconds.
     pub older_than_ms: Option<i64>,
-    /// Dead-lettered at most so long ago, in milliseconds.
+    /// Dead-lettered at most this long ago, in milliseconds.
     pub newer_than_ms: Option<i64>,
 }
 

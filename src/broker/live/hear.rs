@@ -80,7 +80,7 @@ impl Live {
         }
         self.parts.metrics.set_live_connected(hears);
         if hears {
-            info!(queue = self.queue(), "hears what the other nodes store");
+            info!(queue = self.queue(), "receiving changes from the other nodes");
         }
         // What was said before it heard is in the store.
         self.gaps.note(if hears { Gap::Connected } else { Gap::Unheard });
@@ -220,7 +220,7 @@ impl LiveConsumer<'_> {
         let Some((run, message)) = readable.filter(|(_, message)| message.head.format == FORMAT) else {
             live.gaps.note(Gap::Unreadable);
             if !std::mem::replace(&mut self.told_of_unreadable, true) {
-                warn!(bytes = text.len(), "another node says something that cannot be understood");
+                warn!(bytes = text.len(), "a message of another node cannot be parsed");
             }
             return;
         };

@@ -34,7 +34,7 @@ impl Recovery {
     pub(super) async fn wait(&mut self, error: &Error, tasks: &Tasks) {
         let why = error.to_string();
         if why != self.last_why {
-            warn!(link = self.link, reason = why, "link between nodes is down, building it anew");
+            warn!(link = self.link, reason = why, "link between nodes is down, setting it up again");
             self.last_why = why;
         }
         if self.began.elapsed() >= self.longest {

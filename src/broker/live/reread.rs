@@ -135,7 +135,7 @@ where
             Err(error) if told => debug!(%error, "orders cannot be read again"),
             Err(error) => {
                 told = true;
-                warn!(%error, "orders cannot be read again, trying on");
+                warn!(%error, "orders cannot be read again, retrying");
             }
         }
         tokio::time::sleep(backoff.wait()).await;

@@ -78,7 +78,7 @@ impl Live {
 impl<'a> LivePublisher<'a> {
     /// Ends without an error where the tasks were told to stop and all was said.
     async fn speak_on(&mut self, channel: &Channel, tasks: &Tasks) -> Result<(), Error> {
-        info!(exchange = self.live.amqp.live_exchange, "tells the other nodes what it stores");
+        info!(exchange = self.live.amqp.live_exchange, "sending changes to the other nodes");
         let mut heartbeats = interval(Duration::from_millis(self.live.live.heartbeat_ms));
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -94,7 +94,7 @@ impl<'a> LivePublisher<'a> {
                 () = tasks.stopping() => break,
             }
         }
-        let late = Error::Lost(format!("not all was said in {LEAVE_S_MAX} s"));
+        let late = Error::Lost(format!("not everything was sent within {LEAVE_S_MAX} s"));
         timeout(Duration::from_secs(LEAVE_S_MAX), self.leave(channel)).await.unwrap_or(Err(late))
     }
 

@@ -21,7 +21,7 @@ const HEARTBEAT: u8 = 8;
 
 /// A frame of properties or of a method that is larger than RabbitMQ may make any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a frame of {0} bytes that is no body")]
+#[error("a frame of {0} bytes that is not a body frame")]
 pub struct TooLarge(
     /// How large.
     pub u64,

@@ -41,12 +41,12 @@ pub(super) fn meaning(merchant_id: &MerchantId, form: &Form) -> Result<Meaning, 
         "TRADE_CLOSED" => (Status::Expired, form.text("gmt_close")),
         _ => return Err(Fault::malformed("trade_status is unknown")),
     };
-    let occurred_at = occurred_at.or(form.text("notify_time")).ok_or(Fault::malformed("no notify_time"))?;
+    let occurred_at = occurred_at.or(form.text("notify_time")).ok_or(Fault::malformed("notify_time is missing"))?;
     let event = Draft {
         provider: Provider::Alipay,
         merchant_id,
-        event_id: form.text("notify_id").ok_or(Fault::malformed("no notify_id"))?,
-        order_id: form.text("out_trade_no").ok_or(Fault::malformed("no out_trade_no"))?,
+        event_id: form.text("notify_id").ok_or(Fault::malformed("notify_id is missing"))?,
+        order_id: form.text("out_trade_no").ok_or(Fault::malformed("out_trade_no is missing"))?,
         transaction_id: form.text("trade_no"),
         provider_status: trade_status,
         status,

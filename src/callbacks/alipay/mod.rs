@@ -43,12 +43,12 @@ impl Account {
         let form = Form::parse(body).ok_or(Fault::new(Code::BadSignature, "not a form"))?;
         self.verify(&form)?;
         if form.text("app_id") != Some(&self.app_id) {
-            return Err(Fault::new(Code::Foreign, "app_id is another application's"));
+            return Err(Fault::new(Code::Foreign, "app_id belongs to another application"));
         }
         if let Some(seller_id) = &self.seller_id
             && form.text("seller_id") != Some(seller_id)
         {
-            return Err(Fault::new(Code::Foreign, "seller_id is another seller's"));
+            return Err(Fault::new(Code::Foreign, "seller_id belongs to another seller"));
         }
         map::meaning(&self.merchant_id, &form)
     }
@@ -56,12 +56,12 @@ impl Account {
     /// RSA PKCS#1 v1.5 with SHA-256 ("RSA2"). Most notices are signed without `sign_type`, some kinds with it, and
     /// nothing in them says which.
     fn verify(&self, form: &Form) -> Result<(), Fault> {
-        let sign = form.text("sign").ok_or(Fault::new(Code::BadSignature, "no sign"))?;
+        let sign = form.text("sign").ok_or(Fault::new(Code::BadSignature, "sign is missing"))?;
         let sign = STANDARD.decode(sign).unwrap_or_default();
         let variants: [&[&str]; 2] = [&["sign", "sign_type"], &["sign"]];
         if variants.into_iter().any(|without| self.key.verifies(&form.signed_text(without), &sign)) {
             return Ok(());
         }
-        Err(Fault::new(Code::BadSignature, "sign does not fit"))
+        Err(Fault::new(Code::BadSignature, "sign does not match"))
     }
 }

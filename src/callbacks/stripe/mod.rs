@@ -40,10 +40,10 @@ impl Account {
                 return Err(Error::new(place, "must be the endpoint's whole signing secret: whsec_ and what follows"));
             }
             if is_placeholder(&text[SECRET_PREFIX.len()..]) {
-                return Err(Error::new(place, "is the placeholder of an example"));
+                return Err(Error::new(place, "is a placeholder from an example"));
             }
             if settings.signing_secrets[..index].contains(secret) {
-                return Err(Error::new(place, "is there twice"));
+                return Err(Error::new(place, "appears twice"));
             }
             // Stripe's key is the secret as it is written, its prefix too.
             keys.push(hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()));
@@ -63,7 +63,7 @@ impl Account {
         let fault = |detail| Fault::new(Code::BadSignature, detail);
         let header = headers.get("stripe-signature").ok_or(fault("no Stripe-Signature"))?;
         let header = header.to_str().ok().ok_or(fault("Stripe-Signature is not ASCII"))?;
-        let (signed_at, tags) = parse(header).ok_or(fault("Stripe-Signature has not just one t"))?;
+        let (signed_at, tags) = parse(header).ok_or(fault("Stripe-Signature must have exactly one t"))?;
         let mut fits = subtle::Choice::from(0);
         for key in &self.keys {
             let mut context = hmac::Context::with_key(key);
@@ -76,7 +76,7 @@ impl Account {
             }
         }
         if !bool::from(fits) {
-            return Err(fault("no v1 of Stripe-Signature fits"));
+            return Err(fault("no v1 in Stripe-Signature matches"));
         }
         check_age(signed_at.parse().ok().ok_or(Fault::malformed("t is not a number"))?, now_unix_s)
     }

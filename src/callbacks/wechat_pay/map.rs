@@ -129,7 +129,7 @@ impl Envelope<'_> {
         if named.into_iter().flatten().any(|id| id.as_ref() == own) {
             return Ok(());
         }
-        Err(Fault::new(Code::Foreign, "mchid is another merchant's"))
+        Err(Fault::new(Code::Foreign, "mchid belongs to another merchant"))
     }
 }
 

@@ -68,7 +68,7 @@ impl Account {
                 return Err(Error::new(format!("{place}.serial"), "must not be empty"));
             }
             if keys.iter().any(|(known, _)| known.eq_ignore_ascii_case(serial)) {
-                return Err(Error::new(format!("{place}.serial"), format!("{serial:?} is there twice")));
+                return Err(Error::new(format!("{place}.serial"), format!("{serial:?} appears twice")));
             }
             let file = KeyFile::read(&key.public_key_file);
             let file = file.map_err(|clause| Error::new(format!("{place}.public_key_file"), clause))?;
@@ -120,11 +120,11 @@ impl Account {
         let nonce = header("wechatpay-nonce", "no Wechatpay-Nonce")?;
         let serial = header("wechatpay-serial", "no Wechatpay-Serial")?;
         let key = self.keys.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(serial));
-        let (_, key) = key.ok_or(Fault::new(Code::UnknownKey, "Wechatpay-Serial is not among the account's keys"))?;
+        let (_, key) = key.ok_or(Fault::new(Code::UnknownKey, "Wechatpay-Serial names none of the account's keys"))?;
         let message = [timestamp, b"\n", nonce, b"\n", body, b"\n"].concat();
         let signature = STANDARD.decode(signature).unwrap_or_default();
         if !key.verifies(&message, &signature) {
-            return Err(Fault::new(Code::BadSignature, "Wechatpay-Signature does not fit"));
+            return Err(Fault::new(Code::BadSignature, "Wechatpay-Signature does not match"));
         }
         let timestamp = std::str::from_utf8(timestamp).ok().and_then(|text| text.parse().ok());
         check_age(timestamp.ok_or(Fault::malformed("Wechatpay-Timestamp is not a number"))?, now_unix_s)
@@ -143,7 +143,7 @@ impl Account {
         let mut ciphertext = ciphertext.ok().ok_or(fault("resource.ciphertext is not base64"))?;
         match self.api_v3_key.open_in_place(nonce, aad, &mut ciphertext) {
             Ok(plaintext) => Ok(plaintext.to_vec()),
-            Err(ring::error::Unspecified) => Err(fault("api_v3_key does not open it")),
+            Err(ring::error::Unspecified) => Err(fault("api_v3_key does not decrypt it")),
         }
     }
 }

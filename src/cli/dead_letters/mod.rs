@@ -17,77 +17,77 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// One line a dead letter
+    /// List dead letters, one per line
     List {
         #[command(flatten)]
         select: Select,
-        /// Show at most so many
+        /// Show at most this many
         #[arg(long, value_name = "MESSAGES", default_value_t = 100)]
         limit: u32,
     },
-    /// Everything about a dead letter but its body
+    /// Show everything about dead letters except their bodies
     Show {
         #[command(flatten)]
         select: Select,
-        /// Show at most so many
+        /// Show at most this many
         #[arg(long, value_name = "MESSAGES", default_value_t = 10)]
         limit: u32,
-        /// Print the body too: it may hold what the payer would not like to see on a screen
+        /// Print the body too: it may hold the payer's personal data
         #[arg(long)]
         body: bool,
     },
-    /// Publish to the results again, and take out of the dead letters what was confirmed
+    /// Publish dead letters to the results exchange again, and remove those that are confirmed
     Replay {
         #[command(flatten)]
         select: Select,
-        /// Replay at most so many [default: all that are selected]
+        /// Replay at most this many [default: all that are selected]
         #[arg(long, value_name = "MESSAGES")]
         limit: Option<u32>,
-        /// Only say what would be done
+        /// Only print what would be done
         #[arg(long)]
         dry_run: bool,
-        /// Replay also what came back for the same reason after its last replay
+        /// Also replay those that came back for the same reason after their last replay
         #[arg(long)]
         again: bool,
-        /// Publish with this routing key [default: the one that each had first]
+        /// Publish with this routing key [default: the original one of each]
         #[arg(long, value_name = "KEY")]
         routing_key: Option<String>,
     },
-    /// Throw away for good
+    /// Remove dead letters for good
     Discard {
         #[command(flatten)]
         select: Select,
-        /// Discard at most so many [default: all that are selected]
+        /// Discard at most this many [default: all that are selected]
         #[arg(long, value_name = "MESSAGES")]
         limit: Option<u32>,
-        /// Only say what would be done
+        /// Only print what would be done
         #[arg(long)]
         dry_run: bool,
-        /// Needed where nothing selects: discard every dead letter
+        /// Discard every dead letter; required if nothing is selected
         #[arg(long)]
         yes: bool,
     },
 }
 
-/// Which dead letters. Without any of these: all.
+/// Selects dead letters; without any option, all of them.
 #[derive(Debug, clap::Args)]
 struct Select {
-    /// With this reason, e.g. `unknown_status` or `delivery_limit`; may be given several times
+    /// Select by reason, e.g. `unknown_status` or `delivery_limit`; may be repeated
     #[arg(long, value_name = "REASON")]
     reason: Vec<String>,
-    /// Of this order; may be given several times
+    /// Select by order number; may be repeated
     #[arg(long, value_name = "ORDER")]
     order: Vec<String>,
-    /// Whose id begins like this; may be given several times
+    /// Select by the beginning of the id; may be repeated
     #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     id: Vec<String>,
-    /// Dead-lettered at least so long ago: 90s, 30m, 2h, 7d
+    /// Select those dead-lettered at least this long ago: 90s, 30m, 2h, 7d
     #[arg(long, value_name = "AGE", value_parser = age_ms)]
     older_than: Option<i64>,
-    /// Dead-lettered at most so long ago
+    /// Select those dead-lettered at most this long ago
     #[arg(long, value_name = "AGE", value_parser = age_ms)]
     newer_than: Option<i64>,
-    /// One JSON object a line, for programs
+    /// Print one JSON object per line, for programs
     #[arg(long)]
     json: bool,
 }
@@ -136,7 +136,7 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> 
         Command::Discard { select, limit, dry_run, yes } => {
             let (printer, filter) = (Printer::new(select.json), select.filter());
             if filter.is_everything() && !yes && !dry_run {
-                return Err("discard has to be told which: --reason, --order, --id, --older-than or --newer-than, \
+                return Err("say which to discard: --reason, --order, --id, --older-than or --newer-than, \
                             or --yes for every dead letter"
                     .into());
             }
@@ -165,8 +165,8 @@ async fn open(options: Options, printer: &Printer) -> Result<Queue, Failure> {
     let queue = Queue::open(options).await?;
     if !queue.is_alone() {
         printer.note(&format!(
-            "this user may not declare the queue \"{name}.operator\", by which commands take turns: another one at the \
-             same time would hide messages from this one"
+            "this user may not declare the queue \"{name}.operator\", which makes commands take turns: \
+             another one at the same time would hide messages from this one"
         ));
     }
     Ok(queue)
@@ -193,7 +193,8 @@ async fn replay(options: Options, printer: &Printer, mut replay: Replay<'_>) -> 
         Ok(seen) => seen,
         Err(error) => {
             return Err(format!(
-                "{error} ({replayed} replayed before; nothing is lost, the last one may be published and still be here)"
+                "{error} ({replayed} replayed before that; nothing is lost, \
+                 but the last one may have been published and still be here)"
             )
             .into());
         }
@@ -202,7 +203,7 @@ async fn replay(options: Options, printer: &Printer, mut replay: Replay<'_>) -> 
     match (refused, unprinted) {
         (0, None) => Ok(()),
         (0, Some(error)) => Err(error),
-        (refused, _) => Err(format!("{refused} could not be published, and stay").into()),
+        (refused, _) => Err(format!("{refused} could not be published, and are kept").into()),
     }
 }
 
@@ -222,7 +223,7 @@ async fn discard(options: Options, printer: &Printer, want: &Want<'_>) -> Result
     let handed_back = look.hand_back(&queue, discarded).await;
     queue.close().await;
     if let Some(error) = failed.or(handed_back.err()) {
-        return Err(format!("{error} (of {} to discard, some may be here still)", look.found.len()).into());
+        return Err(format!("{error} (of {} to discard, some may still be here)", look.found.len()).into());
     }
     printer.summary(&format!("{discarded} discarded"), &look.seen)?;
     unprinted.map_or(Ok(()), Err)

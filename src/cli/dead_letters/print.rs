@@ -121,15 +121,15 @@ impl Printer {
     pub(super) fn summary(&self, sentence: &str, seen: &Seen) -> Result<(), Failure> {
         let Seen { looked_at, in_queue, missing, left_out } = *seen;
         if looked_at >= HELD_MAX && in_queue > looked_at {
-            self.note(&format!(
-                "only the first {looked_at} of {in_queue} messages were looked at: no command holds more"
-            ));
+            self.note(&format!("only the first {looked_at} of {in_queue} messages were read: a command holds no more"));
         }
         if missing > 0 {
-            self.note(&format!("{missing} messages of the queue did not come: another consumer holds them"));
+            self.note(&format!("{missing} messages of the queue were not delivered: another consumer holds them"));
         }
         if left_out > 0 {
-            self.note(&format!("{left_out} more are meant, and larger than what is held at once: use --id or --limit"));
+            self.note(&format!(
+                "{left_out} more are selected, but together they are larger than a command holds: use --id or --limit"
+            ));
         }
         if self.json {
             return Ok(());
@@ -148,7 +148,7 @@ impl Printer {
         let most = letters.map(|letter| letter.delivery_count).max().unwrap_or(0);
         if (DELIVERY_COUNT_WARNED..=USUAL_DELIVERY_LIMIT).contains(&most) {
             self.note(&format!(
-                "messages were handed back up to {most} times; where the queue has no delivery limit of its own, \
+                "messages have been returned up to {most} times; unless the queue has a delivery limit of its own, \
                  RabbitMQ 4 drops them after {USUAL_DELIVERY_LIMIT} (docs/operations/dead-letters.md)"
             ));
         }

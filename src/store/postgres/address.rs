@@ -78,7 +78,7 @@ fn parse(query: &str) -> Result<Query<'_>, Error> {
                 let file = percent_encoding::percent_decode_str(file).decode_utf8_lossy().into_owned();
                 parsed.root_cert = Some(PathBuf::from(file));
             }
-            _ => return Err(refused("takes no parameters but sslmode and sslrootcert")),
+            _ => return Err(refused("may have no parameters but sslmode and sslrootcert")),
         }
     }
     Ok(parsed)
@@ -88,7 +88,7 @@ fn security(query: &Query<'_>) -> Result<(SslMode, Trust), Error> {
     let file = query.root_cert.clone();
     match query.mode {
         Some("verify-full") => Ok((SslMode::Require, file.map_or(Trust::System, Trust::File))),
-        _ if file.is_some() => Err(refused("sslrootcert is for sslmode=verify-full alone")),
+        _ if file.is_some() => Err(refused("sslrootcert needs sslmode=verify-full")),
         Some("disable") => Ok((SslMode::Disable, Trust::Anybody)),
         None | Some("prefer") => Ok((SslMode::Prefer, Trust::Anybody)),
         Some("require") => Ok((SslMode::Require, Trust::Anybody)),
@@ -158,7 +158,7 @@ mod tests {
         for (url, why) in [
             ("postgres://u:hunter2@h/d?sslmode=verify-ca", "sslmode must be"),
             ("postgres://u:hunter2@h/d?sslmode=allow", "sslmode must be"),
-            ("postgres://u:hunter2@h/d?sslmode=require&sslrootcert=/x", "verify-full alone"),
+            ("postgres://u:hunter2@h/d?sslmode=require&sslrootcert=/x", "needs sslmode=verify-full"),
             ("postgres://u:hunter2@h/d?password=hunter2", "no parameters but"),
             ("postgres://u:hunter2@h/d?options=-c%20synchronous_commit=off", "no parameters but"),
             ("postgres://u:hunter2@h:hunter2/d", "is not postgres://"),

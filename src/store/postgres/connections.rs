@@ -96,8 +96,8 @@ impl Connections {
             Ok(Ok(false)) => return Err(Refusal::Pooler),
             Ok(Ok(true)) => {}
             // Nothing is shown by that: each use of the connection looks for itself.
-            Ok(Err(error)) => tracing::debug!(%error, "no second connection to look at the pooler with"),
-            Err(_elapsed) => tracing::debug!("no second connection to look at the pooler with"),
+            Ok(Err(error)) => tracing::debug!(%error, "no second connection to check for a pooler"),
+            Err(_elapsed) => tracing::debug!("no second connection to check for a pooler"),
         }
         *self.proved.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(())

@@ -50,7 +50,7 @@ impl Work for Escalate<'_> {
             undelivered = rows.escalate(self.now_ms, &mut told)?;
             escalated.damaged = rows.damaged.len() + rows.nameless;
             for error in rows.damaged.values().take(LOGGED_MAX) {
-                tracing::error!(%error, "a result that nobody has shown is passed over");
+                tracing::error!(%error, "a result that no page has acknowledged is skipped");
             }
         }
         let each = || undelivered.iter().map(|key| (key.clone(), ())).collect();
@@ -82,7 +82,7 @@ pub(super) async fn escalate(
         let one = Escalate { messages_max: 1, ..all };
         let step = match pool.run(&one).await {
             Err(error) if error.may_be_of_one_row() => {
-                tracing::error!(%error, "a result that nobody has shown cannot be escalated");
+                tracing::error!(%error, "a result that no page has acknowledged cannot be escalated");
                 pool.run(&Escalate { passes: true, ..one }).await?
             }
             step => step?,

@@ -129,7 +129,7 @@ impl From<Fault> for Error {
         match fault {
             Fault::Store(error) => error,
             Fault::Unanswered(fault) => Self::from(*fault),
-            Fault::Overtaken => Self::Unavailable("another node changes the same rows".to_owned()),
+            Fault::Overtaken => Self::Unavailable("another node is changing the same rows".to_owned()),
             Fault::Pooler | Fault::Pool(PoolError::Backend(Refusal::Pooler)) => Self::Unfit(pooler::REFUSED.to_owned()),
             Fault::Database(error) | Fault::Pool(PoolError::Backend(Refusal::Database(error))) => of_database(&error),
             Fault::Pool(PoolError::Closed) => Self::Closed,

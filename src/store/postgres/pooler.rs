@@ -10,9 +10,9 @@ use tokio_postgres::Client;
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
 /// One line for operators.
-pub(super) const REFUSED: &str = "a pooler on the way to the database gives transactions sessions of others, so that settings \
-    and prepared statements are lost (PgBouncer with pool_mode = transaction or statement): let it pool by session \
-    (pool_mode = session), or let store.url lead to PostgreSQL directly";
+pub(super) const REFUSED: &str = "a connection pooler shares sessions between transactions, so settings and \
+    prepared statements are lost (PgBouncer with pool_mode = transaction or statement): set pool_mode = session, \
+    or point store.url at PostgreSQL itself";
 
 /// A request to cancel a statement: its length, its code, the process that works on it, a secret. Of 4 bytes each.
 const REQUEST_BYTES: usize = 16;

@@ -200,7 +200,7 @@ impl Step<'_> {
             let one = Step { rows_max: 1, ..self };
             let step = match pool.run(&one).await {
                 Err(error) if error.may_be_of_one_row() => {
-                    tracing::error!(%error, "an old row cannot be removed and is passed over");
+                    tracing::error!(%error, "an old row cannot be removed and is skipped");
                     pool.run(&Step { passes: true, ..one }).await?
                 }
                 step => step?,

@@ -67,15 +67,15 @@ fn understood(done: i32, compatible_from: i32, known: usize) -> Result<usize, Fa
     let (steps, needed) = (usize::try_from(done).unwrap_or(0), usize::try_from(compatible_from).unwrap_or(0));
     if needed > known {
         return Err(Fault::Store(Error::Corrupt(format!(
-            "its tables are of version {steps} and need a program that knows version {needed}, but this one knows \
-             versions up to {known}: a newer one has changed them"
+            "its tables are of version {steps} and need a program that supports version {needed}, \
+             but this one supports versions up to {known}: a newer one has changed them"
         ))));
     }
     if steps > known {
         tracing::info!(
             tables = steps,
             known,
-            "a newer version has changed the tables of the store, which this one can use"
+            "a newer program has changed the store's tables; this one can still use them"
         );
     }
     Ok(steps.min(known))
@@ -84,10 +84,10 @@ fn understood(done: i32, compatible_from: i32, known: usize) -> Result<usize, Fa
 async fn warn_of_server(session: &Session) -> Result<(), Fault> {
     let row = session.client()?.query_one(SERVER, &[]).await?;
     if !row.try_get::<_, bool>(0)? {
-        tracing::warn!("PostgreSQL has fsync off: a loss of power loses payments that were acknowledged");
+        tracing::warn!("PostgreSQL has fsync off: a power failure can lose acknowledged payments");
     }
     if !row.try_get::<_, bool>(1)? {
-        tracing::warn!("PostgreSQL has data checksums off: what a disk changes is not found");
+        tracing::warn!("PostgreSQL has data checksums off: disk corruption goes unnoticed");
     }
     Ok(())
 }

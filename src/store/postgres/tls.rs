@@ -55,7 +55,9 @@ fn roots_of_system() -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     let (added, _unusable) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if added == 0 {
-        return Err(Error::Unavailable("store.url: this system trusts nobody, set sslrootcert".to_owned()));
+        return Err(Error::Unavailable(
+            "store.url: this system trusts no certificate authority: set sslrootcert".to_owned(),
+        ));
     }
     Ok(roots)
 }
@@ -67,7 +69,7 @@ fn roots_of_file(path: &Path) -> Result<RootCertStore, Error> {
         let certificate = certificate.map_err(|e| failed(e.to_string()))?;
         roots.add(certificate).map_err(|e| failed(e.to_string()))?;
     }
-    if roots.is_empty() { Err(failed("no certificate is in it".to_owned())) } else { Ok(roots) }
+    if roots.is_empty() { Err(failed("it holds no certificate".to_owned())) } else { Ok(roots) }
 }
 
 impl<S> MakeTlsConnect<S> for Connector

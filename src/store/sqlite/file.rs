@@ -71,7 +71,7 @@ impl File {
                 Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_INTERVAL),
                 Err(fs::TryLockError::WouldBlock) => {
                     let path = self.path.display();
-                    return Err(Error::Unavailable(format!("{path}: another process serves from this file")));
+                    return Err(Error::Unavailable(format!("{path}: another process uses this file")));
                 }
             }
         }
@@ -97,7 +97,8 @@ impl File {
     pub(super) fn refuse_emptied(&self, lock: &fs::File) -> Result<(), Error> {
         let bytes = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| metadata.len());
         if bytes(lock.metadata()).is_some_and(|bytes| bytes > 0) && bytes(fs::metadata(&self.path)) == Some(0) {
-            let text = "the file is empty, and was not: put a backup in its place, or delete it to begin anew";
+            let text =
+                "the file is empty but was not before: restore a backup, or delete it to begin with an empty store";
             return self.named(Err(Error::Corrupt(text.to_owned())));
         }
         Ok(())

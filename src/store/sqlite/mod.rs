@@ -97,7 +97,7 @@ impl Sqlite {
         // They are left as they are: whoever made them so may have meant it.
         for (path, mode) in wider {
             let (path, mode) = (path.display().to_string(), format!("{mode:03o}"));
-            tracing::warn!(path, mode, "others than the owner may use what belongs to the database");
+            tracing::warn!(path, mode, "users other than the owner can read or write files of the database");
         }
         let waiting = Arc::new(AtomicU64::new(0));
         let Options { instance, timeline, escalation, .. } = options;

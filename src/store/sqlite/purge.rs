@@ -123,7 +123,7 @@ fn walk(
             }
             Err(error) => {
                 walked.damaged += 1;
-                tracing::error!(row = id, %error, "an old row cannot be removed and is passed over");
+                tracing::error!(row = id, %error, "an old row cannot be removed and is skipped");
             }
         }
         if removed_entries >= rows_max {
@@ -138,7 +138,7 @@ fn walk(
 /// Goes past a place that cannot be read.
 fn pass(connection: &Connection, table: &Table, progress: &mut Progress<i64>, rows_max: usize, why: &Error) -> Walked {
     let after_id = progress.place().copied().unwrap_or(0);
-    tracing::error!(after_id, error = %why, "old rows cannot be read and are passed over");
+    tracing::error!(after_id, error = %why, "old rows cannot be read and are skipped");
     let next_id = after_id.saturating_add(limit(rows_max));
     let last: Result<i64, _> = connection.query_row(table.last, [], |row| row.get(0));
     let done = last.map_or(true, |last| next_id >= last);

@@ -148,7 +148,7 @@ fn steps_done(connection: &Connection) -> Result<usize, Error> {
     match usize::try_from(version) {
         Ok(done) if done <= STEPS.len() => Ok(done),
         _ => Err(Error::Corrupt(format!(
-            "the file is of version {version}, but this program knows versions up to {}: a newer one wrote it",
+            "the file is of version {version}, but this program supports versions up to {}: a newer one wrote it",
             STEPS.len()
         ))),
     }

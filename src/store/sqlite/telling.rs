@@ -115,7 +115,7 @@ impl Rows<'_> {
                 None => "its row names no order".to_owned(),
             };
             if escalated.damaged < LOGGED_MAX {
-                tracing::error!(row = place.1, why, "a result that nobody has shown is passed over");
+                tracing::error!(row = place.1, why, "a result that no page has acknowledged is skipped");
             }
             escalated.damaged += 1;
         }

@@ -80,7 +80,7 @@ async fn a_file_that_is_served_from_is_refused_to_another_and_free_again_after()
     let folder = Folder::new();
     let first = folder.open(OPTIONS).unwrap();
     let refused = folder.open(OPTIONS).err().unwrap().to_string();
-    assert!(refused.contains("another process serves from this file"), "{refused}");
+    assert!(refused.contains("another process uses this file"), "{refused}");
     first.close().await;
     folder.open(OPTIONS).unwrap();
 }

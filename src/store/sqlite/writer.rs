@@ -142,7 +142,7 @@ impl Writer {
         for _ in 0..look.messages_max {
             let step = match self.look(one) {
                 Err(error) if error.may_be_of_one_row() => {
-                    tracing::error!(%error, "a result that nobody has shown cannot be escalated");
+                    tracing::error!(%error, "a result that no page has acknowledged cannot be escalated");
                     self.look(Look { passes: true, ..one })?
                 }
                 step => step?,

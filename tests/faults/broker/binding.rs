@@ -1,5 +1,5 @@
 //! The way from the exchange to the queue is gone, while everything else stands: the connection lives, the queue is consumed,
-//! and what publishers send is unroutable.
+//! and what publishers send cannot be routed.
 
 use std::time::Instant;
 
@@ -95,7 +95,7 @@ async fn a_user_who_may_not_publish_results_is_told_once_what_is_not_seen() {
     let setup = Setup::beside(&first).set("AMQP__URL", user.amqp_url()).set("AMQP__DECLARE", false);
     drop(first);
     let service = setup.set("AMQP__LAG_INTERVAL_S", 1).set("AMQP__PROBE_INTERVAL_S", 1).start().await;
-    let said = "that the queue is bound to it is not looked at";
+    let said = "whether the queue is bound to it is not checked";
     wait_for("it is said", async || service.logs().text().contains(said).then_some(())).await;
     let mut publishing = Publishing::new(vec![service.vhost().amqp_url()]);
     for n in 0..3 {

@@ -36,7 +36,7 @@ async fn memory_alarm_the_outbox_waits_and_nothing_else_does() {
     let why = "the broker blocks publishers";
     wait_for("the reason is in the logs", async || service.logs().text().contains(why).then_some(())).await;
     assert_eq!(service.admin_get("/readyz").await.status, 200, "pages and results are not concerned");
-    let told_of = service.logs().text().matches("outbox is not published").count();
+    let told_of = service.logs().text().matches("outbox cannot be published").count();
     node.ctl(&["set_vm_memory_high_watermark", "0.6"]).await;
     let id = |order: &String| format!("payment.delivered:shop:{order}:1");
     while !orders.iter().all(|order| told.times().contains_key(&id(order))) {

@@ -82,7 +82,7 @@ export function createService(): FakeService {
       subscriptions.set(link, mine);
       service.links.add(link);
       const unwait = link.later(TICKET_WAIT_MS, () => {
-        link.send({ type: 'error', code: 'bad_request', message: 'no good ticket came for 20 s' });
+        link.send({ type: 'error', code: 'bad_request', message: 'no valid ticket was received within 20 s' });
         link.later(500, () => link.cut());
       });
       return {

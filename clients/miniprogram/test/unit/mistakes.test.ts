@@ -140,7 +140,7 @@ for (const [name, ticket] of REFUSED) {
 }
 
 const DOMAIN = 'fail url not in domain list';
-const PROBLEM = JSON.stringify({ code: 'not_found', detail: 'there is nothing at this address' });
+const PROBLEM = JSON.stringify({ code: 'not_found', detail: 'there is nothing at this path' });
 const ADDRESSES: [string, Response, string | undefined, string[], RegExp][] = [
   ['a wrong host or port', { status: 0 }, undefined, ['unreachable'], /no answer .*wrong url\?/],
   ['a domain that is not on the lists', { status: 0, reason: `request:${DOMAIN}` }, `connectSocket:${DOMAIN}`, ['domain_not_listed'], /add it to the (request|socket) domains/],

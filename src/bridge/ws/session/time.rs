@@ -22,12 +22,12 @@ impl Session {
     fn silent_at(&self) -> (Instant, &'static str, u64) {
         let http = &self.context.http;
         let after = |since: Instant, what, seconds| (since + Duration::from_secs(seconds), what, seconds);
-        let heard = after(self.heard_at, "nothing was heard", http.silent_s);
+        let heard = after(self.heard_at, "nothing was received", http.silent_s);
         let idle = self.idle_since.map(|since| match self.had_ticket {
-            true => after(since, "nothing was subscribed", http.silent_s),
-            false => after(since, "no good ticket came", http.ticket_wait_s),
+            true => after(since, "no order was subscribed", http.silent_s),
+            false => after(since, "no valid ticket was received", http.ticket_wait_s),
         });
-        let whole = self.message_since.map(|since| after(since, "no message came whole", http.silent_s));
+        let whole = self.message_since.map(|since| after(since, "no complete message was received", http.silent_s));
         [idle, whole].into_iter().flatten().fold(heard, |first, other| if other.0 <= first.0 { other } else { first })
     }
 
@@ -53,7 +53,7 @@ impl Session {
         }
         let (silent_at, what, seconds) = self.silent_at();
         if now >= silent_at {
-            let message = format!("{what} for {seconds} s");
+            let message = format!("{what} within {seconds} s");
             return self.refuse("bad_request", &message, None, Some(Close::Silent));
         }
         let expired = self.subscriptions.take_expired(now);

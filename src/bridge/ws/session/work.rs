@@ -100,12 +100,12 @@ impl Session {
         } else {
             let id = Some(order_id.as_str());
             if self.subscriptions.by_order(order_id.as_str()).is_some() {
-                let message = "this socket watches an order of that name for another merchant";
+                let message = "this socket already watches an order with that number for another merchant";
                 return self.refuse("bad_request", message, id, None);
             }
             let most = self.context.http.subscriptions_per_connection_max;
             if self.subscriptions.len() >= most {
-                let message = format!("one socket watches at most {most} orders");
+                let message = format!("a socket can watch at most {most} orders");
                 return self.refuse("too_many_subscriptions", &message, id, None);
             }
             match self.watch.open(&key).await {
@@ -173,7 +173,7 @@ impl Session {
             // The page has its result; that it said so is not worth a reconnect.
             Err(store::Error::Overloaded) => Ok(()),
             Err(error) => {
-                tracing::warn!(%error, order_id, "acknowledgement of a page not stored");
+                tracing::warn!(%error, order_id, "page acknowledgement not stored");
                 Ok(())
             }
         }
