@@ -4,13 +4,13 @@
 // Nothing here waits for a fixed time: each picture waits for what it shall show.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openBrowser } from "./chromium.mjs";
+import { startNode, stop } from "./service.mjs";
 
-const { MANAGEMENT_URL, RABBITMQ_USER, RABBITMQ_PASSWORD, NOTIFIER_URL, PROGRAM, PICTURES } = process.env;
+const { MANAGEMENT_URL, RABBITMQ_USER, RABBITMQ_PASSWORD, PICTURES } = process.env;
 const STEP_MS = 60_000;
 const WIDTH = 1180;
 const RESULTS = "payment-notifier.results";
@@ -36,26 +36,6 @@ async function until(what, condition) {
 
 const queue = (name) => api("GET", `queues/payments/${name}`);
 
-function startNode(name, folder, http, admin) {
-  const env = {
-    ...process.env,
-    PAYMENT_NOTIFIER__INSTANCE: name,
-    PAYMENT_NOTIFIER__AMQP__URL: NOTIFIER_URL,
-    PAYMENT_NOTIFIER__AMQP__DECLARE: "false",
-    PAYMENT_NOTIFIER__HTTP__LISTEN: `127.0.0.1:${http}`,
-    PAYMENT_NOTIFIER__ADMIN__LISTEN: `127.0.0.1:${admin}`,
-    PAYMENT_NOTIFIER__STORE__URL: `sqlite://${folder}/${name}.db`,
-    PAYMENT_NOTIFIER__TICKETS__HS256_SECRET: "for-pictures-only-0123456789abcdef",
-  };
-  return spawn(PROGRAM, ["serve"], { env, stdio: "ignore" });
-}
-
-async function stop(child) {
-  const ended = new Promise((done) => child.once("exit", done));
-  child.kill("SIGTERM");
-  await ended;
-}
-
 function publish(payload) {
   const message = { properties: { delivery_mode: 2 }, routing_key: "payment.result.wechat_pay", payload, payload_encoding: "string" };
   return api("POST", "exchanges/payments/payments/publish", message);
@@ -70,7 +50,7 @@ const folder = await mkdtemp(join(tmpdir(), "payment-notifier-pictures-"));
 let close;
 const nodes = [];
 try {
-  nodes.push(startNode("till-1", folder, 0, 0), startNode("till-2", folder, 0, 0));
+  nodes.push(startNode("till-1", folder), startNode("till-2", folder));
   await until("both nodes consume", async () => (await queue(RESULTS)).consumers === 2);
   for (let n = 1; n <= 60; n++) await publish(result(n, "succeeded"));
   await publish("hunter2");

@@ -6,20 +6,20 @@ use crate::support::examples::{LANGUAGES, prepare, publisher, ticket_mint};
 use crate::support::ticket::SECRET;
 use crate::support::{MERCHANT, Page, Service, Vhost, ticket, tools};
 
-/// Publishes a success by the language's example, with these settings changed: its exit, and what it said of a failure.
-async fn publish(language: &str, vhost: &Vhost, settings: &[(&str, &str)]) -> Result<(), String> {
+/// Publishes a success by the language's example, with these settings changed: what it said of the event, or of its failure.
+async fn publish(language: &str, vhost: &Vhost, settings: &[(&str, &str)]) -> Result<String, String> {
     let mut command = publisher(language);
     for name in ["EXCHANGE", "ROUTING_KEY"] {
         command.env_remove(name);
     }
     command.env("AMQP_URL", vhost.amqp_url()).envs(settings.iter().copied());
     command.args([MERCHANT, language, "succeeded"]);
-    let (status, _, said) = tools::end_of(command, String::new()).await;
-    if status.success() { Ok(()) } else { Err(said) }
+    let (status, published, said) = tools::end_of(command, String::new()).await;
+    if status.success() { Ok(published) } else { Err(said) }
 }
 
 /// One line that says so, and nothing of the password.
-fn assert_says_not_published(language: &str, vhost: &Vhost, end: Result<(), String>, why: &str) {
+fn assert_says_not_published(language: &str, vhost: &Vhost, end: Result<String, String>, why: &str) {
     let said = end.expect_err(language);
     assert!(said.starts_with("not published: ") && said.contains(why), "{language}: {said}");
     assert_eq!(said.trim_end().lines().count(), 1, "{language}: {said}");
@@ -47,7 +47,7 @@ async fn each_publisher_sends_a_persistent_cloud_event() {
     vhost.put("queues", "copy", &json!({})).await;
     vhost.bind("payments", "copy").await;
     for language in LANGUAGES {
-        publish(language, &vhost, &[]).await.expect(language);
+        let published = publish(language, &vhost, &[]).await.expect(language);
         let message = vhost.take("copy").await;
         let (properties, payload) = (&message["properties"], message["payload"].as_str().unwrap());
         let event: Value = serde_json::from_str(payload).unwrap();
@@ -56,7 +56,10 @@ async fn each_publisher_sends_a_persistent_cloud_event() {
         assert_eq!(properties["message_id"], event["id"], "{language}");
         assert_eq!((&event["specversion"], &event["type"]), (&json!("1.0"), &json!("payment.result")), "{language}");
         assert_eq!(event["source"], format!("/merchants/{MERCHANT}"), "{language}");
-        assert!(event["id"].as_str().is_some_and(|id| id.len() >= 32), "{language}: {payload}");
+        let id = event["id"].as_str().unwrap();
+        assert!(id.len() >= 32, "{language}: {payload}");
+        let line = format!("published {id}; look: scripts/pn order show {MERCHANT} {language}\n");
+        assert_eq!(published, line, "{language}");
     }
 }
 

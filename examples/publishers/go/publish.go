@@ -41,13 +41,7 @@ func cloudEvent(id, merchant, order, status string) object {
 	}
 }
 
-func publish(merchant, order, status string) error {
-	// Of this event. Whoever sends it again, after a crash, say, sends the same id, and it counts once.
-	random := make([]byte, 16)
-	if _, err := rand.Read(random); err != nil {
-		return err
-	}
-	id := hex.EncodeToString(random)
+func publish(id, merchant, order, status string) error {
 	body, err := json.Marshal(cloudEvent(id, merchant, order, status))
 	if err != nil {
 		return err
@@ -113,13 +107,25 @@ func setting(name, otherwise string) string {
 	return otherwise
 }
 
+// newID makes the id of an event. Whoever sends it again, after a crash, say, sends the same id, and it counts once.
+func newID() (string, error) {
+	random := make([]byte, 16)
+	_, err := rand.Read(random)
+	return hex.EncodeToString(random), err
+}
+
 func main() {
 	if len(os.Args) != 4 {
 		fmt.Fprintln(os.Stderr, "usage: go run publish.go MERCHANT ORDER STATUS")
 		os.Exit(1)
 	}
-	if err := publish(os.Args[1], os.Args[2], os.Args[3]); err != nil {
+	id, err := newID()
+	if err == nil {
+		err = publish(id, os.Args[1], os.Args[2], os.Args[3])
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "not published:", err)
 		os.Exit(1)
 	}
+	fmt.Printf("published %s; look: scripts/pn order show %s %s\n", id, os.Args[1], os.Args[2])
 }

@@ -26,9 +26,7 @@ public class Publish {
             id, merchant, Instant.now(), merchant, order, status);
     }
 
-    static void publish(String merchant, String order, String status) throws Exception {
-        // Of this event. Whoever sends it again, after a crash, say, sends the same id, and it counts once.
-        String id = UUID.randomUUID().toString();
+    static void publish(String id, String merchant, String order, String status) throws Exception {
         ConnectionFactory factory = new ConnectionFactory();
         factory.setUri(setting("AMQP_URL", "amqp://127.0.0.1/%2f"));
         factory.setConnectionTimeout(DEADLINE_MS);
@@ -62,8 +60,11 @@ public class Publish {
             System.err.println("usage: java Publish.java MERCHANT ORDER STATUS (letters, digits, _ . and -)");
             System.exit(1);
         }
+        // Of this event. Whoever sends it again, after a crash, say, sends the same id, and it counts once.
+        String id = UUID.randomUUID().toString();
         try {
-            publish(arguments[0], arguments[1], arguments[2]);
+            publish(id, arguments[0], arguments[1], arguments[2]);
+            System.out.printf("published %s; look: scripts/pn order show %s %s%n", id, arguments[0], arguments[1]);
         } catch (Exception error) {
             System.err.println("not published: " + error.getMessage());
             System.exit(1);

@@ -54,4 +54,7 @@ function fail(why) {
 
 if (process.argv.length !== 5) fail("usage: node publish.js MERCHANT ORDER STATUS");
 setTimeout(fail, DEADLINE_MS, `not published: no confirm in ${DEADLINE_MS} ms`).unref();
-await publish(cloudEvent(...process.argv.slice(2))).catch((error) => fail(`not published: ${error.message}`));
+const [merchant, order, status] = process.argv.slice(2);
+const event = cloudEvent(merchant, order, status);
+await publish(event).catch((error) => fail(`not published: ${error.message}`));
+console.log(`published ${event.id}; look: scripts/pn order show ${merchant} ${order}`);

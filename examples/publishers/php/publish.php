@@ -77,7 +77,9 @@ if ($argc !== 4) {
     exit(1);
 }
 try {
-    publish(cloud_event(...array_slice($argv, 1)));
+    $event = cloud_event(...array_slice($argv, 1));
+    publish($event);
+    echo "published {$event['id']}; look: scripts/pn order show $argv[1] $argv[2]\n";
 } catch (Throwable $error) {
     fwrite(STDERR, "not published: {$error->getMessage()}\n");
     exit(1);

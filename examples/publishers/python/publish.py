@@ -1,6 +1,6 @@
 """Publishes one payment result and ends well only when RabbitMQ has it in a queue.
 
-usage: python publish.py MERCHANT ORDER STATUS        (pip install pika)
+usage: python3 publish.py MERCHANT ORDER STATUS        (pika, in a virtual environment)
 AMQP_URL, EXCHANGE and ROUTING_KEY in the environment say where to.
 """
 
@@ -59,12 +59,14 @@ def publish(event):
 
 
 if len(sys.argv) != 4:
-    sys.exit("usage: python publish.py MERCHANT ORDER STATUS")
+    sys.exit("usage: python3 publish.py MERCHANT ORDER STATUS")
+event = cloud_event(*sys.argv[1:])
 try:
-    publish(cloud_event(*sys.argv[1:]))
+    publish(event)
 except exceptions.UnroutableError:
     sys.exit("not published: no queue is bound for it")
 except (exceptions.AMQPError, OSError) as error:
     sys.exit(f"not published: {error!r}")
 except (ValueError, LookupError):
     sys.exit("not published: AMQP_URL is not an AMQP address")
+print(f"published {event['id']}; look: scripts/pn order show {sys.argv[1]} {sys.argv[2]}")

@@ -36,11 +36,9 @@ fn cloud_event(id: &str, merchant: &str, order: &str, status: &str) -> Result<Va
     }))
 }
 
-async fn publish(merchant: &str, order: &str, status: &str) -> Result<(), Box<dyn Error>> {
+async fn publish(id: &str, merchant: &str, order: &str, status: &str) -> Result<(), Box<dyn Error>> {
     let setting = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_absent| default.to_owned());
-    // Of this event. Whoever sends it again, after a crash, say, sends the same id, and it counts once.
-    let id = format!("{:032x}", rand::random::<u128>());
-    let event = cloud_event(&id, merchant, order, status)?;
+    let event = cloud_event(id, merchant, order, status)?;
     let url = setting("AMQP_URL", "amqp://127.0.0.1/%2f");
     let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
@@ -64,15 +62,20 @@ async fn publish(merchant: &str, order: &str, status: &str) -> Result<(), Box<dy
 }
 
 #[tokio::main(flavor = "current_thread")]
-#[allow(clippy::print_stderr, reason = "what a program says to whoever runs it")]
+#[allow(clippy::print_stderr, clippy::print_stdout, reason = "what a program says to whoever runs it")]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [merchant, order, status] = arguments.as_slice() else {
         eprintln!("usage: publish MERCHANT ORDER STATUS");
         return ExitCode::FAILURE;
     };
-    match tokio::time::timeout(DEADLINE, publish(merchant, order, status)).await {
-        Ok(Ok(())) => return ExitCode::SUCCESS,
+    // Of this event. Whoever sends it again, after a crash, say, sends the same id, and it counts once.
+    let id = format!("{:032x}", rand::random::<u128>());
+    match tokio::time::timeout(DEADLINE, publish(&id, merchant, order, status)).await {
+        Ok(Ok(())) => {
+            println!("published {id}; look: scripts/pn order show {merchant} {order}");
+            return ExitCode::SUCCESS;
+        }
         Ok(Err(error)) => eprintln!("not published: {error}"),
         Err(_elapsed) => eprintln!("not published: no confirm in {} s", DEADLINE.as_secs()),
     }

@@ -1,4 +1,4 @@
-"""Mints a ticket for one page: python ticket.py MERCHANT ORDER SUB, with the shared secret in TICKET_SECRET."""
+"""Mints a ticket for one page: python3 ticket.py MERCHANT ORDER SUB, with the shared secret in TICKET_SECRET."""
 
 import base64
 import hashlib
@@ -34,7 +34,7 @@ def mint(secret, merchant, order, sub):
 def main():
     secret = os.environ.get("TICKET_SECRET", "").encode()
     if len(sys.argv) != 4:
-        sys.exit("usage: python ticket.py MERCHANT ORDER SUB")
+        sys.exit("usage: python3 ticket.py MERCHANT ORDER SUB")
     if len(secret) < SECRET_BYTES_MIN:
         sys.exit(f"TICKET_SECRET must have at least {SECRET_BYTES_MIN} bytes")
     print(mint(secret, *sys.argv[1:]))

@@ -1,4 +1,4 @@
-// Runs the snippets of the READMEs, of both languages, as they stand there: only the service's address is another.
+// Runs the snippets of the READMEs and of docs/pages, in both languages, as they stand there: only the service's address is another.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
@@ -96,8 +96,20 @@ for (const file of ['README.md', 'README.zh-CN.md']) {
     assert.equal(snippets(file, 'ts').length, 1);
   });
 
-  test(`${file} of the repository: the page`, async () => {
+  test(`${file} of the repository: the call`, async () => {
     const [code, ...more] = snippets(`../../${file}`, 'js');
+    assert.deepEqual(more, []);
+    await backend.publish('A10001', 'succeeded');
+    const shown: string[] = [];
+    await run(`${code!}; await watch.result`, { fetchTicket: async (orderId: string) => backend.ticket(orderId, 600), show: (text: string) => shown.push(text) });
+    assert.deepEqual(shown, ['succeeded']);
+    await quiet();
+  });
+}
+
+for (const file of ['pages.md', 'pages.zh-CN.md']) {
+  test(`docs/${file}: the page`, async () => {
+    const [code, ...more] = snippets(`../../docs/${file}`, 'js');
     assert.deepEqual(more, []);
     const orderId = `root-${file.length}`;
     const TEXT = { succeeded: 'Paid' };
