@@ -152,6 +152,29 @@ fn each_alert_says_how_bad_it_is_what_to_do_and_where_more_of_it_stands() {
     }
 }
 
+#[test]
+fn each_log_line_that_the_operations_pages_quote_is_in_the_source() {
+    let source: String = files_below(&absolute("src"), "rs").iter().map(|path| words(path)).collect();
+    let pages: String = files_below(&absolute("docs/operations"), "md").iter().map(|path| words(path)).collect();
+    let quoted = ["log line `", "日志 `"].into_iter().flat_map(|before| pages.split(before).skip(1));
+    let quoted: Vec<_> = quoted.filter_map(|rest| Some(rest.split_once('`')?.0)).collect();
+    assert!(quoted.len() >= 8, "{quoted:?}");
+    for line in quoted {
+        assert!(source.contains(&format!("\"{line}\"")), "{line}");
+    }
+}
+
+/// The text of a file, with each run of white space as one space.
+fn words(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.flat_map(|path| if path.is_dir() { files_below(&path, extension) } else { vec![path] });
+    files.filter(|path| path.extension().is_some_and(|ending| ending == extension)).collect()
+}
+
 /// The expressions of the dashboard's panels.
 pub(crate) fn panel_expressions() -> Vec<String> {
     let dashboard: serde_json::Value = serde_json::from_str(&read(DASHBOARD)).unwrap();
