@@ -160,11 +160,11 @@ fn each_log_line_that_the_operations_pages_quote_is_in_the_source() {
     let quoted: Vec<_> = quoted.filter_map(|rest| Some(rest.split_once('`')?.0)).collect();
     assert!(quoted.len() >= 8, "{quoted:?}");
     for line in quoted {
-        assert!(source.contains(&format!("\"{line}\"")), "{line}");
+        assert!(source.contains(&format!("\"{line}")), "{line}");
     }
 }
 
-/// The text of a file, with each run of white space as one space.
+/// The text of a file, each run of white space as one space.
 fn words(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
 }
