@@ -246,7 +246,8 @@ function createLine(platform: Platform, url: string): Shared {
       if (state !== State.Open) return;
       turns = turns.filter((each) => each.sent || each.member !== member);
       turns.push({ member, ticket });
-      if (turns.length === 1) ask();
+      // Others with the same ticket may follow at once.
+      if (turns.length === 1) Promise.resolve().then(ask);
     },
     send: transmit,
   };

@@ -1,5 +1,5 @@
 import { watch } from './core';
-import { mistake } from './faults';
+import { mistake, wordsOf } from './faults';
 import { platformOf } from './index';
 import type { Cancel, Platform } from './platform';
 import type { Connection, FinalPayment, Outcome, Payment, WatchError } from './types';
@@ -7,7 +7,7 @@ import type { Watch, WatchOptions } from './watch';
 
 /** What a ticket may hold, and one socket. */
 const ORDERS_MAX = 20;
-/** Half of what a mini-program has, so that the page's own requests get through. */
+/** Questions at once, and as many acknowledgements: together what a mini-program has. */
 const REQUESTS_MAX = 5;
 /** Seconds that a long poll is held where more orders wait than requests are allowed: each has its turn within ten. */
 const SHARED_WAIT_S = 2;
@@ -56,7 +56,7 @@ export function watchPayments<TDisplay = unknown>(options: SeveralOptions<TDispl
   const ids = orderIds.slice();
   const shared = typeof ticket === 'function' ? shareTickets(() => ticket(ids)) : () => ticket;
   const watches = new Map<string, Watch<TDisplay>>();
-  const outcomes: Record<string, Outcome<TDisplay>> = {};
+  const outcomes = new Map<string, Outcome<TDisplay>>();
   const send = queueRequests(platform, () => watches.size);
 
   function stop(orderId?: unknown): void {
@@ -66,12 +66,14 @@ export function watchPayments<TDisplay = unknown>(options: SeveralOptions<TDispl
   let settle!: (all: Outcomes<TDisplay>) => void;
   const result = new Promise<Outcomes<TDisplay>>((resolve) => (settle = resolve));
   const ended = (orderId: string, outcome: Outcome<TDisplay>): void => {
-    outcomes[orderId] = outcome;
+    outcomes.set(orderId, outcome);
     watches.delete(orderId);
     if (onUpdate && !outcome.stopped) tell(() => onUpdate({ orderId, over: true, outcome }));
     if (watches.size) return;
     if (signal) signal.removeEventListener('abort', stop);
-    settle({ final: ids.every((each) => outcomes[each]!.final), outcomes } as Outcomes<TDisplay>);
+    const all: Record<string, Outcome<TDisplay>> = {};
+    ids.forEach((each) => (all[each] = outcomes.get(each)!));
+    settle({ final: ids.every((each) => all[each]!.final), outcomes: all } as Outcomes<TDisplay>);
   };
 
   if (signal) signal.addEventListener('abort', stop);
@@ -135,31 +137,42 @@ function shareTickets(fetch: () => string | Promise<string>): () => () => Promis
   };
 }
 
-/** The platform's requests, a few at a time. What acknowledges waits for nobody. */
+/** The platform's requests, a few at a time. What acknowledges waits for no question, which may be held. */
 function queueRequests(platform: Platform, waiting: () => number): Platform['request'] {
+  const ask = createQueue(platform);
+  const acknowledge = createQueue(platform);
+  return (request, done) => {
+    if (request.method === 'POST') return acknowledge(request, done);
+    const url = waiting() > REQUESTS_MAX ? request.url.replace(/wait=\d\d/, 'wait=' + SHARED_WAIT_S) : request.url;
+    return ask(Object.assign({}, request, { url }), done);
+  };
+}
+
+function createQueue(platform: Platform): Platform['request'] {
   const queue: (() => void)[] = [];
   let running = 0;
-
   return (request, done) => {
-    if (request.method === 'POST') return platform.request(request, done);
-    let stop: Cancel | void;
+    let abort: Cancel | void;
     let state: 'queued' | 'running' | 'over' = 'queued';
-    const end = (): boolean => {
-      const before = state;
+    /** Once: `last` if it ran, then the next in the queue. */
+    const end = (last?: Cancel | void): void => {
+      const ran = state === 'running';
       state = 'over';
-      if (before === 'running') running--;
-      const next = running < REQUESTS_MAX && queue.shift();
-      if (next) next();
-      return before !== 'over';
+      if (ran) running--;
+      try {
+        if (ran && last) last();
+      } finally {
+        const next = running < REQUESTS_MAX && queue.shift();
+        if (next) next();
+      }
     };
     const begin = (): void => {
       state = 'running';
       running++;
-      const url = waiting() > REQUESTS_MAX ? request.url.replace(/wait=\d\d/, 'wait=' + SHARED_WAIT_S) : request.url;
       try {
-        stop = platform.request(Object.assign({}, request, { url }), (response) => end() && done(response));
+        abort = platform.request(request, (response) => end(() => done(response)));
       } catch (error) {
-        if (end()) done({ status: 0, reason: String(error) });
+        end(() => done({ status: 0, reason: wordsOf(error) }));
       }
     };
     if (running < REQUESTS_MAX) begin();
@@ -167,7 +180,7 @@ function queueRequests(platform: Platform, waiting: () => number): Platform['req
     return () => {
       const at = queue.indexOf(begin);
       if (at >= 0) queue.splice(at, 1);
-      if (end() && stop) stop();
+      end(abort);
     };
   };
 }

@@ -17,11 +17,12 @@ export interface Page {
 
 export const URL = 'https://pay.example';
 
-export function openPage(world: World, options: { orderId?: string; ticket?: TicketSource; giveUpAfterMs?: number; lateAfterMs?: number; after?: number; onChange?(payment: Payment): void } = {}): Page {
+export function openPage(world: World, options: { orderId?: string; ticket?: TicketSource; giveUpAfterMs?: number; lateAfterMs?: number; after?: number; signal?: AbortSignal; onChange?(payment: Payment): void } = {}): Page {
   const orderId = options.orderId || 'o1';
   let stopped = false;
   let outcome: Outcome | undefined;
   const told = (): void => assert.ok(!stopped && !outcome, 'the page is told something after the end');
+  options.signal?.addEventListener('abort', () => (stopped = true));
   const page: Page = {
     changes: [],
     connections: [],
@@ -45,6 +46,7 @@ export function openPage(world: World, options: { orderId?: string; ticket?: Tic
           page.errors.push(error);
         },
         after: options.after,
+        signal: options.signal,
         onChange(payment) {
           told();
           assert.ok(payment.version > (page.changes.at(-1)?.version ?? 0), 'versions go backward');

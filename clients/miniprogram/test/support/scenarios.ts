@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { watchPayment, type Connection, type Outcome, type Payment, type TicketSource, type Watch } from '../../miniprogram_dist/index.js';
 import type { Proxy } from './proxy';
@@ -24,6 +25,33 @@ interface Page {
   outcome(withinMs: number): Promise<Outcome>;
 }
 
+interface ClientOptions {
+  url: string;
+  orderId: string;
+  ticket: TicketSource;
+  giveUpAfterMs?: number;
+  onChange(payment: Payment): void;
+  onConnection(connection: Connection): void;
+}
+
+/** Whoever waits for a payment on a device. */
+type Client = (device: Device, options: ClientOptions) => Watch;
+
+const sdk: Client = (device, options) => watchPayment({ ...options, adapter: device.platform });
+
+/** The client of `examples/by-hand`, which takes `wx`, the clock and the timers from its surroundings. */
+const byHand: Client = ({ api, platform }, { ticket, ...options }) => {
+  const names = {
+    wx: api,
+    Date: { now: platform.now },
+    setTimeout: (run: () => void, ms: number) => platform.setTimer(run, ms),
+    clearTimeout: (timer: unknown) => platform.clearTimer(timer),
+    module: { exports: {} as { waitForPayment(options: ClientOptions): Watch } },
+  };
+  new Function(...Object.keys(names), readFileSync('../../examples/by-hand/client.js', 'utf8'))(...Object.values(names));
+  return names.module.exports.waitForPayment({ ...options, ticket: typeof ticket === 'string' ? () => ticket : ticket });
+};
+
 let orders = 0;
 
 async function until(what: string, condition: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
@@ -36,7 +64,7 @@ async function until(what: string, condition: () => boolean | Promise<boolean>, 
 
 const opened = new Map<Backend, Page[]>();
 
-function open(device: Device, backend: Backend, orderId: string, options: { ticket?: TicketSource; giveUpAfterMs?: number } = {}): Page {
+function openWith(client: Client, device: Device, backend: Backend, orderId: string, options: { ticket?: TicketSource; giveUpAfterMs?: number } = {}): Page {
   const page: Page = {
     changes: [],
     connections: [],
@@ -49,12 +77,11 @@ function open(device: Device, backend: Backend, orderId: string, options: { tick
       await until(`quiet, but ${device.live()}`, () => !device.live().length, 3000);
       return outcome!;
     },
-    watch: watchPayment({
+    watch: client(device, {
       url: backend.url,
       orderId,
       ticket: options.ticket ?? backend.ticket(orderId, 600),
       giveUpAfterMs: options.giveUpAfterMs,
-      adapter: device.platform,
       onChange: (payment) => page.changes.push(payment),
       onConnection: (connection) => page.connections.push(connection),
     }),
@@ -72,12 +99,13 @@ function assertSucceeded(page: Page, outcome: Outcome): void {
 
 /** What every platform must come through, whatever service stands behind. */
 export function runScenarios(start: () => Promise<Backend>): void {
-  describe('platforms', { concurrency: KINDS.length }, () => {
-    for (const kind of KINDS) describe(kind, { concurrency: 1 }, () => scenarios(kind, start));
+  describe('platforms', { concurrency: KINDS.length + 1 }, () => {
+    for (const kind of KINDS) describe(kind, { concurrency: 1 }, () => scenarios(kind, start, sdk));
+    describe('by hand', { concurrency: 1 }, () => scenarios('wx', start, byHand));
   });
 }
 
-function scenarios(kind: Kind, start: () => Promise<Backend>): void {
+function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): void {
   let backend: Backend;
   before(async () => {
     backend = await start();
@@ -85,6 +113,7 @@ function scenarios(kind: Kind, start: () => Promise<Backend>): void {
   // A page of a test that failed would wait on.
   afterEach(() => opened.get(backend)?.splice(0).forEach((page) => page.watch.stop()));
   after(() => backend.close());
+  const open = (...rest: Parameters<typeof openWith> extends [Client, ...infer Rest] ? Rest : never): Page => openWith(client, ...rest);
   const newOrder = (): string => `${kind}-${process.pid}-${orders++}`;
 
   test('pays: each state is told, the result acknowledged, nothing is left', async () => {
