@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::periodic_jobs::{PeriodicJobs, Schedule, unless_stopping};
 use crate::runtime::unix_ms;
 use crate::store::{self, Escalated};
-use crate::telemetry::Passing;
+use crate::telemetry::DamagedDuring;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// What one transaction puts into the outbox: a millisecond of the store's time, for which events wait.
@@ -25,7 +25,7 @@ async fn round(rounds: &PeriodicJobs) -> Result<(), store::Error> {
     while !rounds.tasks.is_stopping() {
         let Escalated { messages, damaged, done } = rounds.store.escalate(unix_ms(), MESSAGES_MAX).await?;
         rounds.metrics.escalated(messages);
-        rounds.metrics.damaged(Passing::Escalation, damaged);
+        rounds.metrics.damaged(DamagedDuring::Escalation, damaged);
         if messages > 0 {
             rounds.outbox_signal.notify();
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::runtime::{Backoff, Health, Part, Tasks};
+use crate::runtime::{Backoff, Component, Health, Tasks};
 use crate::store::{PaymentStore, silent};
 use crate::telemetry::Metrics;
 
@@ -53,8 +53,8 @@ pub(super) async fn watch_store(
 
 fn tell(metrics: &Metrics, health: &Health, why: Option<String>) {
     match why {
-        None => health.ok(Part::Store),
-        Some(why) => health.fault(Part::Store, why),
+        None => health.ok(Component::Store),
+        Some(why) => health.fault(Component::Store, why),
     }
-    metrics.set_store_available(!health.faults().contains_key(&Part::Store));
+    metrics.set_store_available(!health.faults().contains_key(&Component::Store));
 }

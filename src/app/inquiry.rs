@@ -49,7 +49,7 @@ async fn inquire(rounds: &PeriodicJobs, hub: &Hub, overdue: &[Overdue]) -> Resul
         match rounds.store.inquire(piece.iter().map(|overdue| inquiry(overdue)).collect()).await {
             Ok(inquired) => {
                 // Only what the store took is not asked again.
-                piece.iter().for_each(|overdue| hub.asked(overdue));
+                piece.iter().for_each(|overdue| hub.mark_inquired(overdue));
                 rounds.metrics.inquired(inquired);
                 if inquired > 0 {
                     rounds.outbox_signal.notify();
@@ -58,7 +58,7 @@ async fn inquire(rounds: &PeriodicJobs, hub: &Hub, overdue: &[Overdue]) -> Resul
             Err(error) if error.may_be_of_one_row() => {
                 if let Some(alone) = pieces.divide(piece) {
                     // Nor what it will never take, or it would stand in the way of others again and again.
-                    hub.asked(alone);
+                    hub.mark_inquired(alone);
                     let (merchant_id, order_id) = (&alone.key.merchant_id, &alone.key.order_id);
                     tracing::warn!(%merchant_id, %order_id, %error, "payment.inquiry cannot be recorded for this order");
                 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::bridge::{Context, Peers};
-use crate::broker::live::{HeldTicket, Live, LiveSender, Pages, Parts};
+use crate::broker::live::{HeldTicket, Live, LiveParts, LiveSender, Pages};
 use crate::broker::{self, Options};
 use crate::config;
 use crate::payment::Key;
@@ -23,7 +23,7 @@ pub(super) fn begin(
     background: &Tasks,
 ) -> Result<(), broker::Error> {
     let Some(live_sender) = live_sender else { return Ok(()) };
-    let parts = Parts {
+    let parts = LiveParts {
         store: Arc::clone(&context.store),
         hub: Arc::clone(&context.hub),
         pages: Arc::new(PagesOfNode(context.clone())),

@@ -9,10 +9,10 @@ mod live;
 mod opening;
 mod operators;
 mod periodic_jobs;
+mod recording;
 mod results;
 mod retention;
 mod task_groups;
-mod telling;
 mod warnings;
 
 use std::path::Path;
@@ -27,19 +27,19 @@ use crate::callbacks::Accounts;
 use crate::config::Settings;
 use crate::hub::Hub;
 use crate::payment::{Event, MerchantId};
-use crate::runtime::{Health, Part, Tasks};
+use crate::runtime::{Component, Health, Tasks};
 use crate::store::PaymentStore;
 use crate::telemetry::{self, Metrics};
 
 pub use error::Error;
+use recording::Recording;
 use results::ResultsOverAmqp;
 use task_groups::TaskGroups;
-use telling::Telling;
 
 /// The merchant of the demo where `payments.default_merchant` is not set.
 const DEMO_MERCHANT: &str = "demo";
 /// Orders that a page has left and may come back to within a minute. About 200 bytes each.
-const ORDERS_LEFT_MAX: usize = 65_536;
+const ORDERS_DEPARTED_MAX: usize = 65_536;
 /// For the store to end. What it has not finished by then was not acknowledged, and is delivered again.
 const STORE_CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -78,7 +78,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     let telemetry = telemetry::logs::init(&settings.telemetry, &instance)?;
     let metrics = Metrics::new().map_err(|error| Error::Metrics(error.to_string()))?;
     let health = Health::starting();
-    metrics.tell_of(&health);
+    metrics.watch_health(&health);
     let served = serve(settings, &instance, &metrics, &health, stop).await;
     telemetry.shutdown().await;
     served
@@ -102,24 +102,24 @@ async fn serve(
         return close(&store).await;
     };
     let revocations = Revocations::new(settings.tickets.revocations_max, revoked);
-    health.ok(Part::Store);
+    health.ok(Component::Store);
     metrics.set_store_available(true);
-    let hub = Hub::remembering(if settings.inquiry.after.is_empty() { 0 } else { ORDERS_LEFT_MAX });
+    let hub = Hub::remembering(if settings.inquiry.after.is_empty() { 0 } else { ORDERS_DEPARTED_MAX });
     let options = broker::Options::new(&settings, instance);
     let results = Arc::new(ResultsOverAmqp::new(&options)?);
     let publisher = results.publisher.clone();
     let letters = broker::Publisher::for_dead_letters(&options)?;
-    let telling = Telling::new(&settings, &options, &store, metrics)?;
+    let recording = Recording::new(&settings, &options, &store, metrics)?;
     let live_sender = settings.is_live().then(|| broker::live::LiveSender::new(&settings.live, metrics.clone()));
     let consumer = broker::Consumer::new(
         options.clone(),
-        broker::Parts {
+        broker::ConsumerParts {
             live: live_sender.clone(),
             store: Arc::clone(&store),
             hub: Arc::clone(&hub),
             publisher: letters.clone(),
-            notes: telling.notes.clone(),
-            outbox: telling.outbox_signal.clone(),
+            notes: recording.notes.clone(),
+            outbox: recording.outbox_signal.clone(),
             metrics: metrics.clone(),
             health: health.clone(),
         },
@@ -140,8 +140,8 @@ async fn serve(
         store: Arc::clone(&store),
         hub: Arc::clone(&hub),
         publisher: results,
-        notes: telling.notes.clone(),
-        outbox: telling.outbox_signal.clone(),
+        notes: recording.notes.clone(),
+        outbox: recording.outbox_signal.clone(),
         metrics: metrics.clone(),
         tasks: serving.clone(),
     });
@@ -154,18 +154,18 @@ async fn serve(
     let admin = bind("admin.listen", settings.admin.listen, admin, &server, None, background).await?;
     log_addresses(&pages, &admin, instance);
 
-    health.keep("consumer", Part::Consumer, consuming, consumer.run(consuming.clone()));
+    health.keep("consumer", Component::Consumer, consuming, consumer.run(consuming.clone()));
     live::begin(live_sender, &options, &settings.live, &context, background)?;
-    health.keep("pages", Part::Node, background, pages.run(background.clone()));
-    health.keep("operators", Part::Node, background, admin.run(background.clone()));
+    health.keep("pages", Component::Node, background, pages.run(background.clone()));
+    health.keep("operators", Component::Node, background, admin.run(background.clone()));
     let answer_limit = Duration::from_secs(settings.store.answer_timeout_s);
     spawn_background_jobs(verifier, tls, (Arc::clone(&store), answer_limit), metrics, health, background);
     disk_space::begin(&settings, metrics, background);
-    telling.begin(&settings, hub, &groups.recording);
-    health.ok(Part::Node);
+    recording.begin(&settings, hub, &groups.recording);
+    health.ok(Component::Node);
 
     stop.await;
-    health.fault(Part::Node, "draining");
+    health.fault(Component::Node, "draining");
     drain(Duration::from_secs(settings.http.drain_s), &groups, &[publisher, letters], &store).await
 }
 

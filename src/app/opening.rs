@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Error, bind};
 use crate::bridge::{self, ServerOptions};
 use crate::config::{self, Settings};
-use crate::runtime::{Backoff, Health, Part, Tasks, unix_s};
+use crate::runtime::{Backoff, Component, Health, Tasks, unix_s};
 use crate::store::{self, Bounded, EscalatedOrders, Escalation, PaymentStore, Postgres, Revocation, Sqlite, postgres};
 use crate::telemetry::Metrics;
 
@@ -90,7 +90,7 @@ pub(super) async fn revocations(
         Err(store::Error::Unavailable(why)) if is_remote(settings) => why,
         answer => return Ok(Some(answer?)),
     };
-    health.fault(Part::Store, &why);
+    health.fault(Component::Store, &why);
     metrics.set_store_available(false);
     tracing::warn!(reason = why, "the store is unavailable: pages are admitted once it answers");
     let refusing = Tasks::new();
@@ -117,7 +117,7 @@ async fn until_answered(store: &Arc<dyn PaymentStore>, health: &Health) -> Resul
     loop {
         tokio::time::sleep(backoff.wait()).await;
         match store.revocations(unix_s()).await {
-            Err(store::Error::Unavailable(why)) => health.fault(Part::Store, why),
+            Err(store::Error::Unavailable(why)) => health.fault(Component::Store, why),
             answer => return Ok(answer?),
         }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::bridge::{AdminParts, DeadLetters, LettersError, Listed, Replayed, Selection};
-use crate::broker::letters::{Filter, Keep, Look, Outcome, Queue, Replay, Want};
+use crate::broker::dead_letters::{Filter, Keep, Look, Outcome, Queue, Replay, Want};
 use crate::broker::{self, Publisher};
 use crate::config::Settings;
 use crate::runtime::{Health, Tasks, unix_ms};
@@ -66,7 +66,7 @@ impl LettersOverAmqp {
         // One, also where a message is there twice.
         let want = Want { filter: &filter, limit: Some(1), keep: Keep::Replayable { again } };
         let (mut outcome, now_ms) = (Replayed::Absent, unix_ms());
-        let mut hear = |letter: &broker::letters::Letter, became: &Outcome| {
+        let mut hear = |letter: &broker::dead_letters::DeadLetter, became: &Outcome| {
             let object = letter.object(now_ms);
             outcome = match became {
                 Outcome::Replayed => Replayed::Done(object),
@@ -89,10 +89,10 @@ impl DeadLetters for LettersOverAmqp {
         let look = self.look(&filter, None, Keep::Summary).await?;
         let (mut reasons, now_ms) = (BTreeMap::new(), unix_ms());
         for found in &look.found {
-            *reasons.entry(found.letter.reason.clone()).or_insert(0) += 1;
+            *reasons.entry(found.dead_letter.reason.clone()).or_insert(0) += 1;
         }
         Ok(Listed {
-            letters: look.found.iter().take(limit).map(|found| found.letter.object(now_ms)).collect(),
+            letters: look.found.iter().take(limit).map(|found| found.dead_letter.object(now_ms)).collect(),
             reasons,
             selected: look.found.len() as u64,
             in_queue: look.seen.in_queue.into(),
@@ -104,7 +104,7 @@ impl DeadLetters for LettersOverAmqp {
         let keep = if with_body { Keep::Body } else { Keep::Headers };
         let look = self.look(&of_id(id), Some(1), keep).await?;
         let Some(found) = look.found.first() else { return Ok(None) };
-        let mut object = found.letter.object(unix_ms());
+        let mut object = found.dead_letter.object(unix_ms());
         for (name, value) in found.details(with_body).as_object().into_iter().flatten() {
             object[name] = value.clone();
         }

@@ -8,7 +8,7 @@ use super::periodic_jobs::{PeriodicJobs, Schedule, unless_stopping};
 use crate::config::{Settings, Span};
 use crate::runtime::unix_ms;
 use crate::store::{self, PurgeBefore};
-use crate::telemetry::Passing;
+use crate::telemetry::DamagedDuring;
 
 /// Between two rounds: a tenth of the shorter time that is kept, within these.
 const INTERVAL_SHORTEST: Duration = Duration::from_secs(1);
@@ -63,8 +63,8 @@ impl Retention {
         while !rounds.tasks.is_stopping() {
             let began = Instant::now();
             let purged = rounds.store.purge(before, ROWS_MAX).await?;
-            rounds.metrics.retired(purged.payments, purged.entries);
-            rounds.metrics.damaged(Passing::Retention, purged.damaged);
+            rounds.metrics.purged(purged.payments, purged.entries);
+            rounds.metrics.damaged(DamagedDuring::Retention, purged.damaged);
             if purged.done {
                 break;
             }

@@ -147,7 +147,7 @@ impl Context {
     /// Answers how long after this node received it.
     fn count_told(&self, transport: Transport, update: &Update) -> Option<Duration> {
         let after = update.received_at?.elapsed();
-        self.metrics.page_told(transport, after, update.published_at_ms, unix_ms());
+        self.metrics.update_sent(transport, after, update.published_at_ms, unix_ms());
         Some(after)
     }
 

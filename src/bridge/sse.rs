@@ -23,7 +23,7 @@ use super::wire;
 use crate::hub::Update;
 use crate::payment::Key;
 use crate::store::PageRef;
-use crate::telemetry::{Held, Transport};
+use crate::telemetry::{GaugeGuard, Transport};
 
 /// The payment as it stands, then each newer version, as events named `payment` whose id is the version.
 #[utoipa::path(
@@ -106,7 +106,7 @@ struct Stream {
     heartbeat: Duration,
     ended: bool,
     place: Place,
-    _waits: Held,
+    _waits: GaugeGuard,
 }
 
 struct Snapshot {

@@ -38,7 +38,7 @@ impl Watch {
     pub(super) async fn read(&self, key: &Key) -> Result<Option<Arc<Update>>, store::Error> {
         let payment = self.context.store.read(key).await?;
         if let Some(payment) = &payment {
-            self.inbox.told(key, payment.version);
+            self.inbox.mark_sent(key, payment.version);
             if payment.status.is_final() {
                 self.context.hub.mark_final(key);
             }

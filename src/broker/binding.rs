@@ -15,10 +15,10 @@ use lapin::{Connection, Queue};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use super::consumer::Parts;
+use super::consumer::ConsumerParts;
 use super::{Error, Message, PublishError, topology};
 use crate::config;
-use crate::runtime::Part;
+use crate::runtime::Component;
 
 /// The property `type` of a probe.
 const KIND: &str = "payment-notifier.probe";
@@ -85,7 +85,12 @@ fn is_probe(delivery: &Delivery) -> bool {
 }
 
 /// Looks every `amqp.lag_interval_s`, tells readiness, and never ends.
-pub(super) async fn watch(connection: &Connection, amqp: &config::Amqp, parts: &Parts, probes: &Probes) -> Infallible {
+pub(super) async fn watch(
+    connection: &Connection,
+    amqp: &config::Amqp,
+    parts: &ConsumerParts,
+    probes: &Probes,
+) -> Infallible {
     let health = Told { parts };
     let every = Duration::from_secs(amqp.lag_interval_s);
     let mut probing = Probing::new(amqp);
@@ -114,19 +119,19 @@ pub(super) async fn watch(connection: &Connection, amqp: &config::Amqp, parts: &
 
 /// Takes back what it has told when the connection ends: the next one tells it anew.
 struct Told<'a> {
-    parts: &'a Parts,
+    parts: &'a ConsumerParts,
 }
 
 impl Told<'_> {
     fn ok(&self) {
-        self.parts.health.ok_in(Part::Broker, HEALTH_THING);
+        self.parts.health.ok_in(Component::Broker, HEALTH_THING);
     }
 
     fn fault(&self, why: &str) {
-        if !self.parts.health.faults().get(&Part::Broker).is_some_and(|told| told.contains(why)) {
+        if !self.parts.health.faults().get(&Component::Broker).is_some_and(|told| told.contains(why)) {
             warn!(reason = why, "topology does not match");
         }
-        self.parts.health.fault_in(Part::Broker, HEALTH_THING, why);
+        self.parts.health.fault_in(Component::Broker, HEALTH_THING, why);
     }
 }
 
@@ -156,7 +161,7 @@ impl Probing {
         &mut self,
         connection: &Connection,
         amqp: &config::Amqp,
-        parts: &Parts,
+        parts: &ConsumerParts,
         probes: &Probes,
     ) -> Result<(), String> {
         // One that no queue takes costs nothing: the end of the fault is looked for at once.
@@ -169,7 +174,7 @@ impl Probing {
         self.arrives(connection, amqp, probes).await
     }
 
-    async fn publish(&mut self, connection: &Connection, amqp: &config::Amqp, parts: &Parts, probes: &Probes) {
+    async fn publish(&mut self, connection: &Connection, amqp: &config::Amqp, parts: &ConsumerParts, probes: &Probes) {
         let last_key = probes.seen().key.clone();
         let mut keys = vec![key(&amqp.binding), key("payment.result.*")];
         // Operators may have bound the queue by another pattern than `amqp.binding`.
@@ -225,7 +230,7 @@ fn unbound(connection: &Connection, amqp: &config::Amqp, what: &str) -> String {
     )
 }
 
-async fn publish(amqp: &config::Amqp, key: &str, parts: &Parts) -> Result<(), PublishError> {
+async fn publish(amqp: &config::Amqp, key: &str, parts: &ConsumerParts) -> Result<(), PublishError> {
     let number = format!("{:0width$x}", rand::random::<u128>(), width = NUMBER_CHARS);
     let body = format!("{BODY}{number}").into_bytes();
     let message = Message::new(&amqp.exchange, key, "text/plain", &number, body)?.of_kind(KIND)?;

@@ -13,7 +13,7 @@ use super::consumer::Consumer;
 use super::settle::Unsettled;
 use super::transport::gate::LargeBody;
 use crate::payment::Event;
-use crate::runtime::{Backoff, Part};
+use crate::runtime::{Backoff, Component};
 use crate::store::{Applied, Arrival, silent};
 
 /// A commit that takes longer is a fault of the store, and goes on being waited for.
@@ -64,7 +64,7 @@ impl Consumer {
                         self.parts.notes.committed(stored);
                         self.store_is_up();
                         if has_failed {
-                            self.parts.health.ok(Part::Consumer);
+                            self.parts.health.ok(Component::Consumer);
                         }
                         return Committed { batch, outcomes, tried_before: has_failed };
                     }
@@ -122,7 +122,7 @@ impl Consumer {
     }
 
     fn store_is_down(&self, why: &str) {
-        self.parts.health.fault(Part::Store, why);
+        self.parts.health.fault(Component::Store, why);
         if !self.store_failed.swap(true, Ordering::Relaxed) {
             self.parts.metrics.set_store_available(false);
             warn!(
@@ -136,7 +136,7 @@ impl Consumer {
     fn store_is_up(&self) {
         self.parts.metrics.set_store_available(true);
         if self.store_failed.swap(false, Ordering::Relaxed) {
-            self.parts.health.ok(Part::Store);
+            self.parts.health.ok(Component::Store);
             info!(queue = self.options.amqp.queue, "the store accepts events again");
         }
     }

@@ -20,7 +20,7 @@ use super::transport::frames::Witness;
 use super::{Error, Options, Publisher, lag, live, topology};
 use crate::hub::Hub;
 use crate::payment::Conflict;
-use crate::runtime::{Backoff, Health, Part, Tasks};
+use crate::runtime::{Backoff, Component, Health, Tasks};
 use crate::store::{OutboxSignal, PaymentStore, TimelineRecorder};
 use crate::telemetry::Metrics;
 
@@ -58,7 +58,7 @@ impl Broken {
 
 /// What the consumer works with.
 #[derive(Clone)]
-pub struct Parts {
+pub struct ConsumerParts {
     /// Where events are made durable.
     pub store: Arc<dyn PaymentStore>,
     /// Who is told of them.
@@ -73,7 +73,7 @@ pub struct Parts {
     pub outbox: OutboxSignal,
     /// What is counted.
     pub metrics: Metrics,
-    /// Who is told of faults: of `Part::Broker`, `Part::Consumer` and `Part::Store`.
+    /// Who is told of faults: of `Component::Broker`, `Component::Consumer` and `Component::Store`.
     pub health: Health,
 }
 
@@ -81,7 +81,7 @@ pub struct Parts {
 pub struct Consumer {
     pub(super) options: Options,
     addresses: Vec<Address>,
-    pub(super) parts: Parts,
+    pub(super) parts: ConsumerParts,
     pub(super) decoder: Decoder,
     pub(super) probes: Probes,
     /// The store did not take the last batch.
@@ -103,7 +103,7 @@ impl Consumer {
     ///
     /// # Errors
     /// [`Error::Address`] or [`Error::DefaultMerchant`]: settings that could never work.
-    pub fn new(options: Options, parts: Parts) -> Result<Self, Error> {
+    pub fn new(options: Options, parts: ConsumerParts) -> Result<Self, Error> {
         let addresses = Address::all(&options.amqp)?;
         let decoder = Decoder::new(&options.payments)?;
         let outcomes = CHANGES.map(|(_, label)| label);
@@ -211,17 +211,17 @@ impl Consumer {
         self.parts.metrics.broker_connect("error");
         let why = error.to_string();
         if !matches!(error, Error::Consume { .. } | Error::Store(_)) {
-            self.parts.health.fault(Part::Broker, why.clone());
+            self.parts.health.fault(Component::Broker, why.clone());
         }
         End::Failed { why, unreadable: None }
     }
 
     async fn established(&self, link: Link, tasks: &Tasks, narrow: bool) -> End {
-        let Parts { metrics, health, .. } = &self.parts;
+        let ConsumerParts { metrics, health, .. } = &self.parts;
         metrics.broker_connect("ok");
         metrics.set_broker_connected(true);
-        health.ok(Part::Broker);
-        health.ok(Part::Consumer);
+        health.ok(Component::Broker);
+        health.ok(Component::Consumer);
         info!(queue = self.options.amqp.queue, "consumer established");
         let Link { connection, channel, stream, witness } = link;
         let gate = Arc::clone(witness.gate());
@@ -237,7 +237,7 @@ impl Consumer {
         if let End::Failed { why, .. } = &end
             && !connection.status().connected()
         {
-            health.fault(Part::Broker, why.clone());
+            health.fault(Component::Broker, why.clone());
         }
         drop(session);
         metrics.set_events_held(0);
@@ -250,7 +250,7 @@ impl Consumer {
     pub(super) fn fault(&self, why: &str) {
         let queue = format!("queue {:?}", self.options.amqp.queue);
         let fault = if why.contains(&queue) { why.to_owned() } else { format!("{queue}: {why}") };
-        self.parts.health.fault(Part::Consumer, fault);
+        self.parts.health.fault(Component::Consumer, fault);
     }
 
     fn tag(&self) -> ShortString {

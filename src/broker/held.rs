@@ -11,9 +11,9 @@ use tracing::{debug, error, info};
 use super::commit::Arrived;
 use super::consumer::Consumer;
 use crate::payment::Key;
-use crate::runtime::{Backoff, Part};
+use crate::runtime::{Backoff, Component};
 use crate::store;
-use crate::telemetry::Passing;
+use crate::telemetry::DamagedDuring;
 
 /// Orders that are tried in one commit. Where one row stands in the way of the others, finding it takes the store twice as
 /// many transactions, for which events of other orders wait.
@@ -111,7 +111,7 @@ impl Consumer {
         let (event_id, delivery_tag) = (arrived.event.event_id.clone(), arrived.unsettled.tag());
         let Key { merchant_id, order_id } = &key;
         if held.refused(&key, arrived, Instant::now()) {
-            self.parts.metrics.damaged(Passing::Event, 1);
+            self.parts.metrics.damaged(DamagedDuring::Event, 1);
             error!(
                 %merchant_id, %order_id, %event_id, delivery_tag, error = %damage,
                 "a payment cannot be read or written: its events wait, other payments continue"
@@ -141,7 +141,7 @@ impl Consumer {
         if all {
             self.fault(&format!("{events} events of damaged payments fill the whole prefetch"));
         } else {
-            self.parts.health.ok(Part::Consumer);
+            self.parts.health.ok(Component::Consumer);
         }
     }
 }

@@ -9,14 +9,13 @@ mod binding;
 mod commit;
 mod connect;
 mod consumer;
-mod dead_letters;
+pub mod dead_letters;
 pub mod decode;
 mod error;
 mod fit;
 mod headers;
 mod held;
 mod lag;
-pub mod letters;
 pub mod live;
 mod message;
 mod outbox;
@@ -31,7 +30,7 @@ use std::sync::Arc;
 
 use crate::config;
 
-pub use consumer::{Consumer, Parts};
+pub use consumer::{Consumer, ConsumerParts};
 pub use error::Error;
 pub use message::Message;
 pub use outbox::{Outbox, OutboxParts};

@@ -18,8 +18,8 @@ use tracing::{info, warn};
 
 use super::commit::{Arrived, Committed};
 use super::connect::reason;
-use super::consumer::{Consumer, Parts};
-use super::dead_letters::DeadLetters;
+use super::consumer::{Consumer, ConsumerParts};
+use super::dead_letters::DeadLetterSender;
 use super::decode::{Payload, Reject};
 use super::held::Held;
 use super::settle::{Settler, Unsettled};
@@ -74,7 +74,7 @@ pub(super) struct Session<'a> {
     witness: Arc<Witness>,
     told_of_mending: bool,
     settler: Settler,
-    letters: DeadLetters,
+    letters: DeadLetterSender,
     waiting: VecDeque<Arrived>,
     /// What the store takes of no one order: none of these is in `waiting`.
     held: Held<Arrived>,
@@ -112,7 +112,7 @@ impl<'a> Session<'a> {
             witness,
             told_of_mending: false,
             settler: Settler::new(parts.metrics.clone()),
-            letters: DeadLetters::new(consumer.options.amqp.clone(), parts.clone()),
+            letters: DeadLetterSender::new(consumer.options.amqp.clone(), parts.clone()),
             waiting: VecDeque::new(),
             held: consumer.hold_none(),
             tried_held: false,
@@ -314,7 +314,7 @@ impl<'a> Session<'a> {
     }
 
     fn committed(&mut self, committed: Committed) {
-        let Parts { hub, live, metrics, outbox, .. } = &self.consumer.parts;
+        let ConsumerParts { hub, live, metrics, outbox, .. } = &self.consumer.parts;
         let mut counts = [0_u64; CHANGES.len()];
         // Spans end with the acknowledgement.
         let mut spans = Vec::with_capacity(committed.batch.len());

@@ -23,7 +23,7 @@ struct Inner {
 struct Slot {
     key: Key,
     /// The last version that the page was given.
-    told_version: u64,
+    sent_version: u64,
     update: Option<Arc<Update>>,
 }
 
@@ -39,7 +39,7 @@ impl Inbox {
         if inner.slots.iter().any(|slot| slot.key == key) {
             return false;
         }
-        inner.slots.push(Slot { key, told_version: 0, update: None });
+        inner.slots.push(Slot { key, sent_version: 0, update: None });
         true
     }
 
@@ -54,7 +54,7 @@ impl Inbox {
             let Some(slot) = inner.slots.iter_mut().find(|slot| slot.key == update.payment.key) else {
                 return;
             };
-            let held = slot.update.as_ref().map_or(slot.told_version, |held| held.payment.version);
+            let held = slot.update.as_ref().map_or(slot.sent_version, |held| held.payment.version);
             if update.payment.version <= held {
                 return;
             }
@@ -67,10 +67,10 @@ impl Inbox {
     }
 
     /// Notes the version that the page was given by other means (a snapshot), so that it is not given again.
-    pub fn told(&self, key: &Key, version: u64) {
+    pub fn mark_sent(&self, key: &Key, version: u64) {
         if let Some(slot) = self.lock().slots.iter_mut().find(|slot| slot.key == *key) {
-            slot.told_version = slot.told_version.max(version);
-            if slot.update.as_ref().is_some_and(|held| held.payment.version <= slot.told_version) {
+            slot.sent_version = slot.sent_version.max(version);
+            if slot.update.as_ref().is_some_and(|held| held.payment.version <= slot.sent_version) {
                 slot.update = None;
             }
         }
@@ -97,7 +97,7 @@ impl Inbox {
         }
         for slot in &mut inner.slots {
             if let Some(update) = slot.update.take() {
-                slot.told_version = update.payment.version;
+                slot.sent_version = update.payment.version;
                 return Poll::Ready(Some(update));
             }
         }

@@ -5,9 +5,9 @@
 //! truth: the store is.
 
 mod inbox;
+mod order_watch;
 mod registry;
 mod update;
-mod waiting;
 
 pub use inbox::Inbox;
 pub use registry::{Hub, Overdue, Subscription};

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::waiting::{Moment, Waiting};
+use super::order_watch::{OrderWatch, Tick};
 use super::{Inbox, Update};
 use crate::payment::Key;
 
 const SHARDS: usize = 64;
 
-type Shard = HashMap<Key, Waiting>;
+type Shard = HashMap<Key, OrderWatch>;
 
 /// All subscriptions of this node.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub struct Hub {
     hasher: RandomState,
     began: Instant,
     /// Orders that nobody waits for and that are remembered all the same, and how many may be.
-    left: AtomicUsize,
-    left_max: usize,
+    departed: AtomicUsize,
+    departed_max: usize,
 }
 
 /// An order without a final result for which pages have waited beyond a span.
@@ -55,13 +55,13 @@ impl Hub {
     /// The same, where a page that comes back within a minute goes on waiting: for at most so many orders at once.
     /// [`Hub::overdue`] has to be asked every few seconds, or they stay.
     #[must_use]
-    pub fn remembering(orders_left_max: usize) -> Arc<Self> {
+    pub fn remembering(orders_departed_max: usize) -> Arc<Self> {
         Arc::new(Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
             began: Instant::now(),
-            left: AtomicUsize::new(0),
-            left_max: orders_left_max,
+            departed: AtomicUsize::new(0),
+            departed_max: orders_departed_max,
         })
     }
 
@@ -75,12 +75,12 @@ impl Hub {
         let came_back = match self.shard(key).entry(key.clone()) {
             Entry::Occupied(mut waiting) => waiting.get_mut().enter(Arc::clone(inbox)),
             Entry::Vacant(place) => {
-                place.insert(Waiting::new(Arc::clone(inbox), now));
+                place.insert(OrderWatch::new(Arc::clone(inbox), now));
                 false
             }
         };
         if came_back {
-            self.left.fetch_sub(1, Ordering::Relaxed);
+            self.departed.fetch_sub(1, Ordering::Relaxed);
         }
         Some(Subscription { hub: Arc::clone(self), inbox: Arc::clone(inbox), key: key.clone() })
     }
@@ -94,7 +94,7 @@ impl Hub {
                 return 0;
             };
             if update.payment.status.is_final() {
-                waiting.settle();
+                waiting.mark_final();
             }
             // A clone of the list, so that waking never happens under the lock that subscribing needs.
             waiting.pages().to_vec()
@@ -106,7 +106,7 @@ impl Hub {
     /// Makes every page look whether it may stay.
     pub fn interrupt_all(&self) {
         for shard in &self.shards {
-            let inboxes: Vec<_> = lock(shard).values().flat_map(Waiting::pages).cloned().collect();
+            let inboxes: Vec<_> = lock(shard).values().flat_map(OrderWatch::pages).cloned().collect();
             inboxes.iter().for_each(|inbox| inbox.interrupt());
         }
     }
@@ -120,25 +120,25 @@ impl Hub {
     /// The orders that somebody waits for.
     #[must_use]
     pub fn watched(&self) -> Vec<Key> {
-        let is_watched = |(key, waiting): (&Key, &Waiting)| (!waiting.is_left()).then(|| key.clone());
+        let is_watched = |(key, waiting): (&Key, &OrderWatch)| (!waiting.has_departed()).then(|| key.clone());
         self.shards.iter().flat_map(|shard| lock(shard).iter().filter_map(is_watched).collect::<Vec<_>>()).collect()
     }
 
     /// Whether somebody waits for an order.
     #[must_use]
     pub fn is_watched(&self, key: &Key) -> bool {
-        self.shard(key).get(key).is_some_and(|waiting| !waiting.is_left())
+        self.shard(key).get(key).is_some_and(|waiting| !waiting.has_departed())
     }
 
     /// The order has its final result: it is never overdue.
     pub fn mark_final(&self, key: &Key) {
         if let Some(waiting) = self.shard(key).get_mut(key) {
-            waiting.settle();
+            waiting.mark_final();
         }
     }
 
     /// At most `orders_max` orders that have been waited for beyond the next of `spans_s`, which rise, in seconds. Each is
-    /// given again until it is [`Hub::asked`].
+    /// given again until it is [`Hub::mark_inquired`].
     #[must_use]
     pub fn overdue(&self, spans_s: &[u64], orders_max: usize) -> Vec<Overdue> {
         let now = self.now();
@@ -147,7 +147,7 @@ impl Hub {
             let mut shard = lock(shard);
             let before = shard.len();
             shard.retain(|_, waiting| !waiting.is_over(now));
-            self.left.fetch_sub(before - shard.len(), Ordering::Relaxed);
+            self.departed.fetch_sub(before - shard.len(), Ordering::Relaxed);
             let of_shard = shard.iter().filter_map(|(key, waiting)| {
                 let (step, waited_s) = waiting.overdue(now, spans_s)?;
                 Some(Overdue { key: key.clone(), step, waited_s })
@@ -158,14 +158,14 @@ impl Hub {
     }
 
     /// Somebody was asked about an order for this span: it is given again for the next.
-    pub fn asked(&self, overdue: &Overdue) {
+    pub fn mark_inquired(&self, overdue: &Overdue) {
         if let Some(waiting) = self.shard(&overdue.key).get_mut(&overdue.key) {
-            waiting.asked(overdue.step);
+            waiting.mark_inquired(overdue.step);
         }
     }
 
-    fn now(&self) -> Moment {
-        Moment::after(self.began.elapsed())
+    fn now(&self) -> Tick {
+        Tick::after(self.began.elapsed())
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
@@ -185,8 +185,8 @@ impl Hub {
     }
 
     fn remembers_one_more(&self) -> bool {
-        let more = |left| (left < self.left_max).then_some(left + 1);
-        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        let more = |departed| (departed < self.departed_max).then_some(departed + 1);
+        self.departed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 }
 
@@ -250,7 +250,7 @@ mod tests {
         hub.publish(&update("a", 3));
         assert_eq!(next(&inbox), None);
         hub.publish(&update("a", 4));
-        inbox.told(&key("a"), 4);
+        inbox.mark_sent(&key("a"), 4);
         assert_eq!(next(&inbox), None);
     }
 
@@ -276,7 +276,7 @@ mod tests {
         let mut overdue = hub.overdue(&[0, 3600], 9);
         overdue.sort_by_key(|overdue| overdue.key.order_id.clone());
         assert_eq!(overdue[0], Overdue { key: key("a"), step: 1, waited_s: 0 });
-        hub.asked(&overdue[0]);
+        hub.mark_inquired(&overdue[0]);
         assert_eq!(hub.overdue(&[0, 3600], 9), [overdue[1].clone()]);
         // Both spans are over: the first is of no more use.
         assert_eq!(hub.overdue(&[0, 0], 9).iter().map(|overdue| overdue.step).collect::<Vec<_>>(), [2, 2]);
@@ -289,8 +289,8 @@ mod tests {
     fn an_order_is_remembered_for_a_page_that_comes_back_and_counts_as_watched_by_none() {
         let (hub, inbox) = (Hub::remembering(1), Inbox::new());
         let [a, b] = ["a", "b"].map(|order| hub.subscribe(&inbox, &key(order)).unwrap());
-        hub.asked(&Overdue { key: key("a"), step: 1, waited_s: 0 });
-        hub.asked(&Overdue { key: key("b"), step: 1, waited_s: 0 });
+        hub.mark_inquired(&Overdue { key: key("a"), step: 1, waited_s: 0 });
+        hub.mark_inquired(&Overdue { key: key("b"), step: 1, waited_s: 0 });
         drop((a, b));
         assert!(hub.watched().is_empty() && !hub.is_watched(&key("a")) && hub.overdue(&[0, 0], 9).is_empty());
         let back = ["a", "b"].map(|order| hub.subscribe(&inbox, &key(order)).unwrap());
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!((steps(key("a")), steps(key("b"))), (0, 1), "one place: the first that was left");
         assert!(hub.is_watched(&key("a")));
         drop(back);
-        assert_eq!(hub.left.load(Ordering::Relaxed), 1);
+        assert_eq!(hub.departed.load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::Tasks;
 
 /// The parts that the service cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
+pub enum Component {
     /// The connection to RabbitMQ and its topology.
     Broker,
     /// The subscription to the results queue.
@@ -18,7 +18,7 @@ pub enum Part {
     Node,
 }
 
-impl Part {
+impl Component {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Broker, Self::Consumer, Self::Store, Self::Node];
 
@@ -49,7 +49,7 @@ pub struct Health {
 #[derive(Debug)]
 struct State {
     /// Of each part, and of each thing in it that is looked at on its own.
-    faults: BTreeMap<(Part, &'static str), String>,
+    faults: BTreeMap<(Component, &'static str), String>,
     /// Tasks that were to run for ever.
     ended: Vec<&'static str>,
 }
@@ -61,33 +61,33 @@ impl Health {
     /// Nothing works yet.
     #[must_use]
     pub fn starting() -> Self {
-        let faults = Part::ALL.into_iter().map(|part| ((part, WHOLE), "starting".to_owned())).collect();
+        let faults = Component::ALL.into_iter().map(|part| ((part, WHOLE), "starting".to_owned())).collect();
         Self { state: Arc::new(Mutex::new(State { faults, ended: Vec::new() })) }
     }
 
     /// The part works.
-    pub fn ok(&self, part: Part) {
+    pub fn ok(&self, part: Component) {
         self.lock().faults.remove(&(part, WHOLE));
     }
 
     /// The part does not work, for this reason. The reason is shown to operators: no secrets.
-    pub fn fault(&self, part: Part, reason: impl Into<String>) {
+    pub fn fault(&self, part: Component, reason: impl Into<String>) {
         self.lock().faults.insert((part, WHOLE), reason.into());
     }
 
     /// One thing in the part works. [`Health::ok`] does not say that.
-    pub fn ok_in(&self, part: Part, thing: &'static str) {
+    pub fn ok_in(&self, part: Component, thing: &'static str) {
         self.lock().faults.remove(&(part, thing));
     }
 
     /// One thing in the part does not work, for this reason. It stands beside what [`Health::fault`] says of the part.
-    pub fn fault_in(&self, part: Part, thing: &'static str, reason: impl Into<String>) {
+    pub fn fault_in(&self, part: Component, thing: &'static str, reason: impl Into<String>) {
         self.lock().faults.insert((part, thing), reason.into());
     }
 
     /// What does not work, and why. Empty when all does.
     #[must_use]
-    pub fn faults(&self) -> BTreeMap<Part, String> {
+    pub fn faults(&self) -> BTreeMap<Component, String> {
         let mut faults = BTreeMap::new();
         for ((part, _), reason) in &self.lock().faults {
             let reasons: &mut String = faults.entry(*part).or_default();
@@ -107,7 +107,13 @@ impl Health {
 
     /// Runs a task that the service cannot do without. Where it ends before `tasks` are told to stop, by a panic too,
     /// [`Health::ended`] names it and `part` does not work.
-    pub fn keep(&self, name: &'static str, part: Part, tasks: &Tasks, task: impl Future<Output = ()> + Send + 'static) {
+    pub fn keep(
+        &self,
+        name: &'static str,
+        part: Component,
+        tasks: &Tasks,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         let watch = Watch { name, part, health: self.clone(), tasks: tasks.clone() };
         tasks.spawn(async move {
             // Moved in, so that it is dropped with the task whatever ends it.
@@ -124,7 +130,7 @@ impl Health {
 /// Says when it is dropped that its task has ended.
 struct Watch {
     name: &'static str,
-    part: Part,
+    part: Component,
     health: Health,
     tasks: Tasks,
 }
@@ -147,33 +153,33 @@ mod tests {
     #[test]
     fn a_thing_in_a_part_is_well_only_when_that_is_said_of_it() {
         let health = Health::starting();
-        Part::ALL.into_iter().for_each(|part| health.ok(part));
-        health.fault_in(Part::Broker, "binding", "not bound");
-        health.fault(Part::Broker, "away");
-        assert_eq!(health.faults().get(&Part::Broker).map(String::as_str), Some("away; not bound"));
-        health.ok(Part::Broker);
-        assert_eq!(health.faults().get(&Part::Broker).map(String::as_str), Some("not bound"));
-        health.ok_in(Part::Broker, "binding");
+        Component::ALL.into_iter().for_each(|part| health.ok(part));
+        health.fault_in(Component::Broker, "binding", "not bound");
+        health.fault(Component::Broker, "away");
+        assert_eq!(health.faults().get(&Component::Broker).map(String::as_str), Some("away; not bound"));
+        health.ok(Component::Broker);
+        assert_eq!(health.faults().get(&Component::Broker).map(String::as_str), Some("not bound"));
+        health.ok_in(Component::Broker, "binding");
         assert!(health.faults().is_empty());
     }
 
     #[tokio::test]
     async fn a_task_that_panics_or_returns_is_named_and_one_that_was_told_to_stop_is_not() {
         let (health, tasks) = (Health::starting(), Tasks::new());
-        Part::ALL.into_iter().for_each(|part| health.ok(part));
+        Component::ALL.into_iter().for_each(|part| health.ok(part));
         let stopping = tasks.until_stopping();
-        health.keep("pages", Part::Node, &tasks, stopping);
+        health.keep("pages", Component::Node, &tasks, stopping);
         assert!(health.ended().is_empty() && health.faults().is_empty());
-        health.keep("consumer", Part::Consumer, &tasks, async { panic!("a test's own panic") });
+        health.keep("consumer", Component::Consumer, &tasks, async { panic!("a test's own panic") });
         while health.ended().is_empty() {
             tokio::task::yield_now().await;
         }
-        health.keep("operators", Part::Node, &tasks, async {});
+        health.keep("operators", Component::Node, &tasks, async {});
         while health.ended().len() < 2 {
             tokio::task::yield_now().await;
         }
         assert_eq!(health.ended(), ["consumer", "operators"]);
-        assert_eq!(health.faults().into_keys().collect::<Vec<_>>(), [Part::Consumer, Part::Node]);
+        assert_eq!(health.faults().into_keys().collect::<Vec<_>>(), [Component::Consumer, Component::Node]);
         tasks.stop();
         tasks.join(std::time::Duration::from_secs(10)).await.unwrap();
         assert_eq!(health.ended().len(), 2);

@@ -11,7 +11,7 @@ mod watched;
 pub use backoff::Backoff;
 pub use clock::{unix_ms, unix_s, unix_us};
 pub use files::raise_open_files;
-pub use health::{Health, Part};
+pub use health::{Component, Health};
 pub use object::Object;
 pub use tasks::{Stopping, Tasks};
 pub use watched::{Contents, WatchedFiles};

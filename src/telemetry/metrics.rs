@@ -17,7 +17,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use super::names::{self, Kind};
 use crate::runtime::Health;
 
-pub use damage::Passing;
+pub use damage::DamagedDuring;
 pub use outgoing::Published;
 
 /// How a page waits.
@@ -265,18 +265,24 @@ impl Metrics {
     }
 
     /// A page waits, until the answer is dropped.
-    pub fn page_waits(&self, transport: Transport) -> Held {
-        Held::new(self.of(transport).waiting.clone())
+    pub fn page_waits(&self, transport: Transport) -> GaugeGuard {
+        GaugeGuard::new(self.of(transport).waiting.clone())
     }
 
     /// A connection is open, until the answer is dropped.
-    pub fn connection(&self) -> Held {
-        Held::new(self.inner.connections.clone())
+    pub fn connection(&self) -> GaugeGuard {
+        GaugeGuard::new(self.inner.connections.clone())
     }
 
     /// A page was given an update that came `since_arrival` ago and was published at that time, if the publisher said.
     /// Both times are others' words, and one that cannot be true is left out.
-    pub fn page_told(&self, transport: Transport, since_arrival: Duration, published_at_ms: Option<i64>, now_ms: i64) {
+    pub fn update_sent(
+        &self,
+        transport: Transport,
+        since_arrival: Duration,
+        published_at_ms: Option<i64>,
+        now_ms: i64,
+    ) {
         let metrics = self.of(transport);
         if since_arrival <= SPAN_MAX {
             metrics.arrival_to_page.record(since_arrival.as_secs_f64());
@@ -334,22 +340,22 @@ impl std::fmt::Debug for Metrics {
 
 /// One in a gauge, for as long as it lives.
 #[must_use]
-pub struct Held(Gauge);
+pub struct GaugeGuard(Gauge);
 
-impl Held {
+impl GaugeGuard {
     fn new(gauge: Gauge) -> Self {
         gauge.increment(1.0);
         Self(gauge)
     }
 }
 
-impl std::fmt::Debug for Held {
+impl std::fmt::Debug for GaugeGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Held")
+        f.write_str("GaugeGuard")
     }
 }
 
-impl Drop for Held {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.decrement(1.0);
     }
@@ -393,9 +399,9 @@ mod tests {
         for at_ms in
             [i64::MIN, i64::MIN + 1, -1, 0, 1, NOW_MS - day_ms - 1, NOW_MS + day_ms + 1, i64::MAX - 1, i64::MAX]
         {
-            metrics.page_told(Transport::Sse, Duration::MAX, Some(at_ms), NOW_MS);
-            metrics.page_told(Transport::Sse, Duration::ZERO, Some(at_ms), i64::MIN);
-            metrics.page_told(Transport::Sse, Duration::ZERO, Some(at_ms), i64::MAX - 2);
+            metrics.update_sent(Transport::Sse, Duration::MAX, Some(at_ms), NOW_MS);
+            metrics.update_sent(Transport::Sse, Duration::ZERO, Some(at_ms), i64::MIN);
+            metrics.update_sent(Transport::Sse, Duration::ZERO, Some(at_ms), i64::MAX - 2);
         }
         let sum = |metrics: &Metrics, name: &str| -> f64 {
             let text = metrics.render();
@@ -405,8 +411,8 @@ mod tests {
         // Near the ends of what a clock can show, two such times may be close to each other.
         assert!(sum(&metrics, "publish_to_page") < 0.1, "{}", metrics.render());
         assert!(sum(&metrics, "arrival_to_page") < 0.1);
-        metrics.page_told(Transport::Sse, Duration::from_secs(2), Some(NOW_MS - 3000), NOW_MS);
-        metrics.page_told(Transport::Sse, Duration::ZERO, Some(NOW_MS + 3000), NOW_MS);
+        metrics.update_sent(Transport::Sse, Duration::from_secs(2), Some(NOW_MS - 3000), NOW_MS);
+        metrics.update_sent(Transport::Sse, Duration::ZERO, Some(NOW_MS + 3000), NOW_MS);
         assert!((sum(&metrics, "publish_to_page") - 3.0).abs() < 0.1);
         assert!((sum(&metrics, "arrival_to_page") - 2.0).abs() < 0.1);
     }

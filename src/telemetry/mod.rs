@@ -6,5 +6,5 @@ mod names;
 mod recent;
 pub mod trace;
 
-pub use metrics::{Held, Metrics, Passing, Published, Transport};
+pub use metrics::{DamagedDuring, GaugeGuard, Metrics, Published, Transport};
 pub use recent::{Quantiles, Recent, RecentStats};

@@ -232,7 +232,7 @@ mod tests {
         for second in 0..10 {
             metrics.events("applied", 30);
             metrics.events("stale", 10);
-            metrics.page_told(Transport::Sse, Duration::from_millis(if second == 0 { 200 } else { 2 }), None, 0);
+            metrics.update_sent(Transport::Sse, Duration::from_millis(if second == 0 { 200 } else { 2 }), None, 0);
             tokio::time::advance(Duration::from_secs(1)).await;
             recent.read();
         }

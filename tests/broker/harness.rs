@@ -7,11 +7,11 @@ use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use payment_notifier::broker::live;
-use payment_notifier::broker::{Consumer, Options, Parts, Publisher};
+use payment_notifier::broker::{Consumer, ConsumerParts, Options, Publisher};
 use payment_notifier::config::{self, Secret};
 use payment_notifier::hub::Hub;
 use payment_notifier::payment::{Event, EventId, Key, MerchantId, OrderId, Status, Timestamp};
-use payment_notifier::runtime::{Health, Part, Tasks};
+use payment_notifier::runtime::{Component, Health, Tasks};
 use payment_notifier::store::{OutboxSignal, TimelineRecorder};
 use payment_notifier::telemetry::Metrics;
 use serde_json::{Value, json};
@@ -228,9 +228,9 @@ impl Node {
             health: Health::starting(),
             tasks: Tasks::new(),
         };
-        node.health.ok(Part::Store);
-        node.health.ok(Part::Node);
-        let parts = Parts {
+        node.health.ok(Component::Store);
+        node.health.ok(Component::Node);
+        let parts = ConsumerParts {
             store: node.store.clone(),
             live,
             hub: node.hub.clone(),

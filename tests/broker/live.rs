@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lapin::BasicProperties;
 use lapin::options::{BasicPublishOptions, ExchangeDeleteOptions};
-use payment_notifier::broker::live::{HeldTicket, Live, LiveSender, Pages, Parts};
+use payment_notifier::broker::live::{HeldTicket, Live, LiveParts, LiveSender, Pages};
 use payment_notifier::config;
 use payment_notifier::hub::{Hub, Inbox, Subscription};
 use payment_notifier::payment::{Key, Status};
@@ -66,7 +66,8 @@ impl Links {
     fn begin(world: &World, instance: &str, store: &Arc<Memory>, live: config::Live, holds: Vec<HeldTicket>) -> Self {
         let metrics = Metrics::new().unwrap();
         let (hub, pages) = (Hub::new(), Arc::new(Told { holds, ..Told::default() }));
-        let parts = Parts { store: store.clone(), hub: hub.clone(), pages: pages.clone(), metrics: metrics.clone() };
+        let parts =
+            LiveParts { store: store.clone(), hub: hub.clone(), pages: pages.clone(), metrics: metrics.clone() };
         let mut options = world.options();
         options.instance = format!("{instance}-{}", world.vhost);
         let teller = LiveSender::new(&live, metrics.clone());

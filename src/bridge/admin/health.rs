@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::super::error::Problem;
 use super::status::Readiness;
-use crate::runtime::{Health, Part};
+use crate::runtime::{Component, Health};
 
 /// Of what was asked to be left out and does not exist: so much is told again.
 const UNKNOWN_MAX: usize = 8;
@@ -60,11 +60,11 @@ async fn readyz(State(health): State<Health>, Query(query): Query<Vec<(String, S
 }
 
 async fn readyz_of_part(State(health): State<Health>, Path(name): Path<String>) -> Response {
-    let Some(part) = Part::from_name(&name) else {
-        let parts = Part::ALL.map(Part::as_str).join(", ");
+    let Some(part) = Component::from_name(&name) else {
+        let parts = Component::ALL.map(Component::as_str).join(", ");
         return Problem::new(StatusCode::NOT_FOUND, "unknown_part", format!("the parts are {parts}")).into_response();
     };
-    let others: Vec<_> = Part::ALL.into_iter().filter(|other| *other != part).collect();
+    let others: Vec<_> = Component::ALL.into_iter().filter(|other| *other != part).collect();
     let readiness = Readiness::without(&health, &others);
     (status(&readiness), Json(readiness)).into_response()
 }
@@ -75,7 +75,7 @@ fn status(readiness: &Readiness) -> StatusCode {
 
 /// What `exclude` names.
 struct Asked {
-    excluded: Vec<Part>,
+    excluded: Vec<Component>,
     unknown: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ impl Asked {
         let names = values.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty());
         let mut asked = Self { excluded: Vec::new(), unknown: Vec::new() };
         for name in names {
-            match Part::from_name(name) {
+            match Component::from_name(name) {
                 Some(part) if !asked.excluded.contains(&part) => asked.excluded.push(part),
                 Some(_) => {}
                 None if asked.unknown.len() < UNKNOWN_MAX => {
@@ -108,7 +108,7 @@ impl Asked {
 /// One line a part, in the words of Kubernetes but with the reason.
 fn verbose(readiness: &Readiness, asked: &Asked) -> String {
     let mut text = String::new();
-    for part in Part::ALL {
+    for part in Component::ALL {
         let name = part.as_str();
         text.push_str(&match readiness.faults.get(name) {
             _ if asked.excluded.contains(&part) => format!("[+]{name} excluded: ok\n"),
@@ -136,7 +136,7 @@ mod tests {
     fn parts_are_left_out_in_either_way_of_writing_and_once_each() {
         for values in [&["broker,consumer"][..], &["broker", "consumer"], &[" broker , consumer,,broker", ""]] {
             let asked = asked(values);
-            assert_eq!(asked.excluded, [Part::Broker, Part::Consumer], "{values:?}");
+            assert_eq!(asked.excluded, [Component::Broker, Component::Consumer], "{values:?}");
             assert!(asked.unknown.is_empty(), "{values:?}");
         }
     }
@@ -156,15 +156,15 @@ mod tests {
     #[test]
     fn a_part_that_is_left_out_does_not_count() {
         let health = Health::starting();
-        [Part::Store, Part::Node].into_iter().for_each(|part| health.ok(part));
-        health.fault(Part::Broker, "refused\nby it");
+        [Component::Store, Component::Node].into_iter().for_each(|part| health.ok(part));
+        health.fault(Component::Broker, "refused\nby it");
         let asked = asked(&["broker"]);
         let text = verbose(&Readiness::without(&health, &asked.excluded), &asked);
         assert_eq!(
             text,
             "[+]broker excluded: ok\n[-]consumer failed: starting\n[+]store ok\n[+]node ok\nreadyz check failed\n"
         );
-        health.ok(Part::Consumer);
+        health.ok(Component::Consumer);
         assert!(Readiness::without(&health, &asked.excluded).ready);
         assert!(!Readiness::of(&health).ready);
     }

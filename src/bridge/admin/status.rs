@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Admin;
 use super::words::rfc3339_ms;
-use crate::runtime::{Health, Part, unix_ms};
+use crate::runtime::{Component, Health, unix_ms};
 use crate::telemetry::{Quantiles, RecentStats};
 
 /// `{"ready":false,"faults":{"broker":"connection refused"}}`
@@ -24,7 +24,7 @@ impl Readiness {
     }
 
     /// Of all parts but these.
-    pub(super) fn without(health: &Health, excluded: &[Part]) -> Self {
+    pub(super) fn without(health: &Health, excluded: &[Component]) -> Self {
         let faults = health.faults().into_iter().filter(|(part, _)| !excluded.contains(part));
         let faults: BTreeMap<_, _> = faults.map(|(part, why)| (part.as_str(), why)).collect();
         Self { ready: faults.is_empty(), faults }
@@ -109,7 +109,7 @@ impl Status {
         Self {
             store: Store {
                 url: admin.store.clone(),
-                available: !readiness.faults.contains_key(Part::Store.as_str()) && outbox_waiting.is_some(),
+                available: !readiness.faults.contains_key(Component::Store.as_str()) && outbox_waiting.is_some(),
             },
             readiness,
             instance: admin.instance.clone(),

@@ -28,7 +28,7 @@ use crate::bridge::wire::{self, FromPage};
 use crate::hub::Update;
 use crate::runtime::{Object, Stopping};
 use crate::store::PageRef;
-use crate::telemetry::{Held, Transport};
+use crate::telemetry::{GaugeGuard, Transport};
 
 /// How long the page's own end is waited for.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ pub(super) struct Session {
     /// A ticket of its was good.
     had_ticket: bool,
     drain_at: Option<Instant>,
-    waits: Option<Held>,
+    waits: Option<GaugeGuard>,
     /// Rings at the next of all those times or before it.
     alarm: Pin<Box<Sleep>>,
     stopping: Stopping,

@@ -4,15 +4,15 @@
 //! A hint, and lossy by design: the store is the truth. Nothing here is waited for by the consumer, and whatever may have
 //! been lost (a gap in a node's numbers, a connection, a node) makes this node read its watched orders again.
 
+mod consumer;
 mod gaps;
-mod hear;
 mod packet;
 mod pages;
+mod peers;
+mod publisher;
 mod recovery;
 mod reread;
-mod senders;
-mod speak;
-mod teller;
+mod sender;
 mod wire;
 
 use std::sync::Arc;
@@ -28,11 +28,11 @@ use crate::telemetry::Metrics;
 use gaps::{Gap, Gaps};
 pub use pages::{HeldTicket, Pages};
 use reread::Cause;
-pub use teller::LiveSender;
+pub use sender::LiveSender;
 
 /// What it works with.
 #[derive(Clone)]
-pub struct Parts {
+pub struct LiveParts {
     /// The truth.
     pub store: Arc<dyn PaymentStore>,
     /// Who is told of what the others stored.
@@ -49,19 +49,19 @@ pub struct Live {
     live: config::Live,
     addresses: Vec<Address>,
     instance: String,
-    teller: LiveSender,
-    parts: Parts,
+    sender: LiveSender,
+    parts: LiveParts,
     gaps: Gaps,
     /// This node hears what it says itself, and so the others.
     hears: AtomicBool,
 }
 
 impl Live {
-    /// Takes its settings and parts; connects when it runs. What `teller` is told is what the others hear.
+    /// Takes its settings and parts; connects when it runs. What `sender` is given is published to the other nodes.
     ///
     /// # Errors
     /// [`Error::Address`].
-    pub fn new(options: &Options, live: config::Live, teller: LiveSender, parts: Parts) -> Result<Self, Error> {
+    pub fn new(options: &Options, live: config::Live, sender: LiveSender, parts: LiveParts) -> Result<Self, Error> {
         parts.metrics.begin_live(&Gap::ALL.map(Gap::as_str), &Cause::ALL.map(Cause::as_str));
         Ok(Self {
             addresses: Address::all(&options.amqp)?,
@@ -70,7 +70,7 @@ impl Live {
             gaps: Gaps::new(parts.metrics.clone()),
             hears: AtomicBool::new(false),
             live,
-            teller,
+            sender,
             parts,
         })
     }

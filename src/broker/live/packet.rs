@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use super::teller::Change;
+use super::sender::Change;
 use super::wire::{Head, PaymentOut, RevocationText};
 
 /// For what a message says of its sender.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::{Live, Parts};
+use super::{Live, LiveParts};
 use crate::hub::Update;
 use crate::payment::Key;
 use crate::runtime::{Backoff, Tasks};
@@ -97,7 +97,7 @@ impl Live {
     }
 
     async fn read_some(&self, keys: &[Key]) {
-        let Parts { store, hub, .. } = &self.parts;
+        let LiveParts { store, hub, .. } = &self.parts;
         if let Some(payments) = retried(|| store.read_many(keys)).await {
             for payment in payments {
                 hub.publish(&Update::stored(payment));

@@ -4,7 +4,7 @@ mod print;
 
 use super::Failure;
 use crate::app;
-use crate::broker::letters::{Filter, Keep, Letter, Look, Outcome, Queue, Replay, Want, age_ms};
+use crate::broker::dead_letters::{DeadLetter, Filter, Keep, Look, Outcome, Queue, Replay, Want, age_ms};
 use crate::broker::{Options, Publisher};
 use crate::config::Settings;
 use print::Printer;
@@ -121,10 +121,10 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> 
             let want = Want { filter: &filter, limit, keep: Keep::Judged { again } };
             let look = peek(options, &printer, &want).await?;
             let (replayed, skipped): (Vec<_>, Vec<_>) =
-                look.found.iter().partition(|found| found.letter.is_replayable(again));
+                look.found.iter().partition(|found| found.dead_letter.is_replayable(again));
             for found in &look.found {
-                let is_replayable = found.letter.is_replayable(again);
-                printer.step(if is_replayable { "would replay" } else { "would skip" }, &found.letter, None)?;
+                let is_replayable = found.dead_letter.is_replayable(again);
+                printer.step(if is_replayable { "would replay" } else { "would skip" }, &found.dead_letter, None)?;
             }
             printer.summary(&format!("{} would be replayed{}", replayed.len(), skips(skipped.len())), &look.seen)
         }
@@ -143,7 +143,7 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> 
             let want = Want { filter: &filter, limit, keep: Keep::Summary };
             if dry_run {
                 let look = peek(options, &printer, &want).await?;
-                look.found.iter().try_for_each(|found| printer.step("would discard", &found.letter, None))?;
+                look.found.iter().try_for_each(|found| printer.step("would discard", &found.dead_letter, None))?;
                 return printer.summary(&format!("{} would be discarded", look.found.len()), &look.seen);
             }
             discard(options, &printer, &want).await
@@ -176,7 +176,7 @@ async fn replay(options: Options, printer: &Printer, mut replay: Replay<'_>) -> 
     let publisher = Publisher::for_dead_letters(&options)?;
     let queue = open(options, printer).await?;
     let mut unprinted = None;
-    let mut told = |letter: &Letter, outcome: &Outcome| {
+    let mut told = |letter: &DeadLetter, outcome: &Outcome| {
         let (word, why) = match outcome {
             Outcome::Replayed => ("replayed", None),
             Outcome::FailedAgain => ("skipped", Some("failed again since its last replay".to_owned())),
@@ -218,7 +218,7 @@ async fn discard(options: Options, printer: &Printer, want: &Want<'_>) -> Result
             break;
         }
         discarded += 1;
-        unprinted = printer.step("discarded", &found.letter, None).err().or(unprinted);
+        unprinted = printer.step("discarded", &found.dead_letter, None).err().or(unprinted);
     }
     let handed_back = look.hand_back(&queue, discarded).await;
     queue.close().await;

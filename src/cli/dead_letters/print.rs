@@ -7,7 +7,7 @@ use std::io::{Write, stdout};
 use serde_json::Value;
 
 use super::Failure;
-use crate::broker::letters::{HELD_MAX, Letter, Look, Seen};
+use crate::broker::dead_letters::{DeadLetter, HELD_MAX, Look, Seen};
 use crate::runtime::unix_ms;
 
 /// The limit of RabbitMQ 4 for queues that name none, and when a look should say so.
@@ -27,7 +27,7 @@ impl Printer {
 
     /// The table, or the objects.
     pub(super) fn list(&self, look: &Look) -> Result<(), Failure> {
-        let letters = || look.found.iter().map(|found| &found.letter);
+        let letters = || look.found.iter().map(|found| &found.dead_letter);
         self.warn_of_looks(letters());
         let mut out = stdout().lock();
         if self.json {
@@ -57,7 +57,7 @@ impl Printer {
         Ok(())
     }
 
-    fn row(&self, letter: &Letter) -> [String; HEADINGS.len()] {
+    fn row(&self, letter: &DeadLetter) -> [String; HEADINGS.len()] {
         [
             letter.id.clone(),
             letter.age_s(self.now_ms).map_or_else(|| "?".to_owned(), age),
@@ -71,10 +71,10 @@ impl Printer {
 
     /// All about each.
     pub(super) fn show(&self, look: &Look, with_body: bool) -> Result<(), Failure> {
-        self.warn_of_looks(look.found.iter().map(|found| &found.letter));
+        self.warn_of_looks(look.found.iter().map(|found| &found.dead_letter));
         let mut out = stdout().lock();
         for found in &look.found {
-            let (mut object, details) = (found.letter.object(self.now_ms), found.details(with_body));
+            let (mut object, details) = (found.dead_letter.object(self.now_ms), found.details(with_body));
             if self.json {
                 for (name, value) in details.as_object().into_iter().flatten() {
                     object[name] = value.clone();
@@ -102,7 +102,7 @@ impl Printer {
     }
 
     /// What was done, or would be, with one dead letter.
-    pub(super) fn step(&self, word: &str, letter: &Letter, why: Option<&str>) -> Result<(), Failure> {
+    pub(super) fn step(&self, word: &str, letter: &DeadLetter, why: Option<&str>) -> Result<(), Failure> {
         let mut out = stdout().lock();
         if self.json {
             let mut object = letter.object(self.now_ms);
@@ -144,7 +144,7 @@ impl Printer {
     }
 
     /// Beyond the usual limit the queue's own is proved to be higher.
-    fn warn_of_looks<'a>(&self, letters: impl Iterator<Item = &'a Letter>) {
+    fn warn_of_looks<'a>(&self, letters: impl Iterator<Item = &'a DeadLetter>) {
         let most = letters.map(|letter| letter.delivery_count).max().unwrap_or(0);
         if (DELIVERY_COUNT_WARNED..=USUAL_DELIVERY_LIMIT).contains(&most) {
             self.note(&format!(

@@ -3,11 +3,11 @@
 use metrics::Label;
 
 use super::{Metrics, gauge, names};
-use crate::runtime::{Health, Part};
+use crate::runtime::{Component, Health};
 
 impl Metrics {
     /// Whose health is told. Once: another is not looked at.
-    pub fn tell_of(&self, health: &Health) {
+    pub fn watch_health(&self, health: &Health) {
         self.inner.health.get_or_init(|| health.clone());
     }
 
@@ -23,7 +23,7 @@ impl Metrics {
     pub(super) fn look(&self) {
         if let Some(health) = self.inner.health.get() {
             let faults = health.faults();
-            for part in Part::ALL {
+            for part in Component::ALL {
                 let labels = vec![Label::new("part", part.as_str())];
                 let ready = f64::from(u8::from(!faults.contains_key(&part)));
                 gauge(&self.inner.recorder, names::READY, labels).set(ready);
@@ -50,8 +50,8 @@ mod tests {
     #[test]
     fn each_part_and_the_memory_are_told() {
         let (metrics, health) = (Metrics::new().unwrap(), Health::starting());
-        health.ok(Part::Store);
-        metrics.tell_of(&health);
+        health.ok(Component::Store);
+        metrics.watch_health(&health);
         let text = metrics.render();
         assert!(text.contains(r#"payment_notifier_ready{part="store"} 1"#), "{text}");
         assert!(text.contains(r#"payment_notifier_ready{part="consumer"} 0"#), "{text}");

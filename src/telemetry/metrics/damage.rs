@@ -7,7 +7,7 @@ use super::{Metrics, as_f64, counter, gauge, names};
 
 /// What came upon a damaged payment, and passed it over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passing {
+pub enum DamagedDuring {
     /// An event of it: the event is held.
     Event,
     /// The look for results that no page has shown.
@@ -16,7 +16,7 @@ pub enum Passing {
     Retention,
 }
 
-impl Passing {
+impl DamagedDuring {
     const ALL: [(Self, &'static str); 3] =
         [(Self::Event, "event"), (Self::Escalation, "escalation"), (Self::Retention, "retention")];
 }
@@ -24,12 +24,13 @@ impl Passing {
 /// Registered at the start, so that a rate sees the first of each.
 pub(super) struct Damage {
     held: Gauge,
-    passed: [Counter; Passing::ALL.len()],
+    passed: [Counter; DamagedDuring::ALL.len()],
 }
 
 impl Damage {
     pub(super) fn new(r: &PrometheusRecorder) -> Self {
-        let passed = Passing::ALL.map(|(_, during)| counter(r, names::DAMAGED, vec![Label::new("during", during)]));
+        let passed =
+            DamagedDuring::ALL.map(|(_, during)| counter(r, names::DAMAGED, vec![Label::new("during", during)]));
         Self { held: gauge(r, names::EVENTS_HELD, vec![]), passed }
     }
 }
@@ -41,7 +42,7 @@ impl Metrics {
     }
 
     /// Damaged payments were passed over.
-    pub fn damaged(&self, during: Passing, payments: usize) {
+    pub fn damaged(&self, during: DamagedDuring, payments: usize) {
         self.inner.damage.passed[during as usize].increment(u64::try_from(payments).unwrap_or(u64::MAX));
     }
 }

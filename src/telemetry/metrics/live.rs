@@ -11,12 +11,12 @@ impl Metrics {
     }
 
     /// A message with so many changes was sent to the other nodes.
-    pub fn live_said(&self, changes: usize) {
+    pub fn live_published(&self, changes: usize) {
         self.count(names::LIVE_CHANGES, "direction", "out", as_u64(changes));
     }
 
     /// A message with so many changes came from another node.
-    pub fn live_heard(&self, changes: usize, transit: Duration) {
+    pub fn live_received(&self, changes: usize, transit: Duration) {
         self.count(names::LIVE_CHANGES, "direction", "in", as_u64(changes));
         histogram(&self.inner.recorder, names::LIVE_LAG_SECONDS, vec![]).record(transit.as_secs_f64());
     }

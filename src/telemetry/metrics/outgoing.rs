@@ -1,4 +1,4 @@
-//! What is counted of stories, of the outbox and of what fills it.
+//! What is counted of timelines, of the outbox and of what fills it.
 
 use metrics::{Counter, Gauge, Label};
 use metrics_exporter_prometheus::PrometheusRecorder;
@@ -37,8 +37,8 @@ pub(super) struct Outgoing {
     waiting: Gauge,
     escalations: Counter,
     inquiries: Counter,
-    retired_payments: Counter,
-    retired_entries: Counter,
+    purged_payments: Counter,
+    purged_entries: Counter,
 }
 
 impl Outgoing {
@@ -46,15 +46,15 @@ impl Outgoing {
         let published = |kind: &'static str, result: &'static str| {
             counter(r, names::OUTBOX_PUBLISHED, vec![Label::new("type", kind), Label::new("result", result)])
         };
-        let retired = |what: &'static str| counter(r, names::RETIRED, vec![Label::new("what", what)]);
+        let purged = |what: &'static str| counter(r, names::RETIRED, vec![Label::new("what", what)]);
         Self {
             notes_dropped: counter(r, names::NOTES_DROPPED, vec![]),
             published: TYPES.map(|kind| Published::ALL.map(|(_, result)| published(kind, result))),
             waiting: gauge(r, names::OUTBOX_MESSAGES, vec![]),
             escalations: counter(r, names::ESCALATIONS, vec![]),
             inquiries: counter(r, names::INQUIRIES, vec![]),
-            retired_payments: retired("payments"),
-            retired_entries: retired("entries"),
+            purged_payments: purged("payments"),
+            purged_entries: purged("entries"),
         }
     }
 }
@@ -88,9 +88,9 @@ impl Metrics {
     }
 
     /// What was removed from the store.
-    pub fn retired(&self, payments: usize, entries: usize) {
-        self.inner.outgoing.retired_payments.increment(as_u64(payments));
-        self.inner.outgoing.retired_entries.increment(as_u64(entries));
+    pub fn purged(&self, payments: usize, entries: usize) {
+        self.inner.outgoing.purged_payments.increment(as_u64(payments));
+        self.inner.outgoing.purged_entries.increment(as_u64(entries));
     }
 }
 

@@ -6,7 +6,7 @@ use lapin::types::{AMQPValue, ShortString};
 use super::super::headers::{self, properties_kept};
 use super::super::settle::acknowledge;
 use super::super::{Error, Message, PublishError, Publisher};
-use super::{HELD_MAX, Letter, Look, Queue, Seen, Want};
+use super::{DeadLetter, HELD_MAX, Look, Queue, Seen, Want};
 
 /// What became of one dead letter.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl<'a> Replay<'a> {
         &mut self,
         queue: &Queue,
         publisher: &Publisher,
-        told: &mut (dyn FnMut(&Letter, &Outcome) + Send),
+        told: &mut (dyn FnMut(&DeadLetter, &Outcome) + Send),
     ) -> Result<Seen, Error> {
         let (mut at_most, mut in_queue_first) = (u32::MAX, None);
         loop {
@@ -84,7 +84,7 @@ impl<'a> Replay<'a> {
         look: &Look,
         queue: &Queue,
         publisher: &Publisher,
-        told: &mut (dyn FnMut(&Letter, &Outcome) + Send),
+        told: &mut (dyn FnMut(&DeadLetter, &Outcome) + Send),
     ) -> Result<(), Error> {
         let is_first = self.failed_again == 0;
         self.refused = 0;
@@ -92,12 +92,12 @@ impl<'a> Replay<'a> {
             let Some(delivery) = &found.delivery else {
                 if is_first {
                     self.failed_again += 1;
-                    told(&found.letter, &Outcome::FailedAgain);
+                    told(&found.dead_letter, &Outcome::FailedAgain);
                 }
                 continue;
             };
             let exchange = &queue.options().amqp.exchange;
-            let published = match message(exchange, self.routing_key.as_deref(), delivery, &found.letter) {
+            let published = match message(exchange, self.routing_key.as_deref(), delivery, &found.dead_letter) {
                 Ok(message) => publisher.publish(&message).await,
                 Err(error) => Err(error),
             };
@@ -105,14 +105,16 @@ impl<'a> Replay<'a> {
                 Ok(()) => {
                     acknowledge(&found.acker).await.map_err(Error::Lost)?;
                     self.replayed += 1;
-                    told(&found.letter, &Outcome::Replayed);
+                    told(&found.dead_letter, &Outcome::Replayed);
                 }
                 Err(error) if matches!(error, PublishError::Unroutable { .. }) || error.is_of_the_message() => {
                     self.refused += 1;
-                    told(&found.letter, &Outcome::Refused(error));
+                    told(&found.dead_letter, &Outcome::Refused(error));
                 }
                 // The next one would fare no better.
-                Err(error) => return Err(Error::Replay { id: found.letter.id.clone(), reason: error.to_string() }),
+                Err(error) => {
+                    return Err(Error::Replay { id: found.dead_letter.id.clone(), reason: error.to_string() });
+                }
             }
         }
         Ok(())
@@ -120,8 +122,13 @@ impl<'a> Replay<'a> {
 }
 
 /// The message as it was first, with the reasons that it has had.
-fn message(exchange: &str, key: Option<&str>, delivery: &Delivery, letter: &Letter) -> Result<Message, PublishError> {
-    let key = key.unwrap_or(&letter.routing_key);
+fn message(
+    exchange: &str,
+    key: Option<&str>,
+    delivery: &Delivery,
+    dead_letter: &DeadLetter,
+) -> Result<Message, PublishError> {
+    let key = key.unwrap_or(&dead_letter.routing_key);
     let short = |what, text: &str| ShortString::try_new(text).map_err(|_too_long| PublishError::TooLong(what));
     let given = &delivery.properties;
     let mut headers = headers::of(given);
@@ -131,12 +138,12 @@ fn message(exchange: &str, key: Option<&str>, delivery: &Delivery, letter: &Lett
     headers::remember_reason(&mut headers);
     headers::keep_origin(
         &mut headers,
-        &short("exchange", &letter.exchange)?,
-        &short("routing key", &letter.routing_key)?,
+        &short("exchange", &dead_letter.exchange)?,
+        &short("routing key", &dead_letter.routing_key)?,
         given,
     );
-    headers.insert(headers::REPLAYS.into(), AMQPValue::LongLongInt(letter.replays.saturating_add(1)));
-    headers::set_text(&mut headers, headers::REPLAYED_REASON, &letter.reason);
+    headers.insert(headers::REPLAYS.into(), AMQPValue::LongLongInt(dead_letter.replays.saturating_add(1)));
+    headers::set_text(&mut headers, headers::REPLAYED_REASON, &dead_letter.reason);
     let properties = properties_kept(given).with_headers(headers.into());
     Ok(Message::as_is(short("exchange", exchange)?, short("routing key", key)?, properties, delivery.data.clone()))
 }

@@ -5,13 +5,15 @@
 //! delivery count of each. (Taken one by one with `basic.get`, or handed back by `nack`, they come back in another order.)
 //! A replay is confirmed before its dead letter is acknowledged, so an end between the two can duplicate and never lose.
 
+mod dead_letter;
 mod details;
 mod filter;
-mod letter;
 mod queue;
 mod replay;
+mod sender;
 
+pub use dead_letter::DeadLetter;
 pub use filter::{AgeError, Filter, age_ms};
-pub use letter::Letter;
 pub use queue::{Found, HELD_MAX, Keep, Look, Queue, Seen, Want};
 pub use replay::{Outcome, Replay};
+pub(super) use sender::DeadLetterSender;

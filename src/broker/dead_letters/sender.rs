@@ -15,16 +15,16 @@ use lapin::message::Delivery;
 use lapin::types::ShortString;
 use tracing::{info, warn};
 
-use super::consumer::Parts;
-use super::decode::Reject;
-use super::headers;
-use super::publisher::PublishError;
-use super::settle::Unsettled;
-use super::transport::gate::LargeBody;
-use super::{Message, Publisher};
+use crate::broker::consumer::ConsumerParts;
+use crate::broker::decode::Reject;
+use crate::broker::headers;
+use crate::broker::publisher::PublishError;
+use crate::broker::settle::Unsettled;
+use crate::broker::transport::gate::LargeBody;
+use crate::broker::{Message, Publisher};
 use crate::config;
 use crate::payment::{Key, Timestamp};
-use crate::runtime::{Backoff, Health, Part, unix_ms};
+use crate::runtime::{Backoff, Component, Health, unix_ms};
 use crate::store::TimelineRecorder;
 use crate::telemetry::Metrics;
 
@@ -37,7 +37,7 @@ const BODY_BYTES_USUAL_MAX: usize = 1024 * 1024;
 /// In readiness.
 const HEALTH_THING: &str = "dead letters";
 
-struct Letter {
+struct PendingDeadLetter {
     unsettled: Unsettled,
     message: Message,
     code: &'static str,
@@ -63,19 +63,19 @@ enum State {
     Stuck,
 }
 
-type Attempt = Pin<Box<dyn Future<Output = (Letter, Result<(), PublishError>)> + Send>>;
-type Rest = Pin<Box<dyn Future<Output = Letter> + Send>>;
+type Attempt = Pin<Box<dyn Future<Output = (PendingDeadLetter, Result<(), PublishError>)> + Send>>;
+type Rest = Pin<Box<dyn Future<Output = PendingDeadLetter> + Send>>;
 
 /// All dead letters of one channel that are not confirmed yet.
-pub(super) struct DeadLetters {
+pub(in crate::broker) struct DeadLetterSender {
     amqp: Arc<config::Amqp>,
     publisher: Publisher,
     health: Health,
     metrics: Metrics,
     notes: TimelineRecorder,
-    waiting: VecDeque<Letter>,
+    waiting: VecDeque<PendingDeadLetter>,
     /// To be tried one by one.
-    suspects: VecDeque<Letter>,
+    suspects: VecDeque<PendingDeadLetter>,
     under_way: FuturesUnordered<Attempt>,
     under_way_bytes: usize,
     /// What is under way is a suspect.
@@ -87,9 +87,9 @@ pub(super) struct DeadLetters {
     told_of_size: bool,
 }
 
-impl DeadLetters {
-    pub(super) fn new(amqp: Arc<config::Amqp>, parts: Parts) -> Self {
-        let Parts { publisher, health, metrics, notes, .. } = parts;
+impl DeadLetterSender {
+    pub(in crate::broker) fn new(amqp: Arc<config::Amqp>, parts: ConsumerParts) -> Self {
+        let ConsumerParts { publisher, health, metrics, notes, .. } = parts;
         Self {
             amqp,
             publisher,
@@ -108,12 +108,18 @@ impl DeadLetters {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::broker) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.suspects.is_empty() && self.under_way.is_empty() && self.resting.is_empty()
     }
 
     /// Takes a delivery that is refused, and logs it once.
-    pub(super) fn push(&mut self, delivery: Delivery, reject: &Reject, unsettled: Unsettled, large: Option<LargeBody>) {
+    pub(in crate::broker) fn push(
+        &mut self,
+        delivery: Delivery,
+        reject: &Reject,
+        unsettled: Unsettled,
+        large: Option<LargeBody>,
+    ) {
         warn!(
             reason = reject.code,
             error = %reject,
@@ -138,7 +144,7 @@ impl DeadLetters {
         let exchange = ShortString::try_new(self.amqp.dead_letter_exchange.as_str()).unwrap_or_default();
         let message = letter(exchange, delivery, reject);
         let about = reject.about().map(|(key, event_id)| (key.clone(), event_id.to_owned()));
-        self.waiting.push_back(Letter {
+        self.waiting.push_back(PendingDeadLetter {
             unsettled,
             message,
             code: reject.code,
@@ -153,7 +159,7 @@ impl DeadLetters {
     }
 
     /// The next delivery whose dead letter is confirmed. Nothing is lost if this is dropped while it waits.
-    pub(super) async fn next(&mut self) -> Option<Unsettled> {
+    pub(in crate::broker) async fn next(&mut self) -> Option<Unsettled> {
         loop {
             let done = tokio::select! {
                 Some((letter, answer)) = self.under_way.next() => {
@@ -174,7 +180,7 @@ impl DeadLetters {
         }
     }
 
-    fn after(&mut self, mut letter: Letter, answer: Result<(), PublishError>) -> Option<Unsettled> {
+    fn after(&mut self, mut letter: PendingDeadLetter, answer: Result<(), PublishError>) -> Option<Unsettled> {
         let Err(error) = answer else { return Some(self.confirmed(letter)) };
         let may_be_anothers = matches!(&error, PublishError::Refused(refusal) if refusal.ends_connection);
         if !error.is_of_the_message() {
@@ -199,7 +205,7 @@ impl DeadLetters {
         None
     }
 
-    fn confirmed(&mut self, mut letter: Letter) -> Unsettled {
+    fn confirmed(&mut self, mut letter: PendingDeadLetter) -> Unsettled {
         self.metrics.dead_letter(letter.code);
         let left_out = [("headers", letter.headers_left_out), ("body", letter.body_left_out)];
         for (what, _) in left_out.into_iter().filter(|(_, is_left_out)| *is_left_out) {
@@ -213,10 +219,10 @@ impl DeadLetters {
     }
 
     /// The exchange is at fault, or the way to it.
-    fn failed(&mut self, mut letter: Letter, error: &PublishError) {
+    fn failed(&mut self, mut letter: PendingDeadLetter, error: &PublishError) {
         let exchange = &self.amqp.dead_letter_exchange;
         self.metrics.dead_letter_failure();
-        self.health.fault_in(Part::Broker, HEALTH_THING, format!("dead-letter exchange {exchange:?}: {error}"));
+        self.health.fault_in(Component::Broker, HEALTH_THING, format!("dead-letter exchange {exchange:?}: {error}"));
         if self.failing == 0 {
             warn!(exchange, %error, "dead-letter exchange does not accept messages, retrying");
         }
@@ -224,7 +230,7 @@ impl DeadLetters {
         self.rest(letter);
     }
 
-    fn becomes(&mut self, letter: &mut Letter, state: State) {
+    fn becomes(&mut self, letter: &mut PendingDeadLetter, state: State) {
         let was = std::mem::replace(&mut letter.state, state);
         let (failing, stuck) = (self.failing, self.stuck);
         self.failing = self.failing + usize::from(state == State::Failing) - usize::from(was == State::Failing);
@@ -233,12 +239,12 @@ impl DeadLetters {
             self.metrics.set_dead_letters_stuck(self.stuck);
         }
         if self.failing == 0 && failing > 0 {
-            self.health.ok_in(Part::Broker, HEALTH_THING);
+            self.health.ok_in(Component::Broker, HEALTH_THING);
             info!(exchange = self.amqp.dead_letter_exchange, "dead-letter exchange accepts messages again");
         }
     }
 
-    fn rest(&mut self, mut letter: Letter) {
+    fn rest(&mut self, mut letter: PendingDeadLetter) {
         let (first, longest) = (self.amqp.retry_first_ms, self.amqp.retry_longest_ms);
         let backoff = letter
             .backoff
@@ -250,7 +256,7 @@ impl DeadLetters {
         }));
     }
 
-    fn line_up(&mut self, letter: Letter) {
+    fn line_up(&mut self, letter: PendingDeadLetter) {
         match letter.state {
             State::Well | State::Failing => self.waiting.push_back(letter),
             State::Suspect | State::Stuck => self.suspects.push_back(letter),
@@ -280,15 +286,15 @@ impl DeadLetters {
     }
 }
 
-impl Drop for DeadLetters {
+impl Drop for DeadLetterSender {
     fn drop(&mut self) {
         // What is left is delivered again.
-        self.health.ok_in(Part::Broker, HEALTH_THING);
+        self.health.ok_in(Component::Broker, HEALTH_THING);
         self.metrics.set_dead_letters_stuck(0);
     }
 }
 
-impl Letter {
+impl PendingDeadLetter {
     /// Leaves out more of the message. False where nothing is left that could be.
     fn reduce(&mut self, error: &PublishError) -> bool {
         let (mut headers, mut body) = (false, false);
@@ -308,7 +314,7 @@ impl Letter {
     }
 }
 
-fn attempt(publisher: Publisher, letter: Letter) -> Attempt {
+fn attempt(publisher: Publisher, letter: PendingDeadLetter) -> Attempt {
     Box::pin(async move {
         let answer = publisher.publish(&letter.message).await;
         (letter, answer)
@@ -445,7 +451,7 @@ mod tests {
         headers.insert("mine".into(), AMQPValue::LongInt(7));
         let given = BasicProperties::default().with_headers(headers);
         let message = letter("dead".into(), delivery(given), &Reject::id_reused());
-        let mut letter = Letter {
+        let mut letter = PendingDeadLetter {
             unsettled: crate::broker::settle::Unsettled::mock(1),
             message,
             code: "id_reused",

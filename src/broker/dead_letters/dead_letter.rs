@@ -16,7 +16,7 @@ const ID_BYTES: usize = 6;
 
 /// A dead letter. Texts are cut at 500 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub struct DeadLetter {
     /// Made of the body, the message id and the first routing key: the same after each look, replay and move.
     pub id: String,
     /// The code of `x-reason`, or RabbitMQ's own reason, e.g. `delivery_limit`.
@@ -43,7 +43,7 @@ pub struct Letter {
     pub history: Vec<String>,
 }
 
-impl Letter {
+impl DeadLetter {
     pub(super) fn of(delivery: &Delivery, amqp: &config::Amqp, payments: &config::Payments) -> Self {
         let none = FieldTable::default();
         let headers = delivery.properties.headers().as_ref().unwrap_or(&none);

@@ -14,7 +14,7 @@ use super::super::address::Address;
 use super::super::connect::{self, Purpose, reason};
 use super::super::settle::acknowledge;
 use super::super::{Error, Options, fit};
-use super::{Filter, Letter, details};
+use super::{DeadLetter, Filter, details};
 use crate::runtime::unix_ms;
 
 /// Messages that one command takes and holds.
@@ -67,7 +67,7 @@ pub struct Want<'a> {
 #[derive(Debug)]
 pub struct Found {
     /// Its summary.
-    pub letter: Letter,
+    pub dead_letter: DeadLetter,
     pub(super) acker: Acker,
     pub(super) delivery: Option<Delivery>,
 }
@@ -207,15 +207,15 @@ impl Queue {
                 continue;
             }
             look.seen.looked_at += 1;
-            let letter = Letter::of(&delivery, &self.options.amqp, &self.options.payments);
-            if !want.filter.selects(&letter, now_ms) {
+            let dead_letter = DeadLetter::of(&delivery, &self.options.amqp, &self.options.payments);
+            if !want.filter.selects(&dead_letter, now_ms) {
                 continue;
             }
             let acker = delivery.acker.clone();
-            let (is_counted, kept) = kept(want.keep, delivery, &letter);
+            let (is_counted, kept) = kept(want.keep, delivery, &dead_letter);
             let Some(kept) = kept else {
                 counted += u32::from(is_counted);
-                look.found.push(Found { letter, acker, delivery: None });
+                look.found.push(Found { dead_letter, acker, delivery: None });
                 continue;
             };
             let bytes = kept.data.len() + fit::properties_bytes(&kept.properties);
@@ -227,7 +227,7 @@ impl Queue {
                 continue;
             }
             (kept_bytes, counted) = (kept_bytes + bytes, counted + 1);
-            look.found.push(Found { letter, acker, delivery: Some(kept) });
+            look.found.push(Found { dead_letter, acker, delivery: Some(kept) });
         }
         // Each acknowledgement would bring another message.
         look.channel.basic_cancel(tag, BasicCancelOptions::default()).await.map_err(lost)
@@ -289,7 +289,7 @@ impl Look {
 }
 
 /// Whether it counts for the limit, and what is kept.
-fn kept(keep: Keep, mut delivery: Delivery, letter: &Letter) -> (bool, Option<Delivery>) {
+fn kept(keep: Keep, mut delivery: Delivery, dead_letter: &DeadLetter) -> (bool, Option<Delivery>) {
     match keep {
         Keep::Summary => (true, None),
         Keep::Headers => {
@@ -297,9 +297,9 @@ fn kept(keep: Keep, mut delivery: Delivery, letter: &Letter) -> (bool, Option<De
             (true, Some(delivery))
         }
         Keep::Body => (true, Some(delivery)),
-        Keep::Judged { again } => (letter.is_replayable(again), None),
+        Keep::Judged { again } => (dead_letter.is_replayable(again), None),
         Keep::Replayable { again } => {
-            let is_replayable = letter.is_replayable(again);
+            let is_replayable = dead_letter.is_replayable(again);
             (is_replayable, is_replayable.then_some(delivery))
         }
     }

@@ -13,7 +13,7 @@ use tracing::info;
 use super::Live;
 use super::packet::Packet;
 use super::recovery::Recovery;
-use super::teller::Change;
+use super::sender::Change;
 use super::wire::Head;
 use crate::broker::connect::{self, Purpose, reason};
 use crate::broker::{Error, topology};
@@ -86,7 +86,7 @@ impl<'a> LivePublisher<'a> {
                 biased;
                 () = tasks.stopping() => break,
                 _ = heartbeats.tick() => true,
-                () = self.live.teller.ready() => false,
+                () = self.live.sender.ready() => false,
             };
             // As long as the broker blocks publishers. What comes meanwhile waits, or is dropped.
             tokio::select! {
@@ -100,10 +100,10 @@ impl<'a> LivePublisher<'a> {
 
     /// Says all that waits, and if asked to, something in any case.
     async fn say_all(&mut self, channel: &Channel, mut with_tickets: bool) -> Result<(), Error> {
-        let Live { teller, live, parts, .. } = self.live;
+        let Live { sender, live, parts, .. } = self.live;
         loop {
             if self.changes.is_empty() {
-                self.changes = teller.take(CHANGES_AT_ONCE_MAX);
+                self.changes = sender.take(CHANGES_AT_ONCE_MAX);
             }
             if self.changes.is_empty() && !with_tickets {
                 return Ok(());
@@ -124,8 +124,8 @@ impl<'a> LivePublisher<'a> {
 
     /// The head of the next message. Where that is lost, the number that it has is missing.
     fn head(&self) -> Head<'a> {
-        let Live { teller, live, instance, .. } = self.live;
-        Head::new(instance, teller.run(), teller.next_sequence(), unix_us(), live.heartbeat_ms)
+        let Live { sender, live, instance, .. } = self.live;
+        Head::new(instance, sender.run(), sender.next_sequence(), unix_us(), live.heartbeat_ms)
     }
 
     /// Waits until the message is written to the socket.
@@ -139,7 +139,7 @@ impl<'a> LivePublisher<'a> {
         let (text, options) = (packet.text(head), BasicPublishOptions::default());
         match channel.basic_publish(exchange, ShortString::default(), options, &text, properties).await {
             Ok(_no_confirm) => {
-                parts.metrics.live_said(packet.changes());
+                parts.metrics.live_published(packet.changes());
                 Ok(())
             }
             Err(error) => {

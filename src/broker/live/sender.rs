@@ -128,13 +128,13 @@ mod tests {
     #[test]
     fn the_oldest_is_dropped_and_the_next_number_says_so() {
         let live = config::Live { changes_waiting_max: 2, ..config::load(None).unwrap().live };
-        let teller = LiveSender::new(&live, Metrics::new().unwrap());
-        assert_eq!((teller.next_sequence(), teller.next_sequence()), (1, 2));
+        let sender = LiveSender::new(&live, Metrics::new().unwrap());
+        assert_eq!((sender.next_sequence(), sender.next_sequence()), (1, 2));
         for order in ["a", "b", "c"] {
-            teller.revoked(revocation(order), Vec::new());
+            sender.revoked(revocation(order), Vec::new());
         }
-        assert_eq!(teller.take(9).len(), 2);
-        assert_eq!((teller.next_sequence(), teller.next_sequence()), (4, 5));
-        assert!(teller.take(9).is_empty());
+        assert_eq!(sender.take(9).len(), 2);
+        assert_eq!((sender.next_sequence(), sender.next_sequence()), (4, 5));
+        assert!(sender.take(9).is_empty());
     }
 }

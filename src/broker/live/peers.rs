@@ -8,17 +8,17 @@ use tokio::time::Instant;
 use super::gaps::Gap;
 
 /// Far more than there are nodes. More are as nodes that are heard for the first time with each message.
-const SENDERS_MAX: usize = 4096;
+const PEERS_MAX: usize = 4096;
 /// Signs of life that may fail to come.
 const SILENT_HEARTBEATS: u32 = 5;
 
 /// The nodes that this link has heard. A run is a number that a node draws each time it starts.
 #[derive(Default)]
-pub(super) struct Senders {
-    runs: HashMap<u64, Sender>,
+pub(super) struct Peers {
+    runs: HashMap<u64, Peer>,
 }
 
-struct Sender {
+struct Peer {
     instance: Box<str>,
     /// Of its last message. Not set where none is known.
     sequence: Option<u64>,
@@ -30,11 +30,11 @@ pub(super) fn valid_for(heartbeat: Duration) -> Duration {
     heartbeat.saturating_mul(SILENT_HEARTBEATS)
 }
 
-impl Senders {
+impl Peers {
     /// Whoever has to be heard from here on. Any number may be its next.
     pub(super) fn expect(&mut self, instance: &str, run: u64, heartbeat: Duration, now: Instant) {
         let silent_at = now + valid_for(heartbeat);
-        self.runs.insert(run, Sender { instance: instance.into(), sequence: None, silent_at });
+        self.runs.insert(run, Peer { instance: instance.into(), sequence: None, silent_at });
     }
 
     /// Notes a message, and answers what may have been lost before it. The first message of a run is number 1.
@@ -47,16 +47,16 @@ impl Senders {
         now: Instant,
     ) -> Option<Gap> {
         let silent_at = now + valid_for(heartbeat);
-        if let Some(sender) = self.runs.get_mut(&run) {
-            let follows = sender.sequence.is_none_or(|last| last.checked_add(1) == Some(sequence));
-            (sender.sequence, sender.silent_at) = (Some(sequence), silent_at);
+        if let Some(peer) = self.runs.get_mut(&run) {
+            let follows = peer.sequence.is_none_or(|last| last.checked_add(1) == Some(sequence));
+            (peer.sequence, peer.silent_at) = (Some(sequence), silent_at);
             return (!follows).then_some(Gap::Sequence);
         }
         let known = self.runs.len();
-        self.runs.retain(|_, sender| &*sender.instance != instance);
+        self.runs.retain(|_, peer| &*peer.instance != instance);
         let restarted = self.runs.len() < known;
-        if self.runs.len() < SENDERS_MAX {
-            self.runs.insert(run, Sender { instance: instance.into(), sequence: Some(sequence), silent_at });
+        if self.runs.len() < PEERS_MAX {
+            self.runs.insert(run, Peer { instance: instance.into(), sequence: Some(sequence), silent_at });
         }
         match (restarted, sequence) {
             (true, _) => Some(Gap::Restarted),
@@ -72,7 +72,7 @@ impl Senders {
 
     /// Forgets the nodes that give no sign of life, and answers which.
     pub(super) fn silent(&mut self, now: Instant) -> Vec<u64> {
-        self.runs.extract_if(|_, sender| sender.silent_at <= now).map(|(run, _)| run).collect()
+        self.runs.extract_if(|_, peer| peer.silent_at <= now).map(|(run, _)| run).collect()
     }
 }
 
@@ -84,8 +84,8 @@ mod tests {
 
     #[test]
     fn a_missing_number_a_new_run_and_silence_are_gaps_and_nothing_else_is() {
-        let (mut senders, now) = (Senders::default(), Instant::now());
-        let mut heard = |instance, run, sequence| senders.heard(instance, run, sequence, BEAT, now);
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        let mut heard = |instance, run, sequence| peers.heard(instance, run, sequence, BEAT, now);
         assert_eq!([heard("a", 1, 1), heard("a", 1, 2), heard("b", 2, 1)], [None; 3]);
         assert_eq!(heard("a", 1, 4), Some(Gap::Sequence));
         assert_eq!(heard("a", 1, 5), None);
@@ -93,37 +93,37 @@ mod tests {
         assert_eq!(heard("c", 3, 7), Some(Gap::Sequence), "heard for the first time, and not from its beginning");
         assert_eq!(heard("b", 4, 1), Some(Gap::Restarted));
         let none: [u64; 0] = [];
-        assert_eq!(senders.silent(now + valid_for(BEAT) - BEAT), none);
-        senders.left(4);
-        senders.heard("a", 1, 6, BEAT, now + BEAT);
-        assert_eq!(senders.silent(now + valid_for(BEAT)), [3]);
-        assert_eq!(senders.silent(now + valid_for(BEAT)), none);
-        assert_eq!(senders.silent(now + valid_for(BEAT) + BEAT), [1]);
+        assert_eq!(peers.silent(now + valid_for(BEAT) - BEAT), none);
+        peers.left(4);
+        peers.heard("a", 1, 6, BEAT, now + BEAT);
+        assert_eq!(peers.silent(now + valid_for(BEAT)), [3]);
+        assert_eq!(peers.silent(now + valid_for(BEAT)), none);
+        assert_eq!(peers.silent(now + valid_for(BEAT) + BEAT), [1]);
     }
 
     #[test]
     fn one_that_left_in_order_and_comes_back_is_no_gap() {
-        let (mut senders, now) = (Senders::default(), Instant::now());
-        assert_eq!(senders.heard("a", 1, 1, BEAT, now), None);
-        senders.left(1);
-        assert_eq!(senders.heard("a", 2, 1, BEAT, now), None);
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        assert_eq!(peers.heard("a", 1, 1, BEAT, now), None);
+        peers.left(1);
+        assert_eq!(peers.heard("a", 2, 1, BEAT, now), None);
     }
 
     #[test]
     fn one_that_is_expected_may_begin_anywhere_and_is_missed_if_it_does_not() {
-        let (mut senders, now) = (Senders::default(), Instant::now());
-        senders.expect("a", 1, BEAT, now);
-        assert_eq!((senders.heard("a", 1, 9, BEAT, now), senders.heard("a", 1, 10, BEAT, now)), (None, None));
-        senders.expect("b", 2, BEAT, now);
-        assert_eq!(senders.silent(now + valid_for(BEAT)).len(), 2);
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        peers.expect("a", 1, BEAT, now);
+        assert_eq!((peers.heard("a", 1, 9, BEAT, now), peers.heard("a", 1, 10, BEAT, now)), (None, None));
+        peers.expect("b", 2, BEAT, now);
+        assert_eq!(peers.silent(now + valid_for(BEAT)).len(), 2);
     }
 
     #[test]
     fn no_more_nodes_are_remembered_than_may_be() {
-        let (mut senders, now) = (Senders::default(), Instant::now());
-        for run in 0..2 * SENDERS_MAX as u64 {
-            assert_eq!(senders.heard(&run.to_string(), run, 1, BEAT, now), None);
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        for run in 0..2 * PEERS_MAX as u64 {
+            assert_eq!(peers.heard(&run.to_string(), run, 1, BEAT, now), None);
         }
-        assert_eq!(senders.runs.len(), SENDERS_MAX);
+        assert_eq!(peers.runs.len(), PEERS_MAX);
     }
 }

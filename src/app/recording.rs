@@ -10,7 +10,7 @@ use crate::runtime::Tasks;
 use crate::store::{OutboxSignal, PaymentStore, TimelineOptions, TimelineRecorder, TimelineWriter};
 use crate::telemetry::Metrics;
 
-pub(super) struct Telling {
+pub(super) struct Recording {
     pub(super) notes: TimelineRecorder,
     /// Rung where the outbox has got something.
     pub(super) outbox_signal: OutboxSignal,
@@ -20,7 +20,7 @@ pub(super) struct Telling {
     metrics: Metrics,
 }
 
-impl Telling {
+impl Recording {
     pub(super) fn new(
         settings: &Settings,
         options: &broker::Options,

@@ -13,8 +13,8 @@ use tracing::{debug, info, warn};
 
 use super::Live;
 use super::gaps::Gap;
+use super::peers::{Peers, valid_for};
 use super::recovery::Recovery;
-use super::senders::{Senders, valid_for};
 use super::wire::{FORMAT, Message, PaymentIn};
 use crate::broker::connect::{self, Purpose, reason};
 use crate::broker::session::{Work, finished};
@@ -43,7 +43,7 @@ const HELD_MAX: Duration = Duration::from_secs(3600);
 struct LiveConsumer<'a> {
     live: &'a Live,
     channel: Channel,
-    senders: Senders,
+    peers: Peers,
     told_of_unreadable: bool,
 }
 
@@ -59,8 +59,8 @@ impl Live {
             };
             let ended = match connected {
                 Ok((connection, channel, stream)) => {
-                    let (senders, told_of_unreadable) = (Senders::default(), false);
-                    let mut ear = LiveConsumer { live: self, channel, senders, told_of_unreadable };
+                    let (peers, told_of_unreadable) = (Peers::default(), false);
+                    let mut ear = LiveConsumer { live: self, channel, peers, told_of_unreadable };
                     let ended = ear.hear_on(stream, tasks).await;
                     self.set_hears(false);
                     drop(timeout(Duration::from_secs(CLOSE_S_MAX), connection.close(200, "OK".into())).await);
@@ -190,18 +190,18 @@ impl LiveConsumer<'_> {
     }
 
     fn expect_own(&mut self) {
-        let Live { instance, teller, live, .. } = self.live;
+        let Live { instance, sender, live, .. } = self.live;
         let heartbeat = Duration::from_millis(live.heartbeat_ms);
-        self.senders.expect(instance, teller.run(), heartbeat, Instant::now());
+        self.peers.expect(instance, sender.run(), heartbeat, Instant::now());
     }
 
     /// Where a node is silent, this one included, it may be the binding that is gone: with the exchange, for instance.
     async fn check_silence(&mut self) -> Result<(), Error> {
-        let silent = self.senders.silent(Instant::now());
+        let silent = self.peers.silent(Instant::now());
         if silent.is_empty() {
             return Ok(());
         }
-        let own = self.live.teller.run();
+        let own = self.live.sender.run();
         if silent.contains(&own) {
             self.live.set_hears(false);
             self.expect_own();
@@ -233,20 +233,20 @@ impl LiveConsumer<'_> {
         let transit = Duration::from_micros(u64::try_from(unix_us().saturating_sub(head.sent_us)).unwrap_or(0));
         let transit = transit.min(TRANSIT_MAX);
         let heartbeat = Duration::from_millis(head.heartbeat_ms).min(HEARTBEAT_MAX);
-        if let Some(gap) = self.senders.heard(&head.instance, run, head.sequence, heartbeat, Instant::now()) {
+        if let Some(gap) = self.peers.heard(&head.instance, run, head.sequence, heartbeat, Instant::now()) {
             debug!(instance = &*head.instance, sequence = head.sequence, ?gap, "changes of another node may be lost");
             gaps.note(gap);
         }
-        if run == self.live.teller.run() {
+        if run == self.live.sender.run() {
             self.live.set_hears(true);
             return;
         }
-        parts.metrics.live_heard(message.payments.len() + message.revocations.len(), transit);
+        parts.metrics.live_received(message.payments.len() + message.revocations.len(), transit);
         if let Some(tickets) = head.take_tickets() {
             parts.pages.held_by(run, tickets, valid_for(heartbeat));
         }
         if head.leaves {
-            self.senders.left(run);
+            self.peers.left(run);
             parts.pages.held_by(run, Vec::new(), Duration::ZERO);
         }
         for payment in &message.payments {

@@ -1,6 +1,6 @@
 //! Which dead letters are meant.
 
-use super::Letter;
+use super::DeadLetter;
 
 /// Every condition that is set has to hold; of one that lists several values, one.
 #[derive(Debug, Clone, Default)]
@@ -28,12 +28,12 @@ impl Filter {
 
     /// Whether it is meant. A dead letter of unknown age is neither older nor newer than anything.
     #[must_use]
-    pub fn selects(&self, letter: &Letter, now_ms: i64) -> bool {
+    pub fn selects(&self, dead_letter: &DeadLetter, now_ms: i64) -> bool {
         let any = |wanted: &[String], holds: &dyn Fn(&String) -> bool| wanted.is_empty() || wanted.iter().any(holds);
-        let age_ms = letter.dead_lettered_at_ms.map(|at_ms| now_ms.saturating_sub(at_ms));
-        any(&self.reasons, &|reason| *reason == letter.reason)
-            && any(&self.orders, &|order| letter.order_id.as_ref() == Some(order))
-            && any(&self.ids, &|id| letter.id.starts_with(id.as_str()))
+        let age_ms = dead_letter.dead_lettered_at_ms.map(|at_ms| now_ms.saturating_sub(at_ms));
+        any(&self.reasons, &|reason| *reason == dead_letter.reason)
+            && any(&self.orders, &|order| dead_letter.order_id.as_ref() == Some(order))
+            && any(&self.ids, &|id| dead_letter.id.starts_with(id.as_str()))
             && self.older_than_ms.is_none_or(|least| age_ms.is_some_and(|age| age >= least))
             && self.newer_than_ms.is_none_or(|most| age_ms.is_some_and(|age| age <= most))
     }
