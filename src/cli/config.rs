@@ -1,6 +1,6 @@
 //! `config check|show|env`
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::{Settings, env_variables};
 
 #[derive(Debug, clap::Args)]

@@ -6,8 +6,10 @@
 
 mod config;
 mod dead_letters;
+mod failure;
 mod operators;
 mod order;
+mod order_argument;
 mod publish;
 mod revoke;
 mod serve;
@@ -19,8 +21,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Settings, load};
-use crate::payment::{InvalidId, Key, MerchantId, OrderId};
+use crate::config::load;
+use failure::Failure;
 
 /// Delivers payment results from RabbitMQ to the pages waiting for them.
 #[derive(Debug, Parser)]
@@ -53,9 +55,6 @@ enum Command {
     /// Check or print the configuration
     Config(config::Args),
 }
-
-/// A failure that ends the program: one line for people.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Parses the arguments and runs the command.
 #[must_use]
@@ -100,25 +99,4 @@ fn runtime(threads: Option<usize>) -> std::io::Result<tokio::runtime::Runtime> {
         builder.worker_threads(threads);
     }
     builder.enable_all().build()
-}
-
-/// Which order.
-#[derive(Debug, clap::Args)]
-struct Order {
-    /// The merchant [default: payments.default_merchant]
-    #[arg(long, value_name = "MERCHANT")]
-    merchant: Option<String>,
-    /// The merchant's order number
-    #[arg(long, value_name = "ORDER")]
-    order: String,
-}
-
-impl Order {
-    fn key(&self, settings: &Settings) -> Result<Key, Failure> {
-        let merchant = match self.merchant.as_deref().unwrap_or(&settings.payments.default_merchant) {
-            "" => return Err("--merchant is needed: payments.default_merchant is not set".into()),
-            merchant => MerchantId::new(merchant).map_err(|rule: InvalidId| format!("--merchant {rule}"))?,
-        };
-        Ok(Key::new(merchant, OrderId::new(&self.order).map_err(|rule| format!("--order {rule}"))?))
-    }
 }

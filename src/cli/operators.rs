@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::{Secret, Settings};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

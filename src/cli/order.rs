@@ -6,7 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::Failure;
+use super::failure::Failure;
 use super::operators::Operators;
 use crate::config::Settings;
 use crate::payment::{MerchantId, OrderId};

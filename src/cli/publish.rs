@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::{Failure, Order};
+use super::failure::Failure;
+use super::order_argument::OrderArgument;
 use crate::app;
 use crate::config::Settings;
 use crate::payment::{Currency, Event, EventId, Money, Reason, Refund, RefundStatus, Status, Timestamp};
@@ -11,7 +12,7 @@ use crate::runtime::unix_ms;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    order: Order,
+    order: OrderArgument,
     /// One of pending, requires_action, processing, authorized, succeeded, failed, canceled, expired
     #[arg(long, default_value = "succeeded")]
     status: String,

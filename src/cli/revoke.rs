@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::Failure;
+use super::failure::Failure;
 use super::operators::Operators;
 use crate::config::Settings;
 

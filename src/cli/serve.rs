@@ -1,6 +1,6 @@
 //! `serve`
 
-use super::Failure;
+use super::failure::Failure;
 use crate::app;
 use crate::config::Settings;
 

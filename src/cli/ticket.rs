@@ -1,6 +1,6 @@
 //! `ticket`
 
-use super::Failure;
+use super::failure::Failure;
 use crate::bridge::ticket::Minter;
 use crate::config::Settings;
 use crate::payment::{Key, MerchantId, OrderId};

@@ -6,14 +6,16 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{Failure, Order, ticket};
+use super::failure::Failure;
+use super::order_argument::OrderArgument;
+use super::ticket;
 use crate::config::Settings;
 use crate::runtime::unix_ms;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    order: Order,
+    order: OrderArgument,
     /// Address of the service [default: http.listen]
     #[arg(long)]
     url: Option<String>,

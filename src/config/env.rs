@@ -6,9 +6,10 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use config::{Map, Value, ValueKind};
+use toml::{Table, Value};
 
-use super::load::{Error, closest, join};
+use super::error::Error;
+use super::keys::{closest, join};
 
 const PREFIX: &str = "PAYMENT_NOTIFIER__";
 const FILE_SUFFIX: &str = "_FILE";
@@ -31,8 +32,14 @@ impl Variable {
         self.file.as_ref().map(|path| source(&self.name, path))
     }
 
+    /// Whether `path` is its key, or stands within it.
+    pub(super) fn holds(&self, path: &str) -> bool {
+        let rest = path.strip_prefix(self.key.as_str());
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+    }
+
     fn is_empty(&self) -> bool {
-        matches!(&self.value.kind, ValueKind::String(text) if text.is_empty())
+        matches!(&self.value, Value::String(text) if text.is_empty())
     }
 }
 
@@ -57,18 +64,14 @@ pub(super) fn name(key: &str) -> String {
 
 /// The variable and the file that `text` is about, if it begins with a key whose value came from a file.
 pub(super) fn of_file(variables: &[Variable], text: &str) -> Option<String> {
-    let is_about = |variable: &&Variable| {
-        let rest = text.strip_prefix(variable.key.as_str());
-        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')))
-    };
-    variables.iter().filter(is_about).find_map(Variable::source)
+    variables.iter().filter(|variable| variable.holds(text)).find_map(Variable::source)
 }
 
 /// Finds the key of each variable, and reads the files that are named.
 ///
 /// # Errors
 /// A name that is no key, a file that cannot be read, and a key that is there twice.
-pub(super) fn read(mut env: Vec<(String, String)>, known: &Map<String, Value>) -> Result<Vec<Variable>, Error> {
+pub(super) fn read(mut env: Vec<(String, String)>, known: &Table) -> Result<Vec<Variable>, Error> {
     env.retain(|(name, _)| name.starts_with(PREFIX));
     env.sort();
     let mut variables: Vec<Variable> = Vec::new();
@@ -91,14 +94,14 @@ pub(super) fn read(mut env: Vec<(String, String)>, known: &Map<String, Value>) -
 }
 
 /// What a variable sets. Not set for one that names no file.
-fn variable(name: &str, text: String, known: &Map<String, Value>) -> Result<Option<Variable>, Error> {
+fn variable(name: &str, text: String, known: &Table) -> Result<Option<Variable>, Error> {
     let path = name[PREFIX.len()..].to_lowercase();
     let parts: Vec<&str> = path.split("__").collect();
     // A key whose own name ends so comes first: `http.tls_cert_file`.
     let key = parts.join(".");
     let unknown = match find(&parts, known) {
-        Found::Key(_) => {
-            let value = of_text(&key, text);
+        Found::Key(default) => {
+            let value = of_text(&key, text, default);
             return Ok(Some(Variable { key, value, name: name.to_owned(), file: None }));
         }
         Found::Section => return Err(Error(format!("{name} (environment) is a section, not a value"))),
@@ -121,17 +124,17 @@ enum Found<'a> {
     Nothing(Option<(usize, String)>),
 }
 
-fn find<'a>(parts: &[&str], known: &'a Map<String, Value>) -> Found<'a> {
+fn find<'a>(parts: &[&str], known: &'a Table) -> Found<'a> {
     let (mut table, mut prefix) = (known, String::new());
     for (index, part) in parts.iter().enumerate() {
         let is_last = index + 1 == parts.len();
-        match table.get(*part).map(|value| (&value.kind, value)) {
-            Some((ValueKind::Table(_), _)) if is_last => return Found::Section,
-            Some((ValueKind::Table(inner), _)) => {
+        match table.get(*part) {
+            Some(Value::Table(_)) if is_last => return Found::Section,
+            Some(Value::Table(inner)) => {
                 table = inner;
                 prefix = join(&prefix, part);
             }
-            Some((_, value)) if is_last => return Found::Key(value),
+            Some(value) if is_last => return Found::Key(value),
             Some(_) => return Found::Nothing(Some((0, join(&prefix, part)))),
             None => {
                 let near = closest(part, table.keys().map(String::as_str));
@@ -155,17 +158,33 @@ fn no_key(variable: &str, as_key: Option<(usize, String)>, as_file: Option<(usiz
     Error(format!("unknown key {variable} (environment){hint}"))
 }
 
-fn of_text(key: &str, text: String) -> Value {
-    let origin = Some("the environment".to_owned());
+fn of_text(key: &str, text: String, default: &Value) -> Value {
     if SECRETS.contains(&key) && !text.is_empty() {
-        return list(text.split(',').map(str::trim), origin.as_ref());
+        return list(text.split(',').map(str::trim));
     }
-    Value::new(origin.as_ref(), text)
+    as_default(Value::String(text), default)
 }
 
-fn list<'a>(texts: impl Iterator<Item = &'a str>, origin: Option<&String>) -> Value {
-    let texts: Vec<Value> = texts.map(|text| Value::new(origin, text)).collect();
-    Value::new(origin, texts)
+fn list<'a>(texts: impl Iterator<Item = &'a str>) -> Value {
+    Value::Array(texts.map(|text| Value::String(text.to_owned())).collect())
+}
+
+/// The value as one of its default's kind, where it reads as one: a variable is always a text, and people write numbers and
+/// truths as texts in files too. Else as it is, for the type of the setting to refuse.
+pub(super) fn as_default(value: Value, default: &Value) -> Value {
+    let read = match (&value, default) {
+        (Value::String(text), Value::Integer(_)) => text.trim().parse().ok().map(Value::Integer),
+        (Value::String(text), Value::Boolean(_)) => match text.trim().to_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Some(Value::Boolean(true)),
+            "false" | "no" | "off" | "0" => Some(Value::Boolean(false)),
+            _ => None,
+        },
+        (Value::Integer(_) | Value::Float(_) | Value::Boolean(_), Value::String(_)) => {
+            Some(Value::String(value.to_string()))
+        }
+        _ => None,
+    };
+    read.unwrap_or(value)
 }
 
 fn source(variable: &str, path: &Path) -> String {
@@ -183,13 +202,13 @@ fn of_named_file(name: &str, key: String, path: PathBuf, default: &Value) -> Res
     }
     let lines = text.split('\n').map(|line| line.trim_end_matches('\r'));
     let value = if SECRETS.contains(&key.as_str()) {
-        list(lines, Some(&at))
-    } else if matches!(default.kind, ValueKind::Array(_)) || key == ADDRESSES {
-        Value::new(Some(&at), lines.collect::<Vec<_>>().join(","))
+        list(lines)
+    } else if matches!(default, Value::Array(_)) || key == ADDRESSES {
+        Value::String(lines.collect::<Vec<_>>().join(","))
     } else if text.contains('\n') {
         return Err(refused("the file holds more than one line"));
     } else {
-        Value::new(Some(&at), text)
+        as_default(Value::String(text.to_owned()), default)
     };
     Ok(Variable { key, value, name: name.to_owned(), file: Some(path) })
 }

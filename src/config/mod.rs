@@ -4,15 +4,18 @@
 
 mod check;
 mod env;
-mod file;
+mod error;
+mod keys;
 mod load;
+mod range;
 mod secret;
 mod secrets;
 mod settings;
 mod span;
 mod strength;
 
-pub use load::{Error, env_variables, load, load_from};
+pub use error::Error;
+pub use load::{env_variables, load, load_from};
 pub use secret::Secret;
 pub use secrets::Secrets;
 pub use settings::{

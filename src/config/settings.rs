@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::range::{self, KEEP_S_MAX, WAIT_MAX};
 use super::{Secret, Secrets, Span};
 
 /// All settings.
@@ -38,23 +39,40 @@ pub struct Settings {
 pub struct Amqp {
     pub url: Secret,
     pub declare: bool,
+    #[serde(deserialize_with = "range::amqp_name")]
     pub exchange: String,
+    #[serde(deserialize_with = "range::amqp_name")]
     pub queue: String,
+    #[serde(deserialize_with = "range::amqp_name")]
     pub binding: String,
+    #[serde(deserialize_with = "range::amqp_name")]
     pub dead_letter_exchange: String,
+    #[serde(deserialize_with = "range::amqp_name")]
     pub dead_letter_queue: String,
+    #[serde(deserialize_with = "range::amqp_name")]
     pub events_exchange: String,
+    #[serde(deserialize_with = "range::amqp_name")]
     pub live_exchange: String,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub prefetch: u16,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub delivery_limit: u32,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub heartbeat_s: u16,
+    #[serde(deserialize_with = "range::wait")]
     pub connect_timeout_s: u64,
+    #[serde(deserialize_with = "range::wait")]
     pub retry_first_ms: u64,
+    #[serde(deserialize_with = "range::within::<_, _, 0, WAIT_MAX>")]
     pub retry_longest_ms: u64,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub publish_connections_max: usize,
+    #[serde(deserialize_with = "range::wait")]
     pub confirm_timeout_s: u64,
+    #[serde(deserialize_with = "range::wait")]
     pub lag_interval_s: u64,
     /// Seconds between two probes of the binding with `declare = false`; 0: none.
+    #[serde(deserialize_with = "range::within::<_, _, 0, WAIT_MAX>")]
     pub probe_interval_s: u64,
 }
 
@@ -64,11 +82,17 @@ pub struct Amqp {
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Live {
     pub mode: LiveMode,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub changes_waiting_max: usize,
+    #[serde(deserialize_with = "range::within::<_, _, 1024, 1_048_576>")]
     pub message_bytes_max: usize,
+    #[serde(deserialize_with = "range::within::<_, _, 1, WAIT_MAX>")]
     pub queue_messages_max: u32,
+    #[serde(deserialize_with = "range::within::<_, _, 1, 60_000>")]
     pub heartbeat_ms: u64,
+    #[serde(deserialize_with = "range::wait")]
     pub reread_s: u64,
+    #[serde(deserialize_with = "range::within::<_, _, 1, WAIT_MAX>")]
     pub reads_per_s_max: u32,
 }
 
@@ -101,9 +125,12 @@ impl Settings {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Payments {
+    #[serde(deserialize_with = "range::merchant_id_or_none")]
     pub default_merchant: String,
     pub body_pointer: String,
+    #[serde(deserialize_with = "range::at_least::<_, _, 256>")]
     pub body_bytes_max: usize,
+    #[serde(deserialize_with = "range::within::<_, _, 4, 100>")]
     pub body_depth_max: usize,
 }
 
@@ -113,13 +140,20 @@ pub struct Payments {
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Store {
     pub url: Secret,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub batch_events_max: usize,
+    #[serde(deserialize_with = "range::within::<_, _, 1, 64>")]
     pub readers: usize,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub reads_waiting_max: usize,
+    #[serde(deserialize_with = "range::wait")]
     pub answer_timeout_s: u64,
     pub cache_kib: u32,
+    #[serde(deserialize_with = "range::at_least::<_, _, 2>")]
     pub postgres_connections_max: usize,
+    #[serde(deserialize_with = "range::wait")]
     pub postgres_timeout_s: u64,
+    #[serde(deserialize_with = "range::span_within::<_, 0, KEEP_S_MAX>")]
     pub keep: Span,
 }
 
@@ -129,7 +163,9 @@ pub struct Store {
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Timeline {
     pub enabled: bool,
+    #[serde(deserialize_with = "range::span_within::<_, 0, KEEP_S_MAX>")]
     pub keep: Span,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub notes_waiting_max: usize,
 }
 
@@ -139,6 +175,7 @@ pub struct Timeline {
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Escalation {
     pub orders: EscalatedOrders,
+    #[serde(deserialize_with = "range::span_within::<_, 1, WAIT_MAX>")]
     pub after: Span,
 }
 
@@ -161,6 +198,7 @@ pub enum EscalatedOrders {
 pub struct Inquiry {
     #[serde(deserialize_with = "span_list")]
     pub after: Vec<Span>,
+    #[serde(deserialize_with = "range::within::<_, _, 1, WAIT_MAX>")]
     pub per_s_max: u32,
 }
 
@@ -169,7 +207,9 @@ pub struct Inquiry {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Outbox {
+    #[serde(deserialize_with = "range::within::<_, _, 1, 10_000>")]
     pub batch_max: usize,
+    #[serde(deserialize_with = "range::wait")]
     pub interval_ms: u64,
 }
 
@@ -181,37 +221,63 @@ pub struct Http {
     pub listen: SocketAddr,
     pub tls_cert_file: PathBuf,
     pub tls_key_file: PathBuf,
+    #[serde(deserialize_with = "range::wait")]
     pub tls_handshake_timeout_s: u64,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub tls_handshakes_max: usize,
     #[serde(deserialize_with = "comma_list")]
     pub allowed_origins: Vec<String>,
+    #[serde(deserialize_with = "range::wait")]
     pub header_timeout_s: u64,
+    // hyper refuses a smaller buffer.
+    #[serde(deserialize_with = "range::at_least::<_, _, 8192>")]
     pub header_bytes_max: usize,
+    #[serde(deserialize_with = "range::at_least::<_, _, 16>")]
     pub header_lines_max: usize,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1024>")]
     pub body_bytes_max: usize,
+    #[serde(deserialize_with = "range::wait")]
     pub body_timeout_s: u64,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub connections_max: usize,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub connections_per_ticket_max: usize,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub connections_per_address_max: usize,
+    #[serde(deserialize_with = "range::within::<_, _, 1, WAIT_MAX>")]
     pub requests_per_address_burst_max: u32,
+    #[serde(deserialize_with = "range::within::<_, _, 1, WAIT_MAX>")]
     pub requests_per_address_per_s_max: u32,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub addresses_per_ipv6_site_max: usize,
     #[serde(deserialize_with = "network_list")]
     pub unlimited_networks: Vec<IpNet>,
     #[serde(deserialize_with = "network_list")]
     pub trusted_proxies: Vec<IpNet>,
     pub forwarded_header: ForwardedHeader,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub subscriptions_per_connection_max: usize,
+    #[serde(deserialize_with = "range::at_least::<_, _, 512>")]
     pub frame_bytes_max: usize,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub frames_burst_max: u32,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub frames_per_s_max: u32,
+    #[serde(deserialize_with = "range::wait")]
     pub silent_s: u64,
+    #[serde(deserialize_with = "range::wait")]
     pub ticket_wait_s: u64,
+    #[serde(deserialize_with = "range::wait")]
     pub ping_s: u64,
+    #[serde(deserialize_with = "range::wait")]
     pub heartbeat_s: u64,
+    #[serde(deserialize_with = "range::wait")]
     pub write_timeout_s: u64,
+    #[serde(deserialize_with = "range::wait")]
     pub wait_s_max: u64,
+    #[serde(deserialize_with = "range::within::<_, _, 0, WAIT_MAX>")]
     pub drain_s: u64,
+    #[serde(deserialize_with = "range::within::<_, _, 1, WAIT_MAX>")]
     pub reconnect_pages_per_s_max: u32,
 }
 
@@ -243,14 +309,20 @@ pub struct Tickets {
     pub keys: Vec<TicketKey>,
     pub jwks_file: PathBuf,
     pub jwks_url: Secret,
+    #[serde(deserialize_with = "range::wait")]
     pub jwks_max_age_s: u64,
+    #[serde(deserialize_with = "range::wait")]
     pub jwks_refetch_min_s: u64,
     pub jwks_stale_max_s: u64,
     pub audience: String,
+    #[serde(deserialize_with = "range::within::<_, _, 0, 300>")]
     pub leeway_s: u64,
+    #[serde(deserialize_with = "range::wait")]
     pub lifetime_s_max: u64,
+    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
     pub revocations_max: usize,
     pub api_key: Secrets,
+    #[serde(deserialize_with = "range::merchant_id_or_none")]
     pub api_key_merchant_id: String,
 }
 
@@ -263,7 +335,7 @@ pub struct TicketKey {
     pub kid: String,
     pub algorithm: String,
     pub public_key_file: PathBuf,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "range::merchant_id_or_none")]
     pub merchant_id: String,
 }
 

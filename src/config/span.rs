@@ -13,6 +13,12 @@ const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1
 pub struct Span(u64);
 
 impl Span {
+    /// Of so many seconds.
+    #[must_use]
+    pub fn from_seconds(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
     /// In seconds.
     #[must_use]
     pub fn seconds(self) -> u64 {

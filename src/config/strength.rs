@@ -1,6 +1,6 @@
 //! How good secrets and keys must be, wherever the settings name them.
 
-use super::load::Error;
+use super::error::Error;
 use super::{Secret, Secrets};
 
 /// What an error says to do about a secret that is no good.

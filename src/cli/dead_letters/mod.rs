@@ -2,10 +2,10 @@
 
 mod print;
 
-use super::Failure;
 use crate::app;
 use crate::broker::dead_letters::{DeadLetter, Filter, Keep, Look, Outcome, Queue, Replay, Want, age_ms};
 use crate::broker::{Options, Publisher};
+use crate::cli::failure::Failure;
 use crate::config::Settings;
 use print::Printer;
 

@@ -6,8 +6,8 @@ use std::io::{Write, stdout};
 
 use serde_json::Value;
 
-use super::Failure;
 use crate::broker::dead_letters::{DeadLetter, HELD_MAX, Look, Seen};
+use crate::cli::failure::Failure;
 use crate::runtime::unix_ms;
 
 /// The limit of RabbitMQ 4 for queues that name none, and when a look should say so.
