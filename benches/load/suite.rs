@@ -16,6 +16,8 @@ pub(crate) struct Bar {
     pub(crate) of: &'static str,
     pub(crate) by: Option<&'static str>,
     pub(crate) limit: Limit,
+    /// What that asks of the service, as half a sentence.
+    pub(crate) asks: &'static str,
 }
 
 #[derive(Clone, Copy)]
@@ -123,8 +125,13 @@ fn case(kind: Kind, work: Work) -> Case {
     Case { label: kind.name(), kind, work }
 }
 
-fn bar(by: &'static str, limit: Limit) -> Bar {
-    Bar { of: "ours", by: Some(by), limit }
+fn bar(by: &'static str, limit: Limit, asks: &'static str) -> Bar {
+    Bar { of: "ours", by: Some(by), limit, asks }
+}
+
+/// The figure of the larger size against that of the smaller one.
+fn flat(of: &'static str, by: &'static str, asks: &'static str) -> Bar {
+    Bar { of, by: Some(by), limit: Limit::AtMost(FLAT), asks }
 }
 
 fn sessions_part(scale: Scale, at_once: usize) -> Part {
@@ -141,7 +148,10 @@ fn sessions_part(scale: Scale, at_once: usize) -> Part {
         figure: "sessions_per_s",
         unit: "sessions/s",
         cases,
-        bars: vec![bar("node", Limit::AtLeast(3.0)), bar("bare", Limit::AtLeast(0.5))],
+        bars: vec![
+            bar("node", Limit::AtLeast(3.0), "three times the visits that a Node bridge manages, which stores nothing"),
+            bar("bare", Limit::AtLeast(0.5), "half the rate of a consumer that has no pages at all"),
+        ],
         columns: &[("p50_ms", "p50 ms"), ("p99_ms", "p99 ms"), CPU, BROKER, LOAD],
     }
 }
@@ -153,7 +163,10 @@ fn flood_part(scale: Scale) -> Part {
         figure: "events_per_s",
         unit: "events/s",
         cases: BRIDGES.map(|kind| case(kind, work())).into(),
-        bars: vec![bar("node", Limit::AtLeast(1.0)), bar("bare", Limit::AtLeast(0.9))],
+        bars: vec![
+            bar("node", Limit::AtLeast(1.0), "as many events a second as a Node bridge, which stores nothing"),
+            bar("bare", Limit::AtLeast(0.9), "storing and pushing takes no more than a tenth of a consumer's rate"),
+        ],
         columns: &[CPU, BROKER, LOAD],
     }
 }
@@ -170,7 +183,14 @@ fn paced_part(scale: Scale) -> Part {
         figure: "p99_ms",
         unit: "ms p99",
         cases: BRIDGES.map(|kind| case(kind, work())).into(),
-        bars: vec![bar("node", Limit::AtMost(1.0)), bar("bare", Limit::AtMost(1.5))],
+        bars: vec![
+            bar("node", Limit::AtMost(1.0), "the slowest of a hundred results is no later than through a Node bridge"),
+            bar(
+                "bare",
+                Limit::AtMost(1.5),
+                "the slowest of a hundred takes at most half as long again as to a consumer",
+            ),
+        ],
         columns: &[
             ("p50_ms", "p50 ms"),
             ("p999_ms", "p99.9 ms"),
@@ -199,7 +219,12 @@ fn idle_part(scale: Scale, tls: bool) -> Part {
         figure: "kib_a_page",
         unit: "KiB a page",
         cases,
-        bars: vec![Bar { of: "ours", by: None, limit: Limit::AtMost(3.5) }],
+        bars: vec![Bar {
+            of: "ours",
+            by: None,
+            limit: Limit::AtMost(3.5),
+            asks: "a million waiting pages fit into 3.4 GiB",
+        }],
         columns: &[("mib_before", "MiB before"), ("mib_after", "MiB after"), ("connect_cpu_us", "CPU µs a connect")],
     }
 }
@@ -211,7 +236,11 @@ fn backlog_part(scale: Scale) -> Part {
         figure: "events_per_s",
         unit: "events/s",
         cases: [Kind::Ours, Kind::Bare, Kind::BareBatched, Kind::Node].map(|kind| case(kind, work())).into(),
-        bars: vec![bar("bare", Limit::AtLeast(0.9))],
+        bars: vec![bar(
+            "bare",
+            Limit::AtLeast(0.9),
+            "after an outage, storing keeps up with a consumer that stores nothing",
+        )],
         columns: &[CPU],
     }
 }
@@ -240,7 +269,7 @@ fn more_pages(scale: Scale) -> Part {
         figure: "target_cpu_us",
         unit: "CPU µs an event",
         cases: grown(scale).into(),
-        bars: vec![Bar { of: "18,000 pages", by: Some("1,000 pages"), limit: Limit::AtMost(FLAT) }],
+        bars: vec![flat("18,000 pages", "1,000 pages", "an event costs the same CPU, however many pages wait")],
         columns: &[("p50_ms", "p50 ms"), ("p99_ms", "p99 ms"), BROKER],
     }
 }
@@ -255,7 +284,7 @@ fn more_pages_memory(scale: Scale) -> Part {
         figure: "kib_a_page",
         unit: "KiB a page",
         cases: vec![case("1,000 pages", 1_000), case("18,000 pages", 18_000)],
-        bars: vec![Bar { of: "18,000 pages", by: Some("1,000 pages"), limit: Limit::AtMost(FLAT) }],
+        bars: vec![flat("18,000 pages", "1,000 pages", "a page costs the same memory, however many wait")],
         columns: &[("mib_before", "MiB before"), ("mib_after", "MiB after"), ("connect_cpu_us", "CPU µs a connect")],
     }
 }
@@ -268,7 +297,7 @@ fn more_stored(scale: Scale) -> Part {
         figure: "target_cpu_us",
         unit: "CPU µs an event",
         cases: vec![case(few), case(many)],
-        bars: vec![Bar { of: many.0, by: Some(few.0), limit: Limit::AtMost(FLAT) }],
+        bars: vec![flat(many.0, few.0, "an event costs the same CPU, however many orders are stored")],
         columns: &[("p50_ms", "p50 ms"), ("p99_ms", "p99 ms"), BROKER],
     }
 }

@@ -1,5 +1,6 @@
 //! What the samples come to: medians, ratios, a table, a plot, and the figures as they were taken.
 
+mod gains;
 mod json;
 mod machine;
 mod plot;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Report, number};
+use super::{Report, gains, number};
 use crate::suite::{Bar, Limit};
 
 pub(super) fn text(report: &Report<'_>) -> String {
@@ -17,16 +17,22 @@ pub(super) fn text(report: &Report<'_>) -> String {
 
 /// The page in docs/benchmarks.
 pub(super) fn page(report: &Report<'_>) -> String {
+    let mut out = "# Benchmarks\n\n".to_owned();
+    gains::write(report, &mut out);
+    writeln!(out, "\n![The figures as bars](plot.svg)\n\n{}", include_str!("targets.md")).unwrap();
+    out.push_str(&text(report));
     let machine = &report.machine;
-    let mut out = format!(
-        "# Benchmarks\n\nWritten by `{}` on {}: medians of {} rounds, in each of which every target runs once, one after \
-         the other, on\nthe same broker, with the durable store and the ticket check on.\n\n",
+    writeln!(
+        out,
+        "\n## The run\n\nWritten by `{}` on {}: medians of {} rounds, in each of which every target runs once, one after \
+         the other, on\nthe same broker, with the durable store and the ticket check on.\n",
         machine.command, machine.date, report.rounds
-    );
+    )
+    .unwrap();
     for (what, value) in &machine.facts {
         writeln!(out, "- {what}: {value}").unwrap();
     }
-    writeln!(out, "\n![The figures as bars](plot.svg)\n\n{}", text(report)).unwrap();
+    out.push('\n');
     out.push_str(include_str!("method.md"));
     out
 }
@@ -44,12 +50,39 @@ fn ratios(report: &Report<'_>, out: &mut String) {
         for (case, other) in part.cases.iter().enumerate() {
             let has_bar = part.bars.iter().any(|bar| bar.by == Some(other.label));
             if let Some(ours) = ours.filter(|ours| *ours != case && !has_bar) {
-                let bar = Bar { of: "ours", by: Some(other.label), limit: Limit::AtLeast(0.0) };
+                let bar = Bar { of: "ours", by: Some(other.label), limit: Limit::AtLeast(0.0), asks: "" };
                 rows.push(row(part, &bar, &number(report.ratio(index, ours, case)), "", ""));
             }
         }
     }
     aligned(&rows, out);
+    bars(report, out);
+}
+
+/// A sentence for each bar, with all the figures that have it.
+fn bars(report: &Report<'_>, out: &mut String) {
+    let mut sentences: Vec<(String, Vec<bool>)> = Vec::new();
+    for (index, part) in report.parts.iter().enumerate() {
+        for bar in &part.bars {
+            let kind = part.title.split([',', ':']).next().unwrap_or_default();
+            let against = bar.by.map_or_else(String::new, |by| format!(" against {by}"));
+            let sentence = format!("**{kind} ({}){against}, {}**: {}", part.unit, limit(bar), bar.asks);
+            let met = report.verdict(index, bar).met;
+            match sentences.iter_mut().find(|(known, _)| *known == sentence) {
+                Some((_, verdicts)) => verdicts.push(met),
+                None => sentences.push((sentence, vec![met])),
+            }
+        }
+    }
+    out.push_str("\nWhat each bar asks for:\n\n");
+    for (sentence, verdicts) in sentences {
+        let verdict = match verdicts.iter().filter(|met| **met).count() {
+            0 => "not met".to_owned(),
+            all if all == verdicts.len() => "met".to_owned(),
+            some => format!("met in {some} of {}", verdicts.len()),
+        };
+        writeln!(out, "- {sentence} ({verdict}).").unwrap();
+    }
 }
 
 fn row(part: &crate::suite::Part, bar: &Bar, value: &str, limit: &str, met: &str) -> Vec<String> {
