@@ -14,12 +14,12 @@ use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_grou
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use payment_notifier::bridge::ticket::{Minter, Verifier};
 use payment_notifier::broker::decode::{Decoder, Payload};
 use payment_notifier::config::Settings;
 use payment_notifier::hub::{Hub, Inbox, Update};
 use payment_notifier::payment::{Event, Key, MerchantId, OrderId, State};
 use payment_notifier::store::{EscalatedOrders, Escalation, Options, PaymentStore, Sqlite};
+use payment_notifier::tickets::{Minter, Verifier};
 
 const PAGES: u32 = 15_000;
 const STORED: u32 = 10_000;

@@ -1,7 +1,7 @@
 //! Why the service did not start.
 
-use crate::bridge::TlsError;
-use crate::bridge::ticket::LoadError;
+use crate::http::TlsError;
+use crate::tickets::LoadError;
 use crate::{broker, callbacks, store, telemetry};
 
 /// Why the service did not start, or did not stop in order.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::bridge::{Context, Peers};
+use crate::bridge::{Context, TellPeers};
 use crate::broker::live::{HeldTicket, Live, LiveParts, LiveSender, Pages};
 use crate::broker::{self, Options};
 use crate::config;
@@ -35,16 +35,8 @@ pub(super) fn begin(
 }
 
 /// What the pages tell the other nodes.
-pub(super) fn peers(live_sender: LiveSender) -> Arc<dyn Peers> {
-    Arc::new(NeighboursByBroker(live_sender))
-}
-
-struct NeighboursByBroker(LiveSender);
-
-impl Peers for NeighboursByBroker {
-    fn revoked(&self, revocation: Revocation, keys: Vec<Key>) {
-        self.0.revoked(revocation, keys);
-    }
+pub(super) fn tell_peers(live_sender: LiveSender) -> TellPeers {
+    Box::new(move |revocation, keys| live_sender.revoked(revocation, keys))
 }
 
 struct PagesOfNode(Context);
@@ -52,7 +44,7 @@ struct PagesOfNode(Context);
 #[async_trait]
 impl Pages for PagesOfNode {
     fn revoked(&self, revocation: Revocation, keys: &[Key]) {
-        self.0.neighbour_revoked(revocation, keys);
+        self.0.revoked_by_peer(revocation, keys);
     }
 
     async fn read_revocations(&self) -> Result<(), store::Error> {
@@ -66,6 +58,6 @@ impl Pages for PagesOfNode {
 
     fn held_by(&self, node: u64, tickets: Vec<HeldTicket>, valid: Duration) {
         let held = tickets.into_iter().map(|ticket| (ticket.fingerprint, ticket.pages)).collect();
-        self.0.held_by_neighbour(node, held, valid);
+        self.0.held_by_peer(node, held, valid);
     }
 }

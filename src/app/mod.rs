@@ -20,16 +20,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bridge::ticket::{Minter, Revocations, Verifier};
-use crate::bridge::{self, Context, Parts, Server, ServerOptions, Tls};
+use crate::bridge::{self, Context, PageServices};
 use crate::broker;
 use crate::callbacks::Accounts;
 use crate::config::Settings;
+use crate::demo::{self, Demo};
+use crate::http::{Server, ServerOptions, Tls};
 use crate::hub::Hub;
 use crate::payment::{Event, MerchantId};
 use crate::runtime::{Component, Health, Tasks};
 use crate::store::PaymentStore;
 use crate::telemetry::{self, Metrics};
+use crate::tickets::{Minter, Revocations, Verifier};
 
 pub use error::Error;
 use recording::Recording;
@@ -106,7 +108,7 @@ async fn serve(
     metrics.set_store_available(true);
     let hub = Hub::remembering(if settings.inquiry.after.is_empty() { 0 } else { ORDERS_DEPARTED_MAX });
     let options = broker::Options::new(&settings, instance);
-    let results = Arc::new(ResultsOverAmqp::new(&options)?);
+    let results = ResultsOverAmqp::new(&options)?;
     let publisher = results.publisher.clone();
     let letters = broker::Publisher::for_dead_letters(&options)?;
     let recording = Recording::new(&settings, &options, &store, metrics)?;
@@ -127,30 +129,30 @@ async fn serve(
 
     let groups = TaskGroups::default();
     let TaskGroups { consuming, serving, background, .. } = &groups;
-    let context = Context::new(Parts {
+    let publish = results::publish(results);
+    let context = Context::new(PageServices {
         http: settings.http.clone(),
         api_key: settings.tickets.api_key.clone(),
         api_key_merchant_id: merchant(&settings.tickets.api_key_merchant_id),
-        demo_merchant_id: merchant(&settings.payments.default_merchant).or_else(|| merchant(DEMO_MERCHANT)),
         verifier: Arc::clone(&verifier),
         revocations,
-        peers: live_sender.clone().map(live::peers),
+        tell_peers: live_sender.clone().map(live::tell_peers),
         minter: Minter::new(&settings.tickets),
         accounts,
         store: Arc::clone(&store),
         hub: Arc::clone(&hub),
-        publisher: results,
+        publish: publish.clone(),
         notes: recording.notes.clone(),
         outbox: recording.outbox_signal.clone(),
         metrics: metrics.clone(),
         tasks: serving.clone(),
     });
-    let operators = operators::parts(&settings, instance, health, metrics, &letters, background);
+    let operators = operators::services(&settings, instance, health, &context, &letters, background);
     let server = ServerOptions::new(&settings.http);
-    let pages = bridge::router(context.clone(), settings.demo.enabled);
+    let pages = bridge::router(context.clone(), demo_router(&settings, publish));
     let pages = bind("http.listen", settings.http.listen, pages, &server, Some(metrics), serving).await?;
-    let pages = pages.for_pages(&context, tls.clone());
-    let admin = bridge::admin_router(operators, context.clone());
+    let pages = pages.for_pages(context.clients.clone(), context.pacing.clone(), tls.clone());
+    let admin = crate::operators::router(operators);
     let admin = bind("admin.listen", settings.admin.listen, admin, &server, None, background).await?;
     log_addresses(&pages, &admin, instance);
 
@@ -222,6 +224,15 @@ async fn bind(
 ) -> Result<Server, Error> {
     let server = Server::bind(address, router, options.clone(), metrics.cloned(), tasks.clone()).await;
     server.map_err(|source| Error::Listen { key, address, source })
+}
+
+/// The demo where it is switched on, else nothing.
+fn demo_router(settings: &Settings, publish: demo::Publish) -> axum::Router {
+    let merchant_id = merchant(&settings.payments.default_merchant).or_else(|| merchant(DEMO_MERCHANT));
+    match merchant_id.filter(|_| settings.demo.enabled) {
+        Some(merchant_id) => demo::router(Demo { merchant_id, minter: Minter::new(&settings.tickets), publish }),
+        None => axum::Router::new(),
+    }
 }
 
 fn merchant(text: &str) -> Option<MerchantId> {

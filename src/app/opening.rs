@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Error, bind};
-use crate::bridge::{self, ServerOptions};
 use crate::config::{self, Settings};
+use crate::http::ServerOptions;
+use crate::operators;
 use crate::runtime::{Backoff, Component, Health, Tasks, unix_s};
 use crate::store::{self, Bounded, EscalatedOrders, Escalation, PaymentStore, Postgres, Revocation, Sqlite, postgres};
 use crate::telemetry::Metrics;
@@ -94,7 +95,7 @@ pub(super) async fn revocations(
     metrics.set_store_available(false);
     tracing::warn!(reason = why, "the store is unavailable: pages are admitted once it answers");
     let refusing = Tasks::new();
-    let router = bridge::starting_router(health.clone());
+    let router = operators::starting_router(health.clone());
     let options = ServerOptions::new(&settings.http);
     let admin = bind("admin.listen", settings.admin.listen, router, &options, None, &refusing).await?;
     if let Ok(admin) = admin.local_addr() {

@@ -7,52 +7,60 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::bridge::{AdminParts, DeadLetters, LettersError, Listed, Replayed, Selection};
+use crate::bridge::Context;
 use crate::broker::dead_letters::{Filter, Keep, Look, Outcome, Queue, Replay, Want};
 use crate::broker::{self, Publisher};
 use crate::config::Settings;
+use crate::operators::{DeadLetters, DeadLettersError, Listed, OperatorServices, Replayed, Selection};
 use crate::runtime::{Health, Tasks, unix_ms};
-use crate::telemetry::{Metrics, Recent};
+use crate::telemetry::Recent;
 
-/// The parts, as the settings say. Replays that are under way, and what keeps the recent figures, belong to `tasks`.
-pub(super) fn parts(
+/// What the operators' listener works with. Replays that are under way, and what keeps the recent figures, belong to `tasks`.
+pub(super) fn services(
     settings: &Settings,
     instance: &str,
     health: &Health,
-    metrics: &Metrics,
+    context: &Context,
     publisher: &Publisher,
     tasks: &Tasks,
-) -> AdminParts {
-    let letters = LettersOverAmqp {
+) -> OperatorServices {
+    let dead_letters = DeadLettersOverAmqp {
         options: broker::Options::new(settings, instance),
         publisher: publisher.clone(),
         tasks: tasks.clone(),
     };
-    let recent = Recent::new(metrics.clone());
+    let recent = Recent::new(context.metrics.clone());
     tasks.spawn(recent.clone().keep(tasks.clone()));
-    AdminParts {
+    let pages = context.clone();
+    OperatorServices {
+        http: settings.http.clone(),
         health: health.clone(),
         token: settings.admin.token.clone(),
         instance: instance.to_owned(),
-        store: settings.store.url.redacted(),
+        store_url: settings.store.url.redacted(),
         results_queue: settings.amqp.queue.clone(),
         dead_letter_queue: settings.amqp.dead_letter_queue.clone(),
         default_merchant: settings.payments.default_merchant.clone(),
+        store: Arc::clone(&context.store),
+        metrics: context.metrics.clone(),
         recent,
-        letters: Arc::new(letters),
+        dead_letters: Arc::new(dead_letters),
+        revocations: context.revocations.clone(),
+        enforce_revocation: Box::new(move |revocation, keys| pages.revoke(revocation, keys)),
+        ticket_lifetime_s_max: context.verifier.lifetime_s_max(),
     }
 }
 
 /// The dead letters, by a connection of its own for each call.
 #[derive(Clone)]
-struct LettersOverAmqp {
+struct DeadLettersOverAmqp {
     options: broker::Options,
     publisher: Publisher,
     tasks: Tasks,
 }
 
-impl LettersOverAmqp {
-    async fn look(&self, filter: &Filter, limit: Option<u32>, keep: Keep) -> Result<Look, LettersError> {
+impl DeadLettersOverAmqp {
+    async fn look(&self, filter: &Filter, limit: Option<u32>, keep: Keep) -> Result<Look, DeadLettersError> {
         let queue = Queue::open(self.options.clone()).await.map_err(told)?;
         let look = queue.look(&Want { filter, limit, keep }, u32::MAX).await.map_err(told)?;
         look.hand_back(&queue, 0).await.map_err(told)?;
@@ -60,7 +68,7 @@ impl LettersOverAmqp {
         Ok(look)
     }
 
-    async fn replay_one(&self, id: &str, again: bool) -> Result<Replayed, LettersError> {
+    async fn replay_one(&self, id: &str, again: bool) -> Result<Replayed, DeadLettersError> {
         let queue = Queue::open(self.options.clone()).await.map_err(told)?;
         let filter = of_id(id);
         // One, also where a message is there twice.
@@ -82,8 +90,8 @@ impl LettersOverAmqp {
 }
 
 #[async_trait]
-impl DeadLetters for LettersOverAmqp {
-    async fn list(&self, selection: &Selection, limit: usize) -> Result<Listed, LettersError> {
+impl DeadLetters for DeadLettersOverAmqp {
+    async fn list(&self, selection: &Selection, limit: usize) -> Result<Listed, DeadLettersError> {
         let Selection { reasons, orders } = selection.clone();
         let filter = Filter { reasons, orders, ..Filter::default() };
         let look = self.look(&filter, None, Keep::Summary).await?;
@@ -100,7 +108,7 @@ impl DeadLetters for LettersOverAmqp {
         })
     }
 
-    async fn show(&self, id: &str, with_body: bool) -> Result<Option<Value>, LettersError> {
+    async fn show(&self, id: &str, with_body: bool) -> Result<Option<Value>, DeadLettersError> {
         let keep = if with_body { Keep::Body } else { Keep::Headers };
         let look = self.look(&of_id(id), Some(1), keep).await?;
         let Some(found) = look.found.first() else { return Ok(None) };
@@ -111,7 +119,7 @@ impl DeadLetters for LettersOverAmqp {
         Ok(Some(object))
     }
 
-    async fn replay(&self, id: &str, again: bool) -> Result<Replayed, LettersError> {
+    async fn replay(&self, id: &str, again: bool) -> Result<Replayed, DeadLettersError> {
         // As a task: who asks may go away between the publication and the removal, and would leave the message twice.
         let (answer, answered) = oneshot::channel();
         let (letters, id) = (self.clone(), id.to_owned());
@@ -120,7 +128,7 @@ impl DeadLetters for LettersOverAmqp {
                 tracing::warn!(id, "the caller left before the replay ended");
             }
         });
-        answered.await.unwrap_or_else(|_ended| Err(LettersError("the replay did not finish".to_owned())))
+        answered.await.unwrap_or_else(|_ended| Err(DeadLettersError("the replay did not finish".to_owned())))
     }
 }
 
@@ -128,6 +136,6 @@ fn of_id(id: &str) -> Filter {
     Filter { ids: vec![id.to_owned()], ..Filter::default() }
 }
 
-fn told(error: broker::Error) -> LettersError {
-    LettersError(error.to_string())
+fn told(error: broker::Error) -> DeadLettersError {
+    DeadLettersError(error.to_string())
 }

@@ -1,12 +1,13 @@
-//! How the bridge publishes payment results: by the broker's publisher, which it does not know.
+//! How the rooms that do not know the broker publish payment results.
 
-use async_trait::async_trait;
+use std::sync::Arc;
 
-use crate::bridge::{self, ResultPublisher};
+use crate::bridge::Publish;
 use crate::broker;
 use crate::payment::Event;
 
-/// Joins the bridge's need to publish with the broker's publisher, which do not know each other.
+/// The broker's publisher, with where results go.
+#[derive(Clone)]
 pub(super) struct ResultsOverAmqp {
     pub(super) publisher: broker::Publisher,
     exchange: String,
@@ -29,20 +30,24 @@ fn routing_word(provider: Option<&str>) -> &str {
     provider.filter(is_word).filter(|text| !text.is_empty()).unwrap_or("other")
 }
 
-#[async_trait]
-impl ResultPublisher for ResultsOverAmqp {
-    async fn publish(&self, event: &Event) -> Result<(), bridge::PublishError> {
-        self.send(event).await.map_err(|error| {
-            tracing::warn!(%error, event_id = %event.event_id, "event not published");
-            match error {
-                broker::PublishError::Unroutable { .. } => bridge::PublishError::Unroutable,
-                broker::PublishError::TimedOut(_) | broker::PublishError::Nacked => bridge::PublishError::NotConfirmed,
-                broker::PublishError::Unavailable(_)
-                | broker::PublishError::TooLong(_)
-                | broker::PublishError::HeadersTooLarge { .. }
-                | broker::PublishError::Truncated
-                | broker::PublishError::Refused(_) => bridge::PublishError::Unavailable,
-            }
+/// [`ResultsOverAmqp`] for the pages and the demo. Why an event was not published is logged here, and told to the caller in
+/// words that hold nothing of the inside.
+pub(super) fn publish(results: ResultsOverAmqp) -> Publish {
+    Arc::new(move |event: Event| {
+        let results = results.clone();
+        Box::pin(async move {
+            results.send(&event).await.map_err(|error| {
+                tracing::warn!(%error, event_id = %event.event_id, "event not published");
+                match error {
+                    broker::PublishError::Unroutable { .. } => "no queue takes it",
+                    broker::PublishError::TimedOut(_) | broker::PublishError::Nacked => "not confirmed by the broker",
+                    broker::PublishError::Unavailable(_)
+                    | broker::PublishError::TooLong(_)
+                    | broker::PublishError::HeadersTooLarge { .. }
+                    | broker::PublishError::Truncated
+                    | broker::PublishError::Refused(_) => "the broker cannot be reached",
+                }
+            })
         })
-    }
+    })
 }

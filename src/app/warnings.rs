@@ -1,8 +1,8 @@
 //! What an operator is told at the start.
 
-use crate::bridge::ticket::Verifier;
 use crate::config::Settings;
 use crate::runtime::raise_open_files;
+use crate::tickets::Verifier;
 
 /// For the store, the broker, the operators' listener, the runtime and connections that are being refused.
 const OPEN_FILES_BESIDE_PAGES: u64 = 512;

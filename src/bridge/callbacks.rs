@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use super::context::Context;
-use super::error::{Problem, ProblemDocument};
 use crate::callbacks::{Code, Provider, Received, Refusal, Reply, failure_reply};
+use crate::http::{Problem, ProblemDocument};
 use crate::payment::MerchantId;
 use crate::runtime::unix_s;
 
@@ -60,8 +60,8 @@ pub(super) async fn post(
             return Ok(respond(refusal.reply));
         }
     };
-    for event in &received.events {
-        if context.publisher.publish(event).await.is_err() {
+    for event in received.events {
+        if (context.publish)(event).await.is_err() {
             context.metrics.callback(name, "not_published");
             return Ok(respond(failure_reply(name)));
         }

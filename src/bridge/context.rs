@@ -4,59 +4,76 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::callbacks;
-use super::clients::Clients;
-use super::error;
-use super::limits::TicketLimiter;
-use super::peers::Peers;
-use super::publish::ResultPublisher;
-use super::recent::Recent;
-use super::reconnect_pacing::{self, ReconnectPacing};
-use super::ticket::{Fingerprint, Minter, Refusal, Revocations, Ticket, Verifier};
-use crate::callbacks::{Accounts, Provider};
-use crate::config::{Http, Secrets};
-use crate::hub::{Hub, Update};
-use crate::payment::{Key, MerchantId};
-use crate::runtime::{Tasks, unix_ms, unix_s};
-use crate::store::{OutboxSignal, PageRef, PaymentStore, TimelineRecorder};
-use crate::telemetry::{Metrics, Transport};
+use futures_util::future::BoxFuture;
 
-/// What `app` gives.
-#[allow(missing_docs, reason = "each is named by its type")]
-pub struct Parts {
+use super::seen_recently::SeenRecently;
+use super::ticket_limit::TicketLimiter;
+use crate::callbacks::Accounts;
+use crate::config::{Http, Secrets};
+use crate::http::{Clients, ReconnectPacing, drain_delay};
+use crate::hub::{Hub, Update};
+use crate::payment::{Event, Key, MerchantId};
+use crate::runtime::{Tasks, unix_ms, unix_s};
+use crate::store::{OutboxSignal, PageRef, PaymentStore, Revocation, TimelineRecorder};
+use crate::telemetry::{Metrics, Transport};
+use crate::tickets::{Fingerprint, Minter, Refusal, Revocations, Ticket, Verifier};
+
+/// Publishes a payment result: mandatory, persistent; answers when the broker has confirmed, or says why it has not in words
+/// for the caller. The event may have been taken all the same.
+pub type Publish = Arc<dyn Fn(Event) -> BoxFuture<'static, Result<(), &'static str>> + Send + Sync>;
+
+/// Tells the other nodes of a revocation that is stored, and of the orders whose pages it may concern. Waits for nothing.
+pub type TellPeers = Box<dyn Fn(Revocation, Vec<Key>) + Send + Sync>;
+
+/// What pages are served with.
+#[allow(missing_docs, reason = "each is named by its type or its setting")]
+pub struct PageServices {
     pub http: Http,
     pub api_key: Secrets,
     pub api_key_merchant_id: Option<MerchantId>,
-    pub demo_merchant_id: Option<MerchantId>,
     pub verifier: Arc<Verifier>,
     pub revocations: Revocations,
-    pub peers: Option<Arc<dyn Peers>>,
+    /// Not set for a node that is alone.
+    pub tell_peers: Option<TellPeers>,
     pub minter: Option<Minter>,
     pub accounts: Accounts,
     pub store: Arc<dyn PaymentStore>,
     pub hub: Arc<Hub>,
-    pub publisher: Arc<dyn ResultPublisher>,
+    pub publish: Publish,
     pub notes: TimelineRecorder,
     pub outbox: OutboxSignal,
     pub metrics: Metrics,
+    /// The connections of pages.
     pub tasks: Tasks,
 }
 
-/// The shared context of all requests. Cheap to clone.
+/// The shared context of all requests: one pointer.
 #[derive(Clone)]
-pub struct Context {
-    parts: Arc<Parts>,
-    limiter: TicketLimiter,
-    clients: Clients,
-    comeback: ReconnectPacing,
-    connections: Arc<AtomicU64>,
-    polls: Arc<Recent>,
+pub struct Context(Arc<Shared>);
+
+/// What a [`Context`] points to.
+pub struct Shared {
+    services: PageServices,
+    pub(super) limiter: TicketLimiter,
+    /// Whose connections and requests are counted.
+    pub clients: Clients,
+    /// When pages that are sent away come back.
+    pub pacing: ReconnectPacing,
+    pages: AtomicU64,
+    polls: SeenRecently,
 }
 
 impl std::ops::Deref for Context {
-    type Target = Parts;
-    fn deref(&self) -> &Parts {
-        &self.parts
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Shared {
+    type Target = PageServices;
+    fn deref(&self) -> &PageServices {
+        &self.services
     }
 }
 
@@ -67,31 +84,22 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
-    /// Joins the parts.
+    /// Joins the services with what all pages of this node share.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        let limiter = TicketLimiter::new(parts.http.connections_per_ticket_max);
-        let clients = Clients::new(&parts.http);
-        let comeback = ReconnectPacing::new(parts.tasks.clone(), parts.http.reconnect_pages_per_s_max);
-        begin_counters(&parts);
-        Self { parts: Arc::new(parts), limiter, clients, comeback, connections: Arc::default(), polls: Arc::default() }
+    pub fn new(services: PageServices) -> Self {
+        Self(Arc::new(Shared {
+            limiter: TicketLimiter::new(services.http.connections_per_ticket_max),
+            clients: Clients::new(&services.http),
+            pacing: ReconnectPacing::new(services.tasks.clone(), services.http.reconnect_pages_per_s_max),
+            pages: AtomicU64::new(0),
+            polls: SeenRecently::default(),
+            services,
+        }))
     }
 
-    /// A name for a connection or a request of a page, in the stories of its orders.
+    /// A name for a connection or a request of a page, in the timelines of its orders.
     pub(super) fn page(&self, transport: Transport) -> PageRef {
-        PageRef { transport, connection: self.connections.fetch_add(1, Ordering::Relaxed) + 1 }
-    }
-
-    pub(super) fn clients(&self) -> &Clients {
-        &self.clients
-    }
-
-    pub(super) fn comeback(&self) -> &ReconnectPacing {
-        &self.comeback
-    }
-
-    pub(super) fn limiter(&self) -> &TicketLimiter {
-        &self.limiter
+        PageRef { transport, connection: self.pages.fetch_add(1, Ordering::Relaxed) + 1 }
     }
 
     /// Checks a ticket and counts a refusal.
@@ -153,20 +161,11 @@ impl Context {
 
     /// A moment within the drain time, drawn anew for each page, so that they do not all come back at once.
     pub(super) fn drain_delay(&self) -> Duration {
-        reconnect_pacing::drain_delay(Duration::from_secs(self.http.drain_s))
+        drain_delay(Duration::from_secs(self.http.drain_s))
     }
 
     /// How long a page shall wait before it comes back.
     pub(super) fn reconnect_after_ms(&self) -> u64 {
-        self.comeback.after_ms()
+        self.pacing.after_ms()
     }
-}
-
-/// Of what these parts may come to count.
-fn begin_counters(parts: &Parts) {
-    let metrics = &parts.metrics;
-    metrics.begin_refusals(&error::CODES, &Refusal::ALL.map(Refusal::reason));
-    metrics.begin_key_sets(&parts.verifier.sources());
-    let providers = parts.accounts.providers().map(Provider::as_str).collect::<Vec<_>>();
-    metrics.begin_callbacks(&providers, &callbacks::outcomes());
 }

@@ -4,16 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, StatusCode};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::context::Context;
-use super::error::{Problem, ProblemDocument};
-use super::request::bearer;
-use super::ticket::{MintError, Minted};
 use super::wire::{OneOrMany, TicketAnswer, TicketBody};
+use crate::http::{Problem, ProblemDocument, bearer};
 use crate::payment::{MerchantId, OrderId};
-use crate::runtime::Object;
+use crate::runtime::{Object, rfc3339};
 
 /// Mints a ticket for one page.
 #[utoipa::path(
@@ -58,23 +54,5 @@ pub(super) async fn post(
     let order_ids = order_ids.map_err(|rule| Problem::bad_request(format!("order_id {rule}")))?;
     let minted = minter.mint(&merchant_id, &order_ids, &body.sub, body.ttl_s)?;
     context.metrics.ticket_minted();
-    Ok(Json(answer(minted)))
-}
-
-pub(super) fn answer(minted: Minted) -> TicketAnswer {
-    TicketAnswer { ticket: minted.ticket, expires_at: rfc3339(minted.expires_at_s) }
-}
-
-pub(super) fn rfc3339(unix_s: i64) -> String {
-    let at = OffsetDateTime::from_unix_timestamp(unix_s).ok();
-    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
-}
-
-impl From<MintError> for Problem {
-    fn from(error: MintError) -> Self {
-        match error {
-            MintError::Signing => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()),
-            bounds => Self::bad_request(bounds.to_string()),
-        }
-    }
+    Ok(Json(TicketAnswer { ticket: minted.ticket, expires_at: rfc3339(minted.expires_at_s) }))
 }

@@ -4,76 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa::{Modify, OpenApi};
 
 use super::context::Context;
-use super::{callbacks, error, mint, poll, sse, wire, ws};
-
-/// A payment as a page sees it. Absent fields are left out.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the text that wire makes by hand")]
-pub(super) struct PaymentSchema {
-    /// The merchant's order number.
-    #[schema(example = "20260131-0001")]
-    order_id: String,
-    /// 0 for an order never heard of, then one more for each change.
-    #[schema(minimum = 0)]
-    version: u64,
-    /// Where it stands.
-    #[schema(pattern = "^(unknown|pending|requires_action|processing|authorized|succeeded|failed|canceled|expired)$")]
-    status: String,
-    /// True where the page may stop waiting.
-    #[schema(rename = "final")]
-    r#final: bool,
-    /// When the deciding event happened, as the publisher wrote it: RFC 3339.
-    #[schema(required = false)]
-    occurred_at: Option<String>,
-    /// How much.
-    #[schema(required = false, nullable = false)]
-    amount: Option<MoneySchema>,
-    /// Who moves the money.
-    #[schema(required = false, nullable = false)]
-    provider: Option<String>,
-    /// How far a refund is.
-    #[schema(required = false, nullable = false)]
-    refund: Option<RefundSchema>,
-    /// Why.
-    #[schema(required = false, nullable = false)]
-    reason: Option<ReasonSchema>,
-    /// The publisher's own JSON for the page.
-    #[schema(required = false)]
-    display: Option<Value>,
-}
-
-/// Minor units of an ISO 4217 currency.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes payment::Money")]
-struct MoneySchema {
-    #[schema(minimum = 0)]
-    value: i64,
-    #[schema(pattern = "^[A-Z]{3}$")]
-    currency: String,
-}
-
-/// A refund.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes payment::Refund")]
-struct RefundSchema {
-    #[schema(pattern = "^(processing|partial|full)$")]
-    status: String,
-    #[schema(required = false, nullable = false)]
-    amount: Option<MoneySchema>,
-}
-
-/// A code and a sentence.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes payment::Reason")]
-struct ReasonSchema {
-    #[schema(required = false, nullable = false)]
-    code: Option<String>,
-    #[schema(required = false, nullable = false)]
-    message: Option<String>,
-}
+use super::{callbacks, mint, poll, sse, wire, ws};
+use crate::http::ProblemDocument;
 
 struct Schemes;
 
@@ -98,7 +33,7 @@ impl Modify for Schemes {
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(poll::get, poll::ack, sse::get, ws::upgrade, mint::post, callbacks::post),
-    components(schemas(PaymentSchema, error::ProblemDocument, wire::AckBody, wire::TicketBody, wire::TicketAnswer)),
+    components(schemas(wire::PaymentSchema, ProblemDocument, wire::AckBody, wire::TicketBody, wire::TicketAnswer)),
     modifiers(&Schemes)
 )]
 struct Document;

@@ -1,29 +1,30 @@
-//! What the pages of several nodes have in common: revocations, and how many pages one ticket holds. `app` joins this to
-//! the broker, through which nodes speak.
+//! What the pages of several nodes have in common: revocations, and how many pages wait by one ticket.
 
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use super::ticket::Fingerprint;
 use crate::payment::Key;
 use crate::runtime::unix_s;
 use crate::store::{self, Revocation};
+use crate::tickets::Fingerprint;
 
 /// Tries to take what the store holds while revocations are put in force at the same time.
 const READS_MAX: usize = 8;
-
-/// What this side tells the other nodes.
-pub trait Peers: Send + Sync + 'static {
-    /// A revocation that is stored, and the orders whose pages it may concern. Waits for nothing.
-    fn revoked(&self, revocation: Revocation, keys: Vec<Key>);
-}
 
 /// Tickets and how many pages wait by each, on one node.
 pub type HeldByNode = Vec<(Fingerprint, u32)>;
 
 impl Context {
+    /// Puts a revocation in force for the pages to come and for those that wait for `keys`, here and on the other nodes.
+    pub fn revoke(&self, revocation: Revocation, keys: Vec<Key>) {
+        self.revoked_by_peer(revocation.clone(), &keys);
+        if let Some(tell_peers) = &self.tell_peers {
+            tell_peers(revocation, keys);
+        }
+    }
+
     /// Another node has revoked something, durably. Pages that wait for `keys` look whether it concerns them.
-    pub fn neighbour_revoked(&self, revocation: Revocation, keys: &[Key]) {
+    pub fn revoked_by_peer(&self, revocation: Revocation, keys: &[Key]) {
         self.revocations.put(revocation, unix_s());
         keys.iter().for_each(|key| self.hub.interrupt(key));
     }
@@ -50,11 +51,11 @@ impl Context {
     /// Tickets that hold more than a small share of the pages that they may, the most pages first.
     #[must_use]
     pub fn held_tickets(&self, tickets_max: usize) -> HeldByNode {
-        self.limiter().held(tickets_max)
+        self.limiter.held(tickets_max)
     }
 
     /// The same of another node, for as long as `valid`, in place of what that node said before.
-    pub fn held_by_neighbour(&self, node: u64, held: HeldByNode, valid: Duration) {
-        self.limiter().held_by(node, held, Instant::now() + valid);
+    pub fn held_by_peer(&self, node: u64, held: HeldByNode, valid: Duration) {
+        self.limiter.held_by(node, held, Instant::now() + valid);
     }
 }

@@ -11,16 +11,16 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
 use super::context::Context;
-use super::error::{Problem, ProblemDocument};
-use super::request::{Query, authorize};
-use super::ticket::{Refusal, Ticket};
+use super::request::{Query, authorize, path};
 use super::watch::Watch;
 use super::wire;
+use crate::http::{Problem, ProblemDocument};
 use crate::hub::Update;
 use crate::payment::Key;
 use crate::runtime::{Object, unix_s};
 use crate::store::Acknowledgement;
 use crate::telemetry::Transport;
+use crate::tickets::{Refusal, Ticket};
 
 /// The payment as it stands, or as soon as its version is another than `after`.
 #[utoipa::path(
@@ -35,7 +35,7 @@ use crate::telemetry::Transport;
     security(("ticket" = [])),
     responses(
         (status = 200, description = "The payment; version 0 and status `unknown` if no event has arrived for the order",
-            body = super::openapi::PaymentSchema, headers(("ETag" = String, description = "The version, quoted"))),
+            body = wire::PaymentSchema, headers(("ETag" = String, description = "The version, quoted"))),
         (status = 304, description = "The payment is still what the page has"),
         (status = 400, description = "A query value is malformed", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "The ticket is missing or refused", body = ProblemDocument, content_type = "application/problem+json"),
@@ -62,8 +62,8 @@ pub(super) async fn get(
     context.page_polls(page, ticket.fingerprint, &key);
     let update = match query.after {
         Some(after) if wait_s > 0 => {
-            let place = context.limiter().take(ticket.fingerprint);
-            let _place = place.ok_or_else(|| Problem::rate_limited("this ticket holds too many waiting pages"))?;
+            let slot = context.limiter.take(ticket.fingerprint);
+            let _slot = slot.ok_or_else(|| Problem::rate_limited("this ticket holds too many waiting pages"))?;
             let until = ends_at.min(Instant::now() + Duration::from_secs(wait_s));
             hold(&context, &ticket, &key, after, until).await?
         }
@@ -180,7 +180,7 @@ pub(super) async fn ack(
     let (_ticket, key) = authorize(&context, &headers, &query, &order_id).await?;
     let body = body?.0;
     match context.store.acknowledge(&key, body.version, context.page(Transport::Poll)).await? {
-        Acknowledgement::NoSuchVersion => Err(Problem::no_such_version()),
+        Acknowledgement::NoSuchVersion => Err(no_such_version()),
         answer @ (Acknowledgement::First | Acknowledgement::Known) => {
             if answer == Acknowledgement::First {
                 context.outbox.notify();
@@ -191,9 +191,6 @@ pub(super) async fn ack(
     }
 }
 
-pub(super) fn path(order_id: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
-    match order_id {
-        Ok(Path(order_id)) => Ok(order_id),
-        Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
-    }
+fn no_such_version() -> Problem {
+    Problem::new(StatusCode::CONFLICT, "no_such_version", "the payment has no such version")
 }

@@ -1,14 +1,17 @@
 //! What requests have in common: a ticket, an order, a query.
 
-use axum::http::{HeaderMap, header};
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use axum::http::HeaderMap;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
 use super::context::Context;
-use super::error::Problem;
-use super::ticket::Ticket;
+use super::wire::VERSION_MAX;
+use crate::http::{Problem, bearer};
 use crate::payment::Key;
+use crate::tickets::Ticket;
 
 /// The query of the payment calls.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -25,22 +28,12 @@ pub(super) struct Query {
     pub(super) wait: Option<u64>,
 }
 
-/// The greatest version that is read: beyond it JavaScript's numbers are no longer exact.
-pub(super) const VERSION_MAX: u64 = (1 << 53) - 1;
-
 fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let version = Option::<u64>::deserialize(deserializer)?;
     match version {
         Some(version) if version > VERSION_MAX => Err(D::Error::custom(format!("must be at most {VERSION_MAX}"))),
         version => Ok(version),
     }
-}
-
-/// The token of `Authorization: Bearer`.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
 }
 
 /// The ticket of a request: from its header, else from its query.
@@ -58,4 +51,11 @@ pub(super) async fn authorize(
     let ticket = context.verify(ticket(headers, query)).await?;
     let key = ticket.authorize(order_id).inspect_err(|refusal| context.metrics.ticket_refused(refusal.reason()))?;
     Ok((ticket, key))
+}
+
+pub(super) fn path(order_id: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    match order_id {
+        Ok(Path(order_id)) => Ok(order_id),
+        Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
+    }
 }

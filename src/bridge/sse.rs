@@ -13,17 +13,16 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::context::Context;
-use super::error::{Problem, ProblemDocument};
-use super::limits::Place;
-use super::poll::path;
-use super::request::{Query, authorize};
-use super::ticket::Refusal;
+use super::request::{Query, authorize, path};
+use super::ticket_limit::TicketSlot;
 use super::watch::{Watch, Watched};
 use super::wire;
+use crate::http::{Problem, ProblemDocument};
 use crate::hub::Update;
 use crate::payment::Key;
 use crate::store::PageRef;
 use crate::telemetry::{GaugeGuard, Transport};
+use crate::tickets::Refusal;
 
 /// The payment as it stands, then each newer version, as events named `payment` whose id is the version.
 #[utoipa::path(
@@ -54,11 +53,11 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let (order_id, query) = (path(order_id)?, query?.0);
     if context.tasks.is_stopping() {
-        return Err(Problem::draining(context.comeback()));
+        return Err(Problem::draining(&context.pacing));
     }
     let (ticket, key) = authorize(&context, &headers, &query, &order_id).await?;
-    let place = context.limiter().take(ticket.fingerprint);
-    let place = place.ok_or_else(|| Problem::rate_limited("this ticket holds too many waiting pages"))?;
+    let slot = context.limiter.take(ticket.fingerprint);
+    let slot = slot.ok_or_else(|| Problem::rate_limited("this ticket holds too many waiting pages"))?;
     let watch = Watch::new(&context);
     let Some(watched) = watch.open(&key).await? else {
         return Err(Problem::not_found());
@@ -78,7 +77,7 @@ pub(super) async fn get(
         drain_at: None,
         ended: false,
         page,
-        place,
+        slot,
         context,
         key,
         watched,
@@ -105,7 +104,7 @@ struct Stream {
     drain_at: Option<Instant>,
     heartbeat: Duration,
     ended: bool,
-    place: Place,
+    slot: TicketSlot,
     _waits: GaugeGuard,
 }
 
@@ -182,7 +181,7 @@ impl Stream {
         if Instant::now() >= self.ends_at {
             return Some(Refusal::Expired);
         }
-        self.context.revoked(self.place.ticket(), &self.key)
+        self.context.revoked(self.slot.ticket(), &self.key)
     }
 
     /// The last event.

@@ -3,56 +3,23 @@
 use bytes::Bytes;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
+use serde_json::Value;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::request::VERSION_MAX;
-use crate::payment::{Key, Money, OrderId, Payment, Reason, Refund};
+use crate::payment::{Key, Payment};
 
-/// A payment as a page sees it. Absent fields are left out.
-#[derive(Serialize)]
-struct PaymentView<'a> {
-    order_id: &'a OrderId,
-    version: u64,
-    status: &'static str,
-    #[serde(rename = "final")]
-    is_final: bool,
-    occurred_at: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    amount: Option<Money>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refund: Option<Refund>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a Reason>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    display: Option<&'a RawValue>,
-}
+/// The greatest version that is read: beyond it JavaScript's numbers are no longer exact.
+pub(super) const VERSION_MAX: u64 = (1 << 53) - 1;
 
 /// The JSON text of a payment.
-#[must_use]
-pub fn payment_text(payment: &Payment) -> Bytes {
-    let view = PaymentView {
-        order_id: &payment.key.order_id,
-        version: payment.version,
-        status: payment.status.as_str(),
-        is_final: payment.is_final(),
-        occurred_at: payment.occurred_at.as_str(),
-        amount: payment.amount,
-        provider: payment.provider.as_deref(),
-        refund: payment.refund,
-        reason: payment.reason.as_ref(),
-        display: payment.display.as_ref().and_then(|display| serde_json::from_str(display.as_str()).ok()),
-    };
-    Bytes::from(serde_json::to_vec(&view).unwrap_or_default())
+pub(super) fn payment_text(payment: &Payment) -> Bytes {
+    Bytes::from(payment.page_json())
 }
 
 /// The JSON text for an order that was never heard of.
-#[must_use]
-pub fn unknown_text(key: &Key) -> Bytes {
+pub(super) fn unknown_text(key: &Key) -> Bytes {
     // The alphabet of order ids needs no escaping.
     Bytes::from(format!(r#"{{"order_id":"{}","version":0,"status":"unknown","final":false}}"#, key.order_id))
 }
@@ -174,4 +141,70 @@ pub(super) struct TicketAnswer {
     /// When it expires, RFC 3339.
     #[schema(example = "2026-01-31T08:45:00Z")]
     pub(super) expires_at: String,
+}
+
+/// A payment as a page sees it. Absent fields are left out.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the text that wire makes by hand")]
+pub(super) struct PaymentSchema {
+    /// The merchant's order number.
+    #[schema(example = "20260131-0001")]
+    order_id: String,
+    /// 0 for an order never heard of, then one more for each change.
+    #[schema(minimum = 0)]
+    version: u64,
+    /// Where it stands.
+    #[schema(pattern = "^(unknown|pending|requires_action|processing|authorized|succeeded|failed|canceled|expired)$")]
+    status: String,
+    /// True where the page may stop waiting.
+    #[schema(rename = "final")]
+    r#final: bool,
+    /// When the deciding event happened, as the publisher wrote it: RFC 3339.
+    #[schema(required = false)]
+    occurred_at: Option<String>,
+    /// How much.
+    #[schema(required = false, nullable = false)]
+    amount: Option<MoneySchema>,
+    /// Who moves the money.
+    #[schema(required = false, nullable = false)]
+    provider: Option<String>,
+    /// How far a refund is.
+    #[schema(required = false, nullable = false)]
+    refund: Option<RefundSchema>,
+    /// Why.
+    #[schema(required = false, nullable = false)]
+    reason: Option<ReasonSchema>,
+    /// The publisher's own JSON for the page.
+    #[schema(required = false)]
+    display: Option<Value>,
+}
+
+/// Minor units of an ISO 4217 currency.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes payment::Money")]
+struct MoneySchema {
+    #[schema(minimum = 0)]
+    value: i64,
+    #[schema(pattern = "^[A-Z]{3}$")]
+    currency: String,
+}
+
+/// A refund.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes payment::Refund")]
+struct RefundSchema {
+    #[schema(pattern = "^(processing|partial|full)$")]
+    status: String,
+    #[schema(required = false, nullable = false)]
+    amount: Option<MoneySchema>,
+}
+
+/// A code and a sentence.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes payment::Reason")]
+struct ReasonSchema {
+    #[schema(required = false, nullable = false)]
+    code: Option<String>,
+    #[schema(required = false, nullable = false)]
+    message: Option<String>,
 }

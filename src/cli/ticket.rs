@@ -1,9 +1,9 @@
 //! `ticket`
 
 use super::failure::Failure;
-use crate::bridge::ticket::Minter;
 use crate::config::Settings;
 use crate::payment::{Key, MerchantId, OrderId};
+use crate::tickets::Minter;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -7,6 +7,7 @@ mod conflict;
 mod event;
 mod id;
 mod money;
+mod page_json;
 mod refund;
 mod state;
 mod status;

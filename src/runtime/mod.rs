@@ -9,7 +9,7 @@ mod tasks;
 mod watched;
 
 pub use backoff::Backoff;
-pub use clock::{unix_ms, unix_s, unix_us};
+pub use clock::{rfc3339, rfc3339_ms, unix_ms, unix_s, unix_us};
 pub use files::raise_open_files;
 pub use health::{Component, Health};
 pub use object::Object;

@@ -1,5 +1,6 @@
-//! The order of the rooms and of the files, checked on the source: `main → cli → app → {broker, bridge} → {callbacks, hub,
-//! store} → payment`, with `config`, `telemetry` and `runtime` as leaves, and no circle between files anywhere.
+//! The order of the rooms and of the files, checked on the source: `main → cli → app → {broker, bridge, operators, demo} →
+//! {callbacks, hub, store, tickets, http} → payment`, with `config`, `telemetry` and `runtime` as leaves, and no circle between
+//! files anywhere.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,26 +13,27 @@ use std::path::{Path, PathBuf};
 use paths::{Names, Source};
 
 /// What each room may name. `main` and `cli` may name everything below them; what is in no list is an unknown room.
-const MAY_NAME: [(&str, &[&str]); 12] = [
-    (
-        "main",
-        &["cli", "app", "broker", "bridge", "callbacks", "hub", "store", "payment", "config", "telemetry", "runtime"],
-    ),
-    ("cli", &["app", "broker", "bridge", "callbacks", "hub", "store", "payment", "config", "telemetry", "runtime"]),
-    ("app", &["broker", "bridge", "callbacks", "hub", "store", "payment", "config", "telemetry", "runtime"]),
-    ("broker", &["callbacks", "hub", "store", "payment", "config", "telemetry", "runtime"]),
-    ("bridge", &["callbacks", "hub", "store", "payment", "config", "telemetry", "runtime"]),
-    ("callbacks", &["payment", "config", "runtime"]),
-    ("hub", &["payment", "config", "telemetry", "runtime"]),
-    ("store", &["payment", "config", "telemetry", "runtime"]),
-    ("payment", &[]),
-    ("config", &[]),
-    ("telemetry", &["config", "runtime"]),
-    ("runtime", &[]),
+const MAY_NAME: [(&str, &str); 16] = [
+    ("main", "cli app broker bridge operators demo callbacks hub store tickets http payment config telemetry runtime"),
+    ("cli", "app broker bridge operators demo callbacks hub store tickets http payment config telemetry runtime"),
+    ("app", "broker bridge operators demo callbacks hub store tickets http payment config telemetry runtime"),
+    ("broker", "callbacks hub store payment config telemetry runtime"),
+    ("bridge", "callbacks hub store tickets http payment config telemetry runtime"),
+    ("operators", "store tickets http payment config telemetry runtime"),
+    ("demo", "tickets http payment runtime"),
+    ("callbacks", "payment config runtime"),
+    ("hub", "payment config telemetry runtime"),
+    ("store", "payment config telemetry runtime"),
+    ("tickets", "store payment config telemetry runtime"),
+    ("http", "config telemetry runtime"),
+    ("payment", ""),
+    ("config", ""),
+    ("telemetry", "config runtime"),
+    ("runtime", ""),
 ];
 
 /// Rooms whose circles are still to be cut. A room that is taken off the list stays off.
-const NOT_YET: [&str; 9] = ["app", "bridge", "broker", "callbacks", "demo", "http", "operators", "store", "telemetry"];
+const NOT_YET: [&str; 6] = ["app", "bridge", "broker", "callbacks", "store", "telemetry"];
 
 /// Every file of `src` by the module it holds.
 struct Crate {
@@ -81,7 +83,7 @@ fn rooms_name_only_what_is_below_them() {
         for (line, names) in source.paths.iter().map(|path| (path.line, &path.names)).chain(passed_on) {
             if let Some(to) = names.first()
                 && to != room
-                && !may_name.contains(&to.as_str())
+                && !may_name.split(' ').any(|name| name == to)
             {
                 offences.insert(format!("{}:{line}: {room} must not name {to}", house.name(module)));
             }

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const built = new URL('../dist/payment-notifier.browser.js', import.meta.url);
-const embedded = new URL('../../../src/bridge/demo/sdk.js', import.meta.url);
+const embedded = new URL('../../../src/demo/sdk.js', import.meta.url);
 const wanted = '// Built from clients/miniprogram by `npm run demo`. Not to be edited.\n' + readFileSync(built, 'utf8').replace(/^\/\/# sourceMappingURL=.*\n/m, '');
 
 if (!process.argv.includes('--check')) {
@@ -13,5 +13,5 @@ if (!process.argv.includes('--check')) {
   console.error(`${fileURLToPath(embedded)} is not the browser build of these sources: npm run demo`);
   process.exitCode = 1;
 } else {
-  console.log('src/bridge/demo/sdk.js is the browser build of these sources');
+  console.log('src/demo/sdk.js is the browser build of these sources');
 }

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use tungstenite::handshake::derive_accept_key;
 
-use crate::bridge::error::{Problem, WEBSOCKET_VERSION};
+use crate::http::{Problem, WEBSOCKET_VERSION};
 
 /// The one subprotocol that is echoed. None is required.
 const SUBPROTOCOL: &str = "payment-notifier.v1";

@@ -13,10 +13,9 @@ use axum::http::Method;
 use axum::response::Response;
 use hyper::upgrade::OnUpgrade;
 
-use super::clients::Client;
 use super::context::Context;
-use super::error::{Problem, ProblemDocument};
 use super::request::{self, Query};
+use crate::http::{Client, Problem, ProblemDocument};
 use session::Session;
 
 /// A frame over the limit is still read up to this, so that the page gets its answer before the close.
@@ -49,7 +48,7 @@ pub(super) async fn upgrade(
     let response = handshake::accept(request.version(), request.headers())?;
     let query = query?.0;
     if context.tasks.is_stopping() {
-        return Err(Problem::draining(context.comeback()));
+        return Err(Problem::draining(&context.pacing));
     }
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(Problem::bad_request("this connection cannot be upgraded"));

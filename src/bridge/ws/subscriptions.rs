@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::bridge::limits::Place;
-use crate::bridge::ticket::Refusal;
+use crate::bridge::ticket_limit::TicketSlot;
 use crate::hub::Subscription;
 use crate::payment::Key;
+use crate::tickets::{Fingerprint, Refusal};
 
 /// One order, until its ticket runs out.
 pub(super) struct Entry {
     pub(super) subscription: Subscription,
     pub(super) ends_at: Instant,
-    /// The ticket's place, shared by all orders of that ticket.
-    pub(super) place: Arc<Place>,
+    /// The ticket's slot, shared by all orders of that ticket.
+    pub(super) slot: Arc<TicketSlot>,
 }
 
 /// At most `http.subscriptions_per_connection_max`.
@@ -64,11 +64,11 @@ impl Subscriptions {
     /// Takes out those of whom `why` knows why they may not stay.
     pub(super) fn take_refused(&mut self, why: impl Fn(&Entry) -> Option<Refusal>) -> Vec<(Entry, Refusal)> {
         let mut refused = Vec::new();
-        let mut place = 0;
-        while let Some(entry) = self.entries.get(place) {
+        let mut at = 0;
+        while let Some(entry) = self.entries.get(at) {
             match why(entry) {
-                Some(refusal) => refused.push((self.entries.remove(place), refusal)),
-                None => place += 1,
+                Some(refusal) => refused.push((self.entries.remove(at), refusal)),
+                None => at += 1,
             }
         }
         refused
@@ -78,8 +78,8 @@ impl Subscriptions {
         self.entries.iter().map(|entry| entry.ends_at).min()
     }
 
-    /// The place of a ticket that is in use here already.
-    pub(super) fn place_of(&self, ticket: crate::bridge::ticket::Fingerprint) -> Option<Arc<Place>> {
-        self.entries.iter().find(|entry| entry.place.is_of(ticket)).map(|entry| Arc::clone(&entry.place))
+    /// The slot of a ticket that is in use here already.
+    pub(super) fn slot_of(&self, ticket: Fingerprint) -> Option<Arc<TicketSlot>> {
+        self.entries.iter().find(|entry| entry.slot.is_of(ticket)).map(|entry| Arc::clone(&entry.slot))
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Happened, Session, Step};
-use crate::bridge::ticket::Refusal;
 use crate::bridge::wire;
 use crate::bridge::ws::close::{Close, End};
+use crate::tickets::Refusal;
 
 impl Session {
     /// What comes before anything that the page has sent.

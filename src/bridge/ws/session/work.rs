@@ -5,8 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Session, Step, Work};
-use crate::bridge::limits::Place;
-use crate::bridge::ticket::{Refusal, Ticket};
+use crate::bridge::ticket_limit::TicketSlot;
 use crate::bridge::wire;
 use crate::bridge::ws::close::{Close, End};
 use crate::bridge::ws::subscriptions::Entry;
@@ -14,6 +13,7 @@ use crate::payment::{Key, OrderId};
 use crate::runtime::unix_s;
 use crate::store::{self, Acknowledgement};
 use crate::telemetry::Transport;
+use crate::tickets::{Refusal, Ticket};
 
 /// Snapshots of several orders are written when as much waits.
 const UNWRITTEN_BYTES_MAX: usize = 16 * 1024;
@@ -28,7 +28,7 @@ impl Session {
 
     /// Subscribes to each order of a ticket, or renews those that are subscribed.
     async fn subscribe(&mut self, text: &str) -> Step {
-        if self.client.is_some_and(|client| self.context.clients().request(client).is_err()) {
+        if self.client.is_some_and(|client| self.context.clients.request(client).is_err()) {
             let close = self.subscriptions.is_empty().then_some(Close::TooMany);
             return self.refuse("rate_limited", "too many requests from this address", None, close);
         }
@@ -40,15 +40,15 @@ impl Session {
             }
         };
         self.had_ticket = true;
-        let held = self.subscriptions.place_of(ticket.fingerprint);
-        let place = held.or_else(|| self.context.limiter().take(ticket.fingerprint).map(Arc::new));
-        let Some(place) = place else {
+        let held = self.subscriptions.slot_of(ticket.fingerprint);
+        let slot = held.or_else(|| self.context.limiter.take(ticket.fingerprint).map(Arc::new));
+        let Some(slot) = slot else {
             let close = self.subscriptions.is_empty().then_some(Close::TooMany);
             return self.refuse("rate_limited", "this ticket holds too many waiting pages", None, close);
         };
         let ends_at = ticket.ends_at();
         for order_id in &ticket.order_ids {
-            self.subscribe_one(&ticket, order_id, ends_at, &place).await?;
+            self.subscribe_one(&ticket, order_id, ends_at, &slot).await?;
         }
         for order_id in &ticket.revoked_order_ids {
             self.context.metrics.ticket_refused(Refusal::Forbidden.reason());
@@ -67,7 +67,7 @@ impl Session {
         if !context.revocations.any() {
             return Ok(());
         }
-        let why = |entry: &Entry| context.revoked(entry.place.ticket(), entry.subscription.key());
+        let why = |entry: &Entry| context.revoked(entry.slot.ticket(), entry.subscription.key());
         let ended = self.subscriptions.take_refused(why);
         for (entry, refusal) in &ended {
             self.refuse_one(*refusal, &entry.subscription.key().order_id)?;
@@ -88,14 +88,14 @@ impl Session {
         ticket: &Ticket,
         order_id: &OrderId,
         ends_at: Instant,
-        place: &Arc<Place>,
+        slot: &Arc<TicketSlot>,
     ) -> Step {
         let key = ticket.key(order_id);
         let known = self.subscriptions.by_key(&key);
         let is_new = known.is_none();
         let snapshot = if let Some(entry) = known {
             entry.ends_at = ends_at;
-            entry.place = Arc::clone(place);
+            entry.slot = Arc::clone(slot);
             self.watch.read(&key).await
         } else {
             let id = Some(order_id.as_str());
@@ -111,8 +111,8 @@ impl Session {
             match self.watch.open(&key).await {
                 Ok(Some(watched)) => {
                     self.context.page_waits(self.page, &key);
-                    let place = Arc::clone(place);
-                    self.subscriptions.add(Entry { subscription: watched.subscription, ends_at, place });
+                    let slot = Arc::clone(slot);
+                    self.subscriptions.add(Entry { subscription: watched.subscription, ends_at, slot });
                     Ok(watched.snapshot)
                 }
                 Ok(None) => return Ok(()),
@@ -142,7 +142,7 @@ impl Session {
 
     fn may_be_told(&mut self, key: &Key) -> bool {
         let Some(entry) = self.subscriptions.by_key(key) else { return false };
-        let ticket = entry.place.ticket();
+        let ticket = entry.slot.ticket();
         entry.ends_at > Instant::now() && self.context.revocations.refusal(ticket, key, unix_s()).is_none()
     }
 
