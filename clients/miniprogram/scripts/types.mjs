@@ -21,7 +21,7 @@ mkdirSync('build/readme', { recursive: true });
 const snippets = ['README.md', 'README.zh-CN.md'].flatMap((file) =>
   [...readFileSync(file, 'utf8').matchAll(/```ts\n(.*?)```/gs)].map(([, code], i) => {
     const name = `build/readme/${file.replace(/\W/g, '-')}-${i}.ts`;
-    writeFileSync(name, code.replace("'payment-notifier-miniprogram'", "'../../src/index.bundler'"));
+    writeFileSync(name, code.replace(/'payment-notifier-miniprogram(?:\/(\w+))?'/g, (_, subpath = 'index.bundler') => `'../../src/${subpath}'`));
     return name;
   }),
 );

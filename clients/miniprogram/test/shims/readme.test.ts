@@ -2,8 +2,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import * as channel from '../../miniprogram_dist/channel.js';
-import * as sdk from '../../miniprogram_dist/index.js';
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
+import { transformSync } from 'esbuild';
+import * as react from 'react';
+import { create } from 'react-test-renderer';
+import * as vue from 'vue';
+import { compileScript, parse } from 'vue/compiler-sfc';
 import type { Backend } from '../support/scenarios';
 import { createDevice } from '../support/shim';
 import { startStandin } from '../support/standin';
@@ -15,11 +20,15 @@ before(async () => {
   backend = await startStandin();
   Object.assign(globalThis, { wx: device.api });
 });
-after(() => backend.close());
+after(async () => {
+  await backend.close();
+  // A page that a failed test has left would wait on.
+  setTimeout(() => process.exit(1), 5000).unref();
+});
 
 function snippets(file: string, language: string): string[] {
   const text = readFileSync(file, 'utf8');
-  return [...text.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 'gs'))].map(([, code]) => code!).filter((code) => /watchPayment|openChannel/.test(code));
+  return [...text.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 'gs'))].map(([, code]) => code!).filter((code) => /watchPayment|openChannel|usePayment/.test(code));
 }
 
 async function until(what: string, condition: () => boolean): Promise<void> {
@@ -32,9 +41,22 @@ async function until(what: string, condition: () => boolean): Promise<void> {
 
 const quiet = (): Promise<void> => until('quiet', () => !device.live().length);
 
+/** The package as a page has it: built for mini-programs; with a framework, for bundlers. */
+const load = createRequire(resolve('package.json'));
+const packages = (folder: string) => (name: string): unknown =>
+  name.startsWith('payment-notifier-miniprogram') ? load(`./${folder}/${name.split('/')[1] || 'index'}.js`) : load(name);
+
+/** What a module in the syntax of a framework exports. */
+function moduleOf(code: string, loader: 'js' | 'jsx'): Record<string, any> {
+  const module = { exports: {} as Record<string, any> };
+  const text = transformSync(code.replace(/https:\/\/pay\.example\.com/g, backend.url), { loader, format: 'cjs', jsx: 'automatic' }).code;
+  new Function('require', 'module', 'exports', text)(packages('dist'), module, module.exports);
+  return module.exports;
+}
+
 /** `names`: what a snippet takes for granted. */
 async function run(code: string, names: Record<string, unknown>): Promise<void> {
-  const given: Record<string, unknown> = { require: (name: string) => (name.endsWith('/channel') ? channel : sdk), ...names };
+  const given: Record<string, unknown> = { require: packages('miniprogram_dist'), ...names };
   const wrapped = `return (async () => { ${code.replace(/https:\/\/pay\.example\.com/g, backend.url)} })()`;
   await new Function(...Object.keys(given), wrapped)(...Object.values(given));
 }
@@ -45,14 +67,70 @@ interface PageObject {
   onLoad(query: object): void;
   onUnload(): void;
   wait?(): void;
+  watchPaymentAgain?(): void;
 }
 
 async function openPage(code: string, names: Record<string, unknown>, query: object): Promise<PageObject> {
   let page!: PageObject;
   await run(code, { Page: (object: PageObject) => (page = object), ...names });
+  page.data ||= {};
   page.setData = (data) => Object.assign(page.data, data);
   page.onLoad(query);
   return page;
+}
+
+/** A failure, the button, a success, as the page says them. */
+async function paysTwice(orderId: string, text: () => string, tap: () => unknown): Promise<void> {
+  await until('confirming', () => /Confirming|确认中/.test(text()));
+  await backend.publish(orderId, 'failed');
+  await until('not paid', () => /Not paid|支付未成功/.test(text()));
+  await tap();
+  await until('confirming', () => /Confirming|确认中/.test(text()));
+  await backend.publish(orderId, 'succeeded');
+  await until('paid', () => /Paid|支付成功/.test(text()));
+}
+
+interface VueNode {
+  children: VueNode[];
+  parent?: VueNode;
+  own: string;
+  props: Record<string, () => void>;
+  text(): string;
+  find(prop: string): () => void;
+}
+
+/** Vue's own renderer, onto objects. */
+function mountVue(component: vue.Component, props: Record<string, unknown>): { app: { unmount(): void }; root: VueNode } {
+  const node = (own = ''): VueNode => ({
+    children: [],
+    own,
+    props: {},
+    text() {
+      return this.own + this.children.map((child) => child.text()).join('');
+    },
+    find(prop) {
+      return this.props[prop] || this.children.map((child) => child.find(prop)).find(Boolean)!;
+    },
+  });
+  const { createApp } = vue.createRenderer<VueNode, VueNode>({
+    createElement: () => node(),
+    createText: (text) => node(text),
+    createComment: () => node(),
+    setText: (target, text) => void (target.own = text),
+    setElementText: (target, text) => void (target.own = text),
+    insert(child, parent) {
+      child.parent = parent;
+      parent.children.push(child);
+    },
+    remove: (child) => void child.parent?.children.splice(child.parent.children.indexOf(child), 1),
+    parentNode: (child) => child.parent ?? null,
+    nextSibling: () => null,
+    patchProp: (target, name, _, value) => void (target.props[name] = value),
+  });
+  const root = node();
+  const app = createApp(component, props);
+  app.mount(root);
+  return { app, root };
 }
 
 for (const file of ['README.md', 'README.zh-CN.md']) {
@@ -89,11 +167,50 @@ for (const file of ['README.md', 'README.zh-CN.md']) {
     await quiet();
   });
 
-  test(`${file} of the package: every other snippet is there`, async () => {
-    const [, , third, ...more] = snippets(file, 'js');
-    await run(third!, {});
+  test(`${file} of the package: the line in a page`, async () => {
+    const orderId = `line-${file.length}`;
+    const page = await openPage(snippets(file, 'js')[2]!, { fetchTicket: async (id: string) => backend.ticket(id, 600) }, { orderId });
+    const shows = (state: string): Promise<void> => until(state, () => (page.data['payment'] as { show: string }).show === state);
+    await shows('confirming');
+    await backend.publish(orderId, 'failed');
+    await shows('failed');
+    const buttons = [...readFileSync(file, 'utf8').matchAll(/bindtap="(\w+)"/g)].map(([, method]) => method as 'watchPaymentAgain');
+    assert.deepEqual([...new Set(buttons)], ['wait', 'watchPaymentAgain']);
+    page.watchPaymentAgain!();
+    await shows('confirming');
+    await backend.publish(orderId, 'succeeded');
+    await shows('succeeded');
+    page.onUnload();
+    await quiet();
+  });
+
+  test(`${file} of the package: Vue`, async () => {
+    const [code, ...more] = snippets(file, 'vue');
     assert.deepEqual(more, []);
-    assert.equal(snippets(file, 'ts').length, 1);
+    const { content } = compileScript(parse(code!).descriptor, { id: 'cashier', inlineTemplate: true });
+    const Cashier = moduleOf(content, 'js')['default'];
+    const { app, root } = mountVue(Cashier, { orderId: `vue-${file.length}`, fetchTicket: async (id: string) => backend.ticket(id, 600) });
+    await paysTwice(`vue-${file.length}`, () => root.text(), () => root.find('onClick')());
+    app.unmount();
+    await quiet();
+  });
+
+  test(`${file} of the package: React`, async () => {
+    const [code, ...more] = snippets(file, 'jsx');
+    assert.deepEqual(more, []);
+    const { Cashier } = moduleOf(code!, 'jsx');
+    const props = { orderId: `react-${file.length}`, fetchTicket: async (id: string) => backend.ticket(id, 600) };
+    const renderer = create(react.createElement(Cashier, props));
+    await paysTwice(props.orderId, () => JSON.stringify(renderer.toJSON()), () => renderer.root.findByType('button').props['onClick']());
+    renderer.unmount();
+    await quiet();
+  });
+
+  test(`${file} of the package: every other snippet is there`, async () => {
+    const [, , , fourth, ...more] = snippets(file, 'js');
+    await run(fourth!, {});
+    assert.deepEqual(more, []);
+    assert.equal(snippets(file, 'ts').length, 2);
   });
 
   test(`${file} of the repository: the call`, async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { watchPayment, type Connection, type Outcome, type Payment, type TicketSource, type Watch } from '../../miniprogram_dist/index.js';
+import { watchPayments } from '../../miniprogram_dist/several.js';
 import type { Proxy } from './proxy';
 import { createDevice, KINDS, type Device, type Kind } from './shim';
 
@@ -10,7 +11,7 @@ export interface Backend {
   url: string;
   proxy: Proxy;
   publish(orderId: string, status: string): Promise<void>;
-  ticket(orderId: string, ttlS: number): string;
+  ticket(orderId: string | string[], ttlS: number): string;
   acknowledged(orderId: string): Promise<boolean>;
   /** Ends it and starts it again. */
   restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
@@ -147,6 +148,35 @@ function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): v
     await backend.publish(orderId, 'succeeded');
     assertSucceeded(page, await page.outcome(5000));
   });
+
+  if (client === sdk) {
+    test('twenty orders in one call: one socket, which is cut, and no frame too many', async () => {
+      const device = createDevice(kind);
+      const orderIds = Array.from({ length: 20 }, newOrder);
+      const reconnects = new Map<string, number>();
+      const { result } = watchPayments({
+        url: backend.url,
+        orderIds,
+        ticket: backend.ticket(orderIds, 600),
+        adapter: device.platform,
+        onConnection: (connection) => void (connection.transport === 'socket' && reconnects.set(connection.orderId, connection.reconnects)),
+      });
+      const connected = (times: number): Promise<void> =>
+        until('connected', () => reconnects.size === 20 && [...reconnects.values()].every((each) => each === times), 20_000);
+      await connected(0);
+      assert.equal(device.live().filter((name) => name.startsWith('socket')).length, 1);
+      backend.proxy.cutMidFrame();
+      await backend.publish(orderIds[0]!, 'processing');
+      await connected(1);
+      await Promise.all(orderIds.map((orderId) => backend.publish(orderId, 'succeeded')));
+      const { final, outcomes } = await result;
+      assert.ok(final);
+      assert.deepEqual(Object.keys(outcomes), orderIds);
+      assert.deepEqual([...reconnects.values()], orderIds.map(() => 1));
+      await until('the acknowledgement', () => backend.acknowledged(orderIds[19]!));
+      await until(`quiet, but ${device.live()}`, () => !device.live().length, 3000);
+    });
+  }
 
   for (const tellsCloseOnReturn of [true, false]) {
     test(`10 s in the background, onClose ${tellsCloseOnReturn ? 'late' : 'never'}`, async () => {

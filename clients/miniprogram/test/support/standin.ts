@@ -17,7 +17,7 @@ export async function startStandin(): Promise<Backend> {
     proxy,
     publish: async (orderId, status) => void service.publish(orderId, status as Status),
     ticket(orderId, ttlS) {
-      const ticket = ticketFor(`t${tickets++}`, orderId);
+      const ticket = ticketFor(`t${tickets++}`, ...[orderId].flat());
       setTimeout(() => service.expireNow(ticket), ttlS * 1000).unref();
       return ticket;
     },
