@@ -59,6 +59,7 @@ mod rolling_restart;
 mod rotation;
 mod series;
 mod slow_page;
+mod snippets;
 mod store_faults;
 mod stories;
 mod ticket_keys;
