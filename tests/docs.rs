@@ -26,10 +26,10 @@ const IN_CHINESE: [&str; 10] = [
 ];
 
 /// The languages of snippets whose comments begin with `//`; in all others it is `#`.
-const SLASH_COMMENTS: [&str; 8] = ["js", "ts", "java", "go", "rust", "php", "jsonc", "c"];
+const SLASH_COMMENTS: [&str; 11] = ["js", "jsx", "ts", "tsx", "vue", "java", "go", "rust", "php", "jsonc", "c"];
 
 /// The languages of snippets that have texts between tags.
-const MARKUP: [&str; 3] = ["html", "wxml", "xml"];
+const MARKUP: [&str; 6] = ["html", "jsx", "tsx", "vue", "wxml", "xml"];
 
 /// A page of Markdown, as far as it is looked at. Lines count from 1.
 #[derive(Debug, Default)]
