@@ -41,7 +41,7 @@ pub enum Error {
         key: &'static str,
         /// Its value.
         address: std::net::SocketAddr,
-        /// Why.
+        /// The reason for the status.
         source: std::io::Error,
     },
     /// Metrics cannot be set up.

@@ -14,7 +14,7 @@ use crate::http::{Problem, ProblemDocument};
 use crate::payment::MerchantId;
 use crate::runtime::unix_s;
 
-/// Verifies, publishes with a confirm, and answers as that provider wants.
+/// Verifies the notification, publishes it with a confirm, and answers as that provider requires.
 #[utoipa::path(
     post,
     path = "/v1/callbacks/{provider}/{merchant_id}",

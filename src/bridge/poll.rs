@@ -22,14 +22,14 @@ use crate::store::Acknowledgement;
 use crate::telemetry::Transport;
 use crate::tickets::{Refusal, Ticket};
 
-/// The payment as it stands, or as soon as its version is another than `after`.
+/// Returns the current payment, or waits until its version differs from `after`.
 #[utoipa::path(
     get,
     path = "/v1/payments/{order_id}",
     tag = "payments",
     params(
         ("order_id" = String, Path, description = "The merchant's order number", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of what the page has"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of the payment that the page has"),
         Query,
     ),
     security(("ticket" = [])),
@@ -147,7 +147,7 @@ fn if_none_match(headers: &HeaderMap, etag: &str) -> bool {
     })
 }
 
-/// The page has shown a version.
+/// Acknowledges that the page has shown a version.
 #[utoipa::path(
     post,
     path = "/v1/payments/{order_id}/ack",

@@ -17,13 +17,13 @@ use crate::tickets::Ticket;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
-    /// A ticket, for clients that cannot set headers. `Authorization` is the better way: addresses are logged.
+    /// A ticket, for clients that cannot set headers. Prefer `Authorization`: URLs are logged.
     pub(super) ticket: Option<String>,
-    /// Answer when the version is another than this.
+    /// Answer once the version differs from this.
     #[param(maximum = 9007199254740991_u64)]
     #[serde(default, deserialize_with = "version")]
     pub(super) after: Option<u64>,
-    /// Seconds to wait for that.
+    /// How long to wait, in seconds.
     #[param(minimum = 0, maximum = 50)]
     pub(super) wait: Option<u64>,
 }

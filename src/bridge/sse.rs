@@ -24,7 +24,7 @@ use crate::store::PageRef;
 use crate::telemetry::{GaugeGuard, Transport};
 use crate::tickets::Refusal;
 
-/// The payment as it stands, then each newer version, as events named `payment` whose id is the version.
+/// The current payment, then each newer version, as events named `payment` whose id is the version.
 #[utoipa::path(
     get,
     path = "/v1/payments/{order_id}/events",

@@ -95,10 +95,10 @@ pub(super) struct AckBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TicketBody {
-    /// Whose orders.
+    /// The merchant of the orders.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.-]{1,64}$", example = "shop")]
     pub(super) merchant_id: String,
-    /// One order, or up to 20.
+    /// One order number, or an array of up to 20.
     pub(super) order_id: OneOrMany,
     /// Who waits: an openid or user id.
     #[schema(min_length = 1, max_length = 256, example = "user-1")]
@@ -150,28 +150,28 @@ pub(super) struct PaymentSchema {
     /// The merchant's order number.
     #[schema(example = "20260131-0001")]
     order_id: String,
-    /// 0 for an order never heard of, then one more for each change.
+    /// 0 if no event has arrived, then incremented by each change.
     #[schema(minimum = 0)]
     version: u64,
-    /// Where it stands.
+    /// The status.
     #[schema(pattern = "^(unknown|pending|requires_action|processing|authorized|succeeded|failed|canceled|expired)$")]
     status: String,
-    /// True where the page may stop waiting.
+    /// True if the page may stop waiting.
     #[schema(rename = "final")]
     r#final: bool,
-    /// When the deciding event happened, as the publisher wrote it: RFC 3339.
+    /// When the deciding event occurred, RFC 3339, as the publisher wrote it.
     #[schema(required = false)]
     occurred_at: Option<String>,
-    /// How much.
+    /// The amount.
     #[schema(required = false, nullable = false)]
     amount: Option<MoneySchema>,
-    /// Who moves the money.
+    /// The payment provider.
     #[schema(required = false, nullable = false)]
     provider: Option<String>,
-    /// How far a refund is.
+    /// The refund.
     #[schema(required = false, nullable = false)]
     refund: Option<RefundSchema>,
-    /// Why.
+    /// The reason for the status.
     #[schema(required = false, nullable = false)]
     reason: Option<ReasonSchema>,
     /// The publisher's own JSON for the page.

@@ -49,7 +49,7 @@ pub type Publish = Arc<dyn Fn(Event) -> BoxFuture<'static, Result<(), &'static s
 /// What the demo works with.
 #[derive(Clone)]
 pub struct Demo {
-    /// Whose orders.
+    /// The merchant of the orders.
     pub merchant_id: MerchantId,
     /// Not set where there is no secret to sign tickets with.
     pub minter: Option<Minter>,

@@ -25,18 +25,18 @@ pub(crate) struct Problem {
 /// The body of a [`Problem`].
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProblemDocument<'a> {
-    /// Always `about:blank`: the code says more.
+    /// Always `about:blank`; see `code`.
     #[serde(rename = "type")]
     #[schema(example = "about:blank")]
     kind: &'static str,
-    /// The words of the status.
+    /// The status's reason phrase.
     title: &'a str,
-    /// The status of the answer.
+    /// The HTTP status.
     #[schema(example = 401, minimum = 400, maximum = 599)]
     status: u16,
-    /// What to change, for people.
+    /// What is wrong, for people.
     detail: &'a str,
-    /// Stable, for programs.
+    /// A stable code, for programs.
     #[schema(example = "invalid_ticket")]
     code: &'a str,
 }

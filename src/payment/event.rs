@@ -94,7 +94,7 @@ pub struct Event {
     pub status: Status,
     /// When it happened, by the publisher's clock.
     pub occurred_at: Timestamp,
-    /// How much.
+    /// The amount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
     /// Who moved the money, e.g. `wechat_pay`.
@@ -106,7 +106,7 @@ pub struct Event {
     /// The provider's own word for the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_status: Option<Box<str>>,
-    /// How far a refund is.
+    /// The refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund: Option<Refund>,
     /// Reason to show on the page.

@@ -42,17 +42,17 @@ pub struct Payment {
     pub key: Key,
     /// 1 for the first accepted event, one more for each accepted change.
     pub version: u64,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
     /// When the event that decides the status happened.
     pub occurred_at: Timestamp,
-    /// How much.
+    /// The amount.
     pub amount: Option<Money>,
-    /// Who moves the money.
+    /// The payment provider.
     pub provider: Option<Box<str>>,
-    /// How far a refund is.
+    /// The refund.
     pub refund: Option<Refund>,
-    /// Why.
+    /// The reason for the status.
     pub reason: Option<Reason>,
     /// The publisher's own words for the page.
     pub display: Option<Display>,

@@ -15,7 +15,7 @@ use crate::runtime::{Object, unix_ms};
 /// A ticket that was checked.
 #[derive(Clone, Debug)]
 pub struct Ticket {
-    /// Whose orders.
+    /// The merchant of the orders.
     pub merchant_id: MerchantId,
     /// Which orders: 1 to 20, no two the same.
     pub order_ids: Vec<OrderId>,

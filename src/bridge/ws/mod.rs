@@ -26,7 +26,7 @@ const OVERSIZE_FRAME_FACTOR: usize = 8;
     get,
     path = "/v1/ws",
     tag = "payments",
-    params(("ticket" = Option<String>, Query, description = "Subscribes at once; a `subscribe` frame is the better way")),
+    params(("ticket" = Option<String>, Query, description = "Subscribes at once; prefer a `subscribe` frame")),
     security((), ("ticket" = [])),
     responses(
         (status = 101, description = "Switches to WebSocket"),

@@ -414,7 +414,7 @@ mod tests {
         let history = properties.headers().as_ref().unwrap().inner().get("x-reason-history");
         let Some(AMQPValue::FieldArray(history)) = history else { panic!("{history:?}") };
         let earlier = headers::as_text(&history.as_slice()[0]).unwrap();
-        assert!(earlier.starts_with("missing_field: event_id is known"), "{earlier}");
+        assert!(earlier.starts_with("missing_field: event_id was used before"), "{earlier}");
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn a_secret_that_is_no_good_is_one_line_that_names_its_place_and_shows_nothing_o
         (
             "TICKETS__HS256_SECRET",
             "REPLACE-hunter2-".repeat(5),
-            "the placeholder of an example: make one with `openssl",
+            "a placeholder from an example: make one with `openssl",
         ),
         ("TICKETS__HS256_SECRET_FILE", short, "number 2 of 2, must be at least 32 bytes"),
         (
@@ -109,9 +109,9 @@ fn a_secret_that_is_no_good_is_one_line_that_names_its_place_and_shows_nothing_o
         ),
         ("TICKETS__API_KEY", "hunter2".to_owned(), "tickets.api_key must be at least 16 bytes: make one with"),
         ("ADMIN__TOKEN", "hunter2".to_owned(), "admin.token must be at least 16 bytes"),
-        ("ADMIN__TOKEN", "Change-Me-hunter2".to_owned(), "admin.token is the placeholder"),
-        ("AMQP__URL", "amqp://hunter2:PASSWORD@h/v".to_owned(), "amqp.url has the placeholder"),
-        ("STORE__URL", "postgres://hunter2:replace-me@h/v".to_owned(), "store.url has the placeholder"),
+        ("ADMIN__TOKEN", "Change-Me-hunter2".to_owned(), "admin.token is a placeholder"),
+        ("AMQP__URL", "amqp://hunter2:PASSWORD@h/v".to_owned(), "amqp.url has a placeholder"),
+        ("STORE__URL", "postgres://hunter2:replace-me@h/v".to_owned(), "store.url has a placeholder"),
     ] {
         let line = with(&[(name, &value)]).unwrap_err();
         assert!(line.contains(said) && !line.contains(FIRST) && !line.contains("hunter2"), "{name}: {line}");

@@ -101,6 +101,6 @@ mod tests {
         assert_eq!(understood(3, 1, 3).unwrap(), 3);
         assert_eq!(understood(5, 3, 3).unwrap(), 3);
         let refused = Error::from(understood(5, 4, 3).unwrap_err());
-        assert!(matches!(&refused, Error::Corrupt(text) if text.contains("knows versions up to 3")), "{refused}");
+        assert!(matches!(&refused, Error::Corrupt(text) if text.contains("supports versions up to 3")), "{refused}");
     }
 }

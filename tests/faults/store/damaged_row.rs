@@ -166,7 +166,7 @@ async fn as_many_events_of_a_damaged_payment_as_the_prefetch_are_a_fault_of_the_
         publisher.publish(&event(&order(BAD), "processing")).await;
     }
     let why = service.wait_unready().await;
-    assert!(why.contains("consumer") && why.contains("4 events of damaged payments hold every place"), "{why}");
+    assert!(why.contains("consumer") && why.contains("4 events of damaged payments fill the whole prefetch"), "{why}");
     publisher.publish(&event(&order(0), "succeeded")).await;
     place.execute(REPAIR).await;
     service.payment_with_status(&order(0), &ticket, "succeeded").await;
