@@ -28,7 +28,7 @@ after(async () => {
 
 function snippets(file: string, language: string): string[] {
   const text = readFileSync(file, 'utf8');
-  return [...text.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 'gs'))].map(([, code]) => code!).filter((code) => /watchPayment|openChannel|usePayment/.test(code));
+  return [...text.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 'gs'))].map(([, code]) => code!).filter((code) => /watchPayment|openChannel|usePayment|waitForPayment/.test(code));
 }
 
 async function until(what: string, condition: () => boolean): Promise<void> {
@@ -70,10 +70,11 @@ interface PageObject {
   watchPaymentAgain?(): void;
 }
 
-async function openPage(code: string, names: Record<string, unknown>, query: object): Promise<PageObject> {
+async function openPage(code: string, names: Record<string, unknown>, query: object, more: object = {}): Promise<PageObject> {
   let page!: PageObject;
   await run(code, { Page: (object: PageObject) => (page = object), ...names });
   page.data ||= {};
+  Object.assign(page, more);
   page.setData = (data) => Object.assign(page.data, data);
   page.onLoad(query);
   return page;
@@ -220,6 +221,21 @@ for (const file of ['README.md', 'README.zh-CN.md']) {
     const shown: string[] = [];
     await run(`${code!}; await watch.result`, { fetchTicket: async (orderId: string) => backend.ticket(orderId, 600), show: (text: string) => shown.push(text) });
     assert.deepEqual(shown, ['succeeded']);
+    await quiet();
+  });
+}
+
+for (const file of ['README.md', 'README.zh-CN.md']) {
+  test(`${file} of the client by hand: the page`, async () => {
+    const [code, ...more] = snippets(`../../examples/by-hand/${file}`, 'js');
+    assert.deepEqual(more, []);
+    const orderId = `hand-${file.length}`;
+    const byHand = (): unknown => load('../../examples/by-hand/client.js');
+    const page = await openPage(code!, { require: byHand }, { orderId }, { fetchTicket: async (id: string) => backend.ticket(id, 600) });
+    assert.equal(page.data['state'], 'confirming');
+    await backend.publish(orderId, 'succeeded');
+    await until('succeeded', () => page.data['state'] === 'succeeded');
+    page.onUnload();
     await quiet();
   });
 }
