@@ -18,7 +18,7 @@ fn each_mistake_is_one_line_that_names_its_key() {
         (error(|s| s.wechat_pay[0].merchant_id = "a b".into()), "callbacks.wechat_pay[0].merchant_id must be 1 to 64"),
         (
             error(|s| s.wechat_pay.push(s.wechat_pay[0].clone())),
-            "callbacks.wechat_pay[1].merchant_id \"shop\" is there",
+            "callbacks.wechat_pay[1].merchant_id \"shop\" appears twice",
         ),
         (error(|s| s.wechat_pay[0].api_v3_key = Secret::new("short")), "callbacks.wechat_pay[0].api_v3_key must be"),
         (error(|s| s.wechat_pay[0].keys.clear()), "callbacks.wechat_pay[0].keys must"),
