@@ -170,4 +170,23 @@ exports.runPages = (compiler) => {
       await until('stopped', () => page.data().waiting === false);
     });
   });
+
+  describe('a component with paymentComponent', () => {
+    test('waits while it is attached, pays again, and ends with it', async () => {
+      const orderId = `C-${compiler}`;
+      page = phone.openComponent('test/payment-status/payment-status', { orderId });
+      const shows = (state) => until(state, () => page.text('.show') === state);
+      await shows('confirming');
+      await backend.publish(orderId, 'failed');
+      await shows('failed');
+      page.tap('.again');
+      await shows('confirming');
+      await until('connected', () => phone.device.live().some((name) => name.startsWith('socket')));
+      page.unload();
+      await until('quiet', () => !phone.device.live().length);
+      expect(page.gone()).toBe(1);
+      await backend.publish(orderId, 'succeeded');
+      expect(page.text('.show')).toBe('confirming');
+    });
+  });
 };

@@ -58,7 +58,20 @@ function createPhone(compiler) {
     };
   }
 
-  return { device, open, timers, visited };
+  function openComponent(file, properties) {
+    const component = simulate.render(simulate.load(path.join(root, file), 'component', { compiler, rootPath: root }), properties);
+    let gone = 0;
+    component.addEventListener('gone', () => gone++);
+    component.attach(document.body);
+    return {
+      text: (selector) => component.querySelector(selector).dom.textContent.trim(),
+      tap: (selector) => component.querySelector(selector).dispatchEvent('tap'),
+      gone: () => gone,
+      unload: () => component.detach(),
+    };
+  }
+
+  return { device, open, openComponent, timers, visited };
 }
 
 async function until(what, condition, withinMs = 10000) {
