@@ -7,17 +7,13 @@ mod arrival;
 mod bounded;
 #[cfg(test)]
 mod contract;
-mod entries;
 mod error;
-mod escalating;
-mod kept;
+mod ledger;
 mod outbox;
 mod outbox_signal;
 mod outcome;
-mod outgoing;
 mod pieces;
 pub mod postgres;
-mod progress;
 mod recorder;
 mod revocation;
 pub mod sqlite;

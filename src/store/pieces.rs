@@ -1,7 +1,10 @@
-//! A batch that fails for what may be one item of it, divided until that item is alone: the others go on, at no more than
-//! twice as many attempts as there are items, and with one bad item at about twice the logarithm of that.
+//! What fails together for what may be one item of it, done again in parts, so that the others go on.
 
-/// What is left of a batch, in its order.
+use super::Error;
+use super::ledger::Swept;
+
+/// What is left of a batch, in its order. It is divided until the bad item is alone: at no more than twice as many attempts
+/// as there are items, and with one bad item at about twice the logarithm of that.
 #[derive(Debug)]
 pub struct Pieces<T>(Vec<Vec<T>>);
 
@@ -30,6 +33,42 @@ impl<T> Pieces<T> {
         self.0.extend([rest, piece]);
         None
     }
+}
+
+/// Does `step` for at most so many rows, and where one row stands in the way, row by row: what fails alone is passed over.
+/// `step` is told how many rows, and whether to pass over what it comes upon. `failed` is what is logged of such a row.
+///
+/// # Errors
+/// Those of `step` that are of no single row.
+pub(super) async fn sweep<F>(
+    rows_max: usize,
+    failed: &'static str,
+    step: impl Fn(usize, bool) -> F,
+) -> Result<Swept, Error>
+where
+    F: Future<Output = Result<Swept, Error>>,
+{
+    match step(rows_max, false).await {
+        Err(error) if error.may_be_of_one_row() => {}
+        swept => return swept,
+    }
+    let mut sum = Swept::default();
+    for _ in 0..rows_max {
+        let one = match step(1, false).await {
+            Err(error) if error.may_be_of_one_row() => {
+                tracing::error!(%error, "{failed}");
+                step(1, true).await?
+            }
+            one => one?,
+        };
+        sum.rows += one.rows;
+        sum.damaged += one.damaged;
+        sum.done = one.done;
+        if sum.done {
+            break;
+        }
+    }
+    Ok(sum)
 }
 
 #[cfg(test)]

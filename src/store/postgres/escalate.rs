@@ -5,94 +5,77 @@ use std::time::Instant;
 
 use super::Settings;
 use super::fault::Fault;
-use super::pool::{Pool, Session, Work};
-use super::rows::{Place, Rows};
-use super::told::Told;
+use super::pool::Pool;
+use super::rows::{self, Due, Place};
+use super::session::Session;
 use super::unanswered::Lost;
-use crate::store::progress::Progress;
+use crate::store::ledger::{Progress, Swept};
+use crate::store::pieces::sweep;
 use crate::store::{Error, Escalated};
 
 /// Payments passed over that one step tells of.
 const LOGGED_MAX: usize = 4;
 
 /// How far this node has looked through what is due.
-pub(super) struct Due(Mutex<Progress<Place>>);
+pub(super) type DueProgress = Mutex<Progress<Place>>;
 
-impl Due {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Progress::new()))
-    }
+/// One step, and where one row stands in the way, row by row.
+pub(super) async fn escalate(
+    pool: &Pool,
+    settings: &Settings,
+    lost: &Lost,
+    due: &DueProgress,
+    now_ms: i64,
+    messages_max: usize,
+) -> Result<Escalated, Error> {
+    let step = |messages_max, passes| {
+        pool.run(move |session| step(session, settings, lost, due, Look { now_ms, messages_max, passes }))
+    };
+    Ok(sweep(messages_max, "a result that no page has acknowledged cannot be escalated", step).await?.into())
 }
 
-/// One step.
-struct Escalate<'a> {
-    settings: &'a Settings,
-    lost: &'a Lost,
-    due: &'a Due,
+#[derive(Clone, Copy)]
+struct Look {
     now_ms: i64,
     messages_max: usize,
     /// What is come upon is passed over: it cannot be written.
     passes: bool,
 }
 
-impl Work for Escalate<'_> {
-    type Answer = Escalated;
-
-    async fn attempt(&self, session: &Session) -> Result<Escalated, Fault> {
-        let mut told = Told::new(self.settings, self.now_ms);
-        let after = self.due.0.lock().unwrap_or_else(PoisonError::into_inner).place().cloned();
-        let (mut rows, last) = Rows::lock_due(session, self.now_ms, super::most(self.messages_max), after).await?;
-        let mut escalated = Escalated { done: rows.len() < self.messages_max, ..Escalated::default() };
-        let mut undelivered = Vec::new();
-        if self.passes {
-            escalated.damaged = rows.len();
-        } else {
-            undelivered = rows.escalate(self.now_ms, &mut told)?;
-            escalated.damaged = rows.damaged.len() + rows.nameless;
-            for error in rows.damaged.values().take(LOGGED_MAX) {
-                tracing::error!(%error, "a result that no page has acknowledged is skipped");
-            }
-        }
-        let each = || undelivered.iter().map(|key| (key.clone(), ())).collect();
-        self.lost.undelivered.during(each, rows.commit(session, &told)).await?;
-        // What is left of attempts whose answer was lost is not due any more.
-        escalated.messages = undelivered.len() + self.lost.undelivered.take().len();
-        let mut due = self.due.0.lock().unwrap_or_else(PoisonError::into_inner);
-        due.step(last, escalated.damaged, escalated.done, Instant::now());
-        Ok(escalated)
-    }
-}
-
-/// One step, and where one row stands in the way, one by one: what fails alone is passed over.
-pub(super) async fn escalate(
-    pool: &Pool,
+async fn step(
+    session: Session,
     settings: &Settings,
     lost: &Lost,
-    due: &Due,
-    now_ms: i64,
-    messages_max: usize,
-) -> Result<Escalated, Error> {
-    let all = Escalate { settings, lost, due, now_ms, messages_max, passes: false };
-    match pool.run(&all).await {
-        Err(error) if error.may_be_of_one_row() => {}
-        escalated => return escalated,
-    }
-    let mut sum = Escalated::default();
-    for _ in 0..messages_max {
-        let one = Escalate { messages_max: 1, ..all };
-        let step = match pool.run(&one).await {
-            Err(error) if error.may_be_of_one_row() => {
-                tracing::error!(%error, "a result that no page has acknowledged cannot be escalated");
-                pool.run(&Escalate { passes: true, ..one }).await?
+    progress: &DueProgress,
+    Look { now_ms, messages_max, passes }: Look,
+) -> Result<Swept, Fault> {
+    let after = progress.lock().unwrap_or_else(PoisonError::into_inner).place().cloned();
+    let Due { mut ledger, rows, nameless, last } =
+        rows::lock_due(&session, settings, now_ms, messages_max, after).await?;
+    let mut swept = Swept { done: rows < messages_max, damaged: nameless, ..Swept::default() };
+    let mut undelivered = Vec::new();
+    if passes {
+        swept.damaged = rows;
+    } else {
+        let keys: Vec<_> = ledger.rows().map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            match ledger.escalate(&key, now_ms)? {
+                Ok(true) => undelivered.push(key),
+                Ok(false) => {}
+                Err(error) => {
+                    if swept.damaged < LOGGED_MAX {
+                        tracing::error!(%error, "a result that no page has acknowledged is skipped");
+                    }
+                    swept.damaged += 1;
+                }
             }
-            step => step?,
-        };
-        sum.messages += step.messages;
-        sum.damaged += step.damaged;
-        sum.done = step.done;
-        if sum.done {
-            break;
         }
     }
-    Ok(sum)
+    let each = || undelivered.iter().map(|key| (key.clone(), ())).collect();
+    lost.undelivered.during(each, rows::commit(&session, settings, &ledger)).await?;
+    // What is left of attempts whose answer was lost is not due any more.
+    swept.rows = undelivered.len() + lost.undelivered.take().len();
+    let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+    progress.step(last, swept.damaged, swept.done, Instant::now());
+    Ok(swept)
 }

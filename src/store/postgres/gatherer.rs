@@ -3,11 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::runtime::Tasks;
 use crate::store::Error;
+
+/// Where an answer goes.
+pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
 /// A bounded queue, and the tasks that empty it.
 pub(super) struct Gatherer<T> {

@@ -5,18 +5,24 @@ use std::collections::BTreeSet;
 use crate::payment::{Key, MerchantId, OrderId};
 use crate::store::Error;
 
-/// Keys as two columns, in their order, each once.
+/// Keys in their order, each once, and as two columns.
 pub(super) struct Keys<'a> {
+    pub(super) keys: BTreeSet<&'a Key>,
     pub(super) merchant_ids: Vec<&'a str>,
     pub(super) order_ids: Vec<&'a str>,
 }
 
 impl<'a> Keys<'a> {
     pub(super) fn new(keys: impl IntoIterator<Item = &'a Key>) -> Self {
-        let sorted: BTreeSet<&Key> = keys.into_iter().collect();
-        let merchant_ids = sorted.iter().map(|key| key.merchant_id.as_str()).collect();
-        Self { merchant_ids, order_ids: sorted.iter().map(|key| key.order_id.as_str()).collect() }
+        let keys: BTreeSet<&Key> = keys.into_iter().collect();
+        let (merchant_ids, order_ids) = keys.iter().map(|key| columns(key)).unzip();
+        Self { keys, merchant_ids, order_ids }
     }
+}
+
+/// The columns by which every table names an order.
+pub(super) fn columns(key: &Key) -> (&str, &str) {
+    (key.merchant_id.as_str(), key.order_id.as_str())
 }
 
 /// A payment's key as its row names it.
@@ -31,4 +37,9 @@ pub(super) fn signed(number: u64) -> Result<i64, Error> {
 
 pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+/// A number of rows, as SQL takes it.
+pub(super) fn sql_limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }

@@ -4,29 +4,29 @@
 //! Nothing is kept here that another node could change behind our back.
 
 mod address;
-mod changed;
+mod apply;
 mod connections;
 mod escalate;
 mod fault;
 mod gatherer;
 mod inquire;
 mod keys;
-mod notes;
+mod log;
 mod outbox;
 mod pool;
 mod pooler;
 mod purge;
-mod reads;
+mod read;
+mod record;
 mod revocations;
 mod rows;
 mod schema;
+mod session;
 #[cfg(test)]
 mod tests;
 mod timeline;
 mod tls;
-mod told;
 mod unanswered;
-mod writes;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -35,6 +35,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
+use super::ledger::Rules;
 use super::{
     Acknowledgement, Applied, Arrival, Error, Escalated, EscalatedOrders, Escalation, Inquiry, Note, Outgoing, PageRef,
     PaymentStore, PurgeBefore, Purged, Revocation, Timeline,
@@ -42,12 +43,15 @@ use super::{
 use crate::payment::{Key, Payment};
 use crate::runtime::unix_ms;
 use address::Address;
+use apply::PageAck;
+use escalate::DueProgress;
 use fault::Fault;
 use gatherer::Gatherer;
-use pool::{Pool, Session, Work};
-use reads::Read;
+use pool::Pool;
+use purge::PurgeCursor;
+use read::Read;
+use session::Session;
 use unanswered::Lost;
-use writes::Shown;
 
 /// Acknowledgements that may wait to be written.
 const ACKNOWLEDGEMENTS_WAITING_MAX: usize = 8192;
@@ -73,11 +77,9 @@ pub struct Options {
     pub escalation: Escalation,
 }
 
-/// What is told, and by whom.
+/// What transactions go by.
 struct Settings {
-    instance: String,
-    timeline: bool,
-    escalation: Escalation,
+    rules: Rules,
     /// Entries of timelines that this node has written.
     entries: AtomicU64,
 }
@@ -94,11 +96,11 @@ pub fn check_address(url: &str, options: &Options) -> Result<(), Error> {
 pub struct Postgres {
     pool: Arc<Pool>,
     reads: Gatherer<Read>,
-    acknowledgements: Gatherer<Shown>,
+    acknowledgements: Gatherer<PageAck>,
     settings: Arc<Settings>,
     lost: Arc<Lost>,
-    due: escalate::Due,
-    purge_cursor: purge::RetentionCursor,
+    due: DueProgress,
+    purge: PurgeCursor,
     limit: Duration,
 }
 
@@ -111,28 +113,31 @@ impl Postgres {
     pub fn open(url: &str, options: &Options) -> Result<Self, Error> {
         let pool = Arc::new(Pool::new(Address::new(url, options)?, options)?);
         let Options { timeline, escalation, .. } = *options;
-        let settings =
-            Arc::new(Settings { instance: options.instance.clone(), timeline, escalation, entries: AtomicU64::new(0) });
-        let (reading, writing, telling) = (Arc::clone(&pool), Arc::clone(&pool), Arc::clone(&settings));
+        let rules = Rules { instance: options.instance.clone(), timeline, escalation };
+        let settings = Arc::new(Settings { rules, entries: AtomicU64::new(0) });
         let lost = Arc::<Lost>::default();
-        let shown = Arc::clone(&lost);
         // The other half of the connections is for what writes.
         let readers = (options.connections_max / 2).max(1);
+        let reading = Arc::clone(&pool);
         let reads = Gatherer::start(options.reads_waiting_max, readers, READS_AT_ONCE_MAX, move |waiting| {
             let pool = Arc::clone(&reading);
-            async move { reads::read(&pool, waiting).await }
+            async move { read::read(&pool, waiting).await }
         });
+        let writing = (Arc::clone(&pool), Arc::clone(&settings), Arc::clone(&lost));
         let at_once_max = ACKNOWLEDGEMENTS_AT_ONCE_MAX;
         let acknowledgements = Gatherer::start(ACKNOWLEDGEMENTS_WAITING_MAX, 1, at_once_max, move |waiting| {
-            let (pool, settings, lost) = (Arc::clone(&writing), Arc::clone(&telling), Arc::clone(&shown));
-            async move { writes::acknowledge(&pool, &settings, &lost, waiting).await }
+            let (pool, settings, lost) = writing.clone();
+            async move { apply::acknowledge(&pool, &settings, &lost, waiting).await }
         });
         let limit = Duration::from_secs(options.timeout_s);
-        let (due, purge_cursor) = (escalate::Due::new(), purge::RetentionCursor::new());
-        Ok(Self { pool, reads, acknowledgements, settings, lost, due, purge_cursor, limit })
+        let (due, purge) = (DueProgress::default(), PurgeCursor::default());
+        Ok(Self { pool, reads, acknowledgements, settings, lost, due, purge, limit })
     }
 
-    async fn run<W: Work>(&self, work: &W) -> Result<W::Answer, Error> {
+    async fn run<T, F>(&self, work: impl Fn(Session) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Fault>> + Send,
+    {
         self.pool.open()?;
         self.pool.run(work).await
     }
@@ -145,7 +150,7 @@ impl PaymentStore for Postgres {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        writes::apply(&self.pool, &self.settings, &self.lost, batch).await
+        apply::apply(&self.pool, &self.settings, &self.lost, batch).await
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {
@@ -156,21 +161,21 @@ impl PaymentStore for Postgres {
 
     async fn acknowledge(&self, key: &Key, version: u64, by: PageRef) -> Result<Acknowledgement, Error> {
         let (answer, answered) = oneshot::channel();
-        self.acknowledgements.push(Shown { key: key.clone(), version, by, answer })?;
+        self.acknowledgements.push(PageAck { key: key.clone(), version, by, answer })?;
         answered.await.map_err(no_answer)?
     }
 
     async fn record(&self, notes: Vec<Note>) -> Result<(), Error> {
-        let settings = &*self.settings;
-        let unknown = self.run(&notes::Notes { settings, lost: &self.lost, notes }).await?;
-        if unknown.is_empty() || settings.escalation.orders != EscalatedOrders::Watched {
+        let (settings, lost) = (&*self.settings, &*self.lost);
+        let unknown = self.run(|session| record::record(session, settings, lost, &notes)).await?;
+        if unknown.is_empty() || settings.rules.escalation.orders != EscalatedOrders::Watched {
             return Ok(());
         }
-        self.run(&notes::Overlapped { settings, unknown }).await
+        self.run(|session| record::look_again(session, settings, &unknown)).await
     }
 
     async fn timeline(&self, key: &Key) -> Result<Timeline, Error> {
-        self.run(&timeline::Tell { key }).await
+        self.run(|session| timeline::read(session, key)).await
     }
 
     async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<Escalated, Error> {
@@ -179,40 +184,40 @@ impl PaymentStore for Postgres {
     }
 
     async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<usize, Error> {
-        self.run(&inquire::Inquire { settings: &self.settings, lost: &self.lost, inquiries }).await
+        self.run(|session| inquire::inquire(session, &self.settings, &self.lost, &inquiries)).await
     }
 
     async fn outbox_lease(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
-        self.run(&outbox::Take { lost: &self.lost, messages_max: most(messages_max), lease_ms }).await
+        self.run(|session| outbox::lease(session, &self.lost, messages_max, lease_ms)).await
     }
 
     async fn outbox_remove(&self, ids: Vec<i64>) -> Result<(), Error> {
-        self.run(&outbox::Sent { ids }).await
+        self.run(|session| outbox::remove(session, &ids)).await
     }
 
     async fn outbox_postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
-        self.run(&outbox::Postpone { ids, by_ms }).await
+        self.run(|session| outbox::postpone(session, &ids, by_ms)).await
     }
 
     async fn outbox_len(&self) -> Result<u64, Error> {
-        self.run(&outbox::Count).await
+        self.run(outbox::len).await
     }
 
     async fn purge(&self, before: PurgeBefore, rows_max: usize) -> Result<Purged, Error> {
         self.pool.open()?;
-        purge::purge(&self.pool, &self.purge_cursor, before, rows_max).await
+        purge::purge(&self.pool, &self.purge, before, rows_max).await
     }
 
     async fn revoke(&self, revocation: &Revocation, now_s: i64) -> Result<(), Error> {
-        self.run(&revocations::Save { revocation, now_s }).await
+        self.run(|session| revocations::save(session, revocation, now_s)).await
     }
 
     async fn revocations(&self, now_s: i64) -> Result<Vec<Revocation>, Error> {
-        self.run(&revocations::Load { now_s }).await
+        self.run(|session| revocations::read(session, now_s)).await
     }
 
     async fn check(&self) -> Result<(), Error> {
-        self.run(&Check).await
+        self.run(touch).await
     }
 
     async fn close(&self) {
@@ -227,23 +232,12 @@ const TOUCH: &str = "
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 
 /// Writes something that means nothing, to see whether it can be written.
-struct Check;
-
-impl Work for Check {
-    type Answer = ();
-
-    async fn attempt(&self, session: &Session) -> Result<(), Fault> {
-        let touch = session.prepare(TOUCH).await?;
-        session.client()?.execute(&touch, &[&unix_ms()]).await?;
-        Ok(())
-    }
+async fn touch(session: Session) -> Result<(), Fault> {
+    let touch = session.prepare(TOUCH).await?;
+    session.client()?.execute(&touch, &[&unix_ms()]).await?;
+    Ok(())
 }
 
 fn no_answer(_dropped: oneshot::error::RecvError) -> Error {
     Error::Unavailable("the store's task failed".to_owned())
-}
-
-/// For LIMIT.
-fn most(rows: usize) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
 }

@@ -5,17 +5,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{self, Object};
-use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, RecyclingMethod};
+use deadpool::managed;
+use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod};
 use futures_util::future::join;
 use tokio::sync::OnceCell;
-use tokio_postgres::Statement;
 
 use super::Options;
 use super::address::Address;
-use super::connections::{Connection, Connections};
+use super::connections::Connections;
 use super::fault::Fault;
 use super::schema;
+use super::session::Session;
 use crate::runtime::Backoff;
 use crate::store::Error;
 
@@ -24,20 +24,8 @@ const ATTEMPTS_MAX: usize = 5;
 const RETRY_FIRST: Duration = Duration::from_millis(5);
 const RETRY_LONGEST: Duration = Duration::from_millis(100);
 
-const COMMIT: &str = "COMMIT";
-
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// For as long as a pooler that keeps no sessions is not tried again.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
-
-/// What is done over one connection, as one transaction. It may be begun more than once.
-pub(super) trait Work: Sync {
-    /// What comes of it.
-    type Answer: Send;
-
-    /// One attempt. Where it fails, or is dropped, the connection is closed, and with it whatever transaction was open.
-    fn attempt(&self, session: &Session) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
-}
 
 /// A few connections, made when they are needed.
 pub(super) struct Pool {
@@ -85,25 +73,32 @@ impl Pool {
         self.pool.close();
     }
 
-    /// Does `work`, once more where what was in the way passes by itself.
+    /// Does `work` over one connection, as one transaction, and once more where what was in the way passes by itself. Where an
+    /// attempt fails, or is dropped, the connection is closed, and with it whatever transaction was open.
     ///
     /// # Errors
     /// [`Error::Unavailable`] where the database is away or does not answer in time. Whether the work was committed is not
     /// known then. [`Error::Unfit`] where a pooler on the way keeps no sessions.
-    pub(super) async fn run<W: Work>(&self, work: &W) -> Result<W::Answer, Error> {
+    pub(super) async fn run<T, F>(&self, work: impl Fn(Session) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Fault>> + Send,
+    {
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
         for _ in 1..ATTEMPTS_MAX {
-            match self.attempt_unless_refused(work).await {
+            match self.attempt_unless_refused(&work).await {
                 Err(fault) if fault.is_passing() => tokio::time::sleep(backoff.wait()).await,
                 answer => return self.named(answer),
             }
         }
-        self.named(self.attempt_unless_refused(work).await)
+        self.named(self.attempt_unless_refused(&work).await)
     }
 
     /// What is found of a pooler counts for all that is asked for within [`REFUSED_FOR`]: one connection that comes upon its
     /// own session by chance proves nothing.
-    async fn attempt_unless_refused<W: Work>(&self, work: &W) -> Result<W::Answer, Fault> {
+    async fn attempt_unless_refused<T, F>(&self, work: &impl Fn(Session) -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>> + Send,
+    {
         let refused = *self.refused();
         if let Some(since) = refused {
             if since.elapsed() < REFUSED_FOR {
@@ -124,7 +119,10 @@ impl Pool {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn attempt<W: Work>(&self, work: &W) -> Result<W::Answer, Fault> {
+    async fn attempt<T, F>(&self, work: &impl Fn(Session) -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>> + Send,
+    {
         let migrate = async {
             let session = Session::new(self.pool.get().await?);
             schema::migrate(&session).await?;
@@ -135,7 +133,7 @@ impl Pool {
             self.migrated.get_or_try_init(|| migrate).await?;
             let session = Session::new(self.pool.get().await?);
             let is_pooled = session.connection()?.is_pooled();
-            let (kept, answer) = join(session.is_kept(), Box::pin(work.attempt(&session))).await;
+            let (kept, answer) = join(session.is_kept(), Box::pin(work(session.clone()))).await;
             match (kept, answer) {
                 (Err(fault), Err(_)) => Err(fault),
                 (_, Err(fault)) if is_pooled => {
@@ -171,66 +169,5 @@ impl Pool {
             Error::Unfit(text) => Error::Unfit(format!("{}: {text}", self.shown)),
             other => other,
         })
-    }
-}
-
-/// A connection that goes back to the others only when it is said to be sound.
-pub(super) struct Session(Option<Object<Connections>>);
-
-impl Session {
-    fn new(object: Object<Connections>) -> Self {
-        Self(Some(object))
-    }
-
-    fn keep(mut self) {
-        drop(self.0.take());
-    }
-
-    fn connection(&self) -> Result<&Connection, Fault> {
-        self.0.as_deref().ok_or(Fault::Store(Error::Closed))
-    }
-
-    /// The connection.
-    ///
-    /// # Errors
-    /// None: it is there for as long as this is.
-    pub(super) fn client(&self) -> Result<&ClientWrapper, Fault> {
-        Ok(self.connection()?)
-    }
-
-    /// # Errors
-    /// [`Fault::Pooler`] where a pooler has given this connection a session of another.
-    async fn is_kept(&self) -> Result<(), Fault> {
-        Ok(self.connection()?.look_after("").await?)
-    }
-
-    /// Begins a transaction, in this connection's own session.
-    ///
-    /// # Errors
-    /// As for [`Session::is_kept`], besides the database's own.
-    pub(super) async fn begin(&self) -> Result<(), Fault> {
-        Ok(self.connection()?.look_after(BEGIN).await?)
-    }
-
-    /// Sends what `last` sends and COMMIT behind it, and waits for both.
-    ///
-    /// # Errors
-    /// [`Fault::Unanswered`] where nothing tells whether it was done.
-    pub(super) async fn commit(&self, last: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
-        let (done, committed) = join(last, self.client()?.batch_execute(COMMIT)).await;
-        done.and(committed.map_err(Fault::from)).map_err(Fault::of_commit)
-    }
-
-    /// A statement that this connection knows from its first use on.
-    pub(super) async fn prepare(&self, sql: &str) -> Result<Statement, Fault> {
-        Ok(self.client()?.prepare_cached(sql).await?)
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if let Some(object) = self.0.take() {
-            drop(Object::take(object));
-        }
     }
 }

@@ -8,10 +8,13 @@ use futures_util::future::join;
 use tokio_postgres::Row;
 
 use super::fault::Fault;
-use super::pool::{Pool, Session, Work};
+use super::keys::sql_limit;
+use super::pool::Pool;
 use super::rows::Place;
+use super::session::Session;
 use super::unanswered::Unanswered;
-use crate::store::progress::Progress;
+use crate::store::ledger::{Examined, Progress, Swept, examine, purged};
+use crate::store::pieces::sweep;
 use crate::store::{Error, PurgeBefore, Purged};
 
 /// One node at a time, and the others do not wait for it: "PNpe" in ASCII.
@@ -95,174 +98,126 @@ const REMOVE_OLD: &str = "
     DELETE FROM entries WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM entries WHERE at_ms < $1 ORDER BY at_ms LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
-/// How far each table was looked through.
-pub(super) struct RetentionCursor {
-    payments: Mutex<Progress<Place>>,
-    watched: Mutex<Progress<Place>>,
-    inquired: Mutex<Progress<Place>>,
-    removed: Removed,
-}
-
-/// What steps may have removed whose commit was not answered, by their number and by table.
+/// How far each table was looked through, and what steps may have removed whose commit was not answered, by their number.
 #[derive(Default)]
-struct Removed {
+pub(super) struct PurgeCursor {
     steps: AtomicU64,
-    payments: Unanswered<u64, usize>,
-    watched: Unanswered<u64, usize>,
-    inquired: Unanswered<u64, usize>,
+    payments: Looked,
+    watched: Looked,
+    inquired: Looked,
     entries: Unanswered<u64, usize>,
 }
 
-impl Removed {
-    /// Commits, and answers how many count as removed, those of `lost` too.
-    async fn commit(&self, session: &Session, lost: &Unanswered<u64, usize>, removed: usize) -> Result<usize, Fault> {
-        let step = self.steps.fetch_add(1, Ordering::Relaxed);
-        lost.during(|| vec![(step, removed)], session.commit(async { Ok(()) })).await?;
-        Ok(removed + lost.take().into_iter().map(|(_, removed)| removed).sum::<usize>())
-    }
-}
-
-impl RetentionCursor {
-    pub(super) fn new() -> Self {
-        let begin = || Mutex::new(Progress::new());
-        Self { payments: begin(), watched: begin(), inquired: begin(), removed: Removed::default() }
-    }
-}
-
-/// One step in one table.
-struct Step<'a> {
-    table: &'a Table,
-    progress: &'a Mutex<Progress<Place>>,
-    removed: &'a Removed,
-    lost: &'a Unanswered<u64, usize>,
-    before_ms: i64,
-    rows_max: usize,
-    /// What is come upon is passed over: it cannot be removed.
-    passes: bool,
-}
-
 #[derive(Default)]
-struct Stepped {
-    removed: usize,
-    damaged: usize,
-    done: bool,
+struct Looked {
+    progress: Mutex<Progress<Place>>,
+    removed: Unanswered<u64, usize>,
 }
 
-impl Work for Step<'_> {
-    type Answer = Stepped;
-
-    async fn attempt(&self, session: &Session) -> Result<Stepped, Fault> {
-        if !begin(session).await? {
-            return Ok(Stepped { done: true, ..Stepped::default() });
-        }
-        let client = session.client()?;
-        let (look, remove) = (session.prepare(self.table.look).await?, session.prepare(self.table.remove).await?);
-        let after = self.progress().place().cloned();
-        let (after_ms, merchant_id, order_id) = after.unwrap_or((i64::MIN, String::new(), String::new()));
-        let (before_ms, rows_max) = (&self.before_ms, super::most(self.rows_max));
-        let seen = client.query(&look, &[&after_ms, &merchant_id, &order_id, before_ms, &rows_max]).await?;
-        let (mut merchant_ids, mut order_ids, mut last) = (Vec::new(), Vec::new(), None);
-        for row in &seen {
-            let place: Place = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            if row.try_get::<_, i64>(3)? < *before_ms {
-                merchant_ids.push(place.1.clone());
-                order_ids.push(place.2.clone());
-            }
-            last = Some(place);
-        }
-        let mut stepped = Stepped { done: seen.len() < self.rows_max, ..Stepped::default() };
-        if self.passes {
-            stepped.damaged = seen.len();
-        } else if !merchant_ids.is_empty() {
-            let removed = client.query(&remove, &[&merchant_ids, &order_ids, before_ms]).await?;
-            remove_timelines(session, &removed).await?;
-            stepped.removed = removed.len();
-        }
-        stepped.removed = self.removed.commit(session, self.lost, stepped.removed).await?;
-        self.progress().step(last, stepped.damaged, stepped.done, Instant::now());
-        Ok(stepped)
-    }
-}
-
-impl Step<'_> {
+impl Looked {
     fn progress(&self) -> MutexGuard<'_, Progress<Place>> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The step, and where one row stands in the way, one by one: what fails alone is passed over.
-    async fn run(self, pool: &Pool) -> Result<Stepped, Error> {
-        match pool.run(&self).await {
-            Err(error) if error.may_be_of_one_row() => {}
-            stepped => return stepped,
-        }
-        let mut sum = Stepped::default();
-        for _ in 0..self.rows_max {
-            let one = Step { rows_max: 1, ..self };
-            let step = match pool.run(&one).await {
-                Err(error) if error.may_be_of_one_row() => {
-                    tracing::error!(%error, "an old row cannot be removed and is skipped");
-                    pool.run(&Step { passes: true, ..one }).await?
-                }
-                step => step?,
-            };
-            sum.removed += step.removed;
-            sum.damaged += step.damaged;
-            sum.done = step.done;
-            if sum.done {
-                break;
-            }
-        }
-        Ok(sum)
-    }
-}
-
-/// Old entries of timelines, some of them.
-struct Entries<'a> {
-    removed: &'a Removed,
-    before_ms: i64,
-    rows_max: usize,
-}
-
-impl Work for Entries<'_> {
-    type Answer = usize;
-
-    async fn attempt(&self, session: &Session) -> Result<usize, Fault> {
-        if !begin(session).await? {
-            return Ok(0);
-        }
-        let client = session.client()?;
-        let remove = session.prepare(REMOVE_OLD).await?;
-        let entries = client.execute(&remove, &[&self.before_ms, &super::most(self.rows_max)]).await?;
-        let entries = usize::try_from(entries).unwrap_or(usize::MAX);
-        self.removed.commit(session, &self.removed.entries, entries).await
     }
 }
 
 /// One step in each table.
 pub(super) async fn purge(
     pool: &Pool,
-    walk: &RetentionCursor,
+    cursor: &PurgeCursor,
     before: PurgeBefore,
     rows_max: usize,
 ) -> Result<Purged, Error> {
     let rows_max = rows_max.max(1);
-    let removed = &walk.removed;
-    let step =
-        |table, progress, lost, before_ms| Step { table, progress, removed, lost, before_ms, rows_max, passes: false };
-    let payments = step(&PAYMENTS, &walk.payments, &removed.payments, before.payments_ms).run(pool).await?;
-    let watched = step(&WATCHED, &walk.watched, &removed.watched, before.unknown_ms).run(pool).await?;
-    let inquired = step(&INQUIRED, &walk.inquired, &removed.inquired, before.unknown_ms).run(pool).await?;
-    let (mut entries, mut unremoved) = (0, 0);
-    match pool.run(&Entries { removed, before_ms: before.entries_ms, rows_max }).await {
+    let table = |table, looked, before_ms| {
+        let step = move |rows_max, passes| {
+            pool.run(move |session| step(session, table, &cursor.steps, looked, Look { before_ms, rows_max, passes }))
+        };
+        sweep(rows_max, "an old row cannot be removed and is skipped", step)
+    };
+    let payments = table(&PAYMENTS, &cursor.payments, before.payments_ms).await?;
+    let watched = table(&WATCHED, &cursor.watched, before.unknown_ms).await?;
+    let inquired = table(&INQUIRED, &cursor.inquired, before.unknown_ms).await?;
+    let entries = match pool.run(|session| remove_entries(session, cursor, before.entries_ms, rows_max)).await {
         Err(error) if error.may_be_of_one_row() => {
             tracing::error!(%error, "old entries of timelines are not removed");
-            unremoved = 1;
+            Swept { rows: 0, damaged: 1, done: true }
         }
-        answer => entries = answer?,
+        rows => rows.map(|rows| Swept { rows, damaged: 0, done: rows < rows_max })?,
+    };
+    Ok(purged(payments, &[watched, inquired], entries))
+}
+
+#[derive(Clone, Copy)]
+struct Look {
+    before_ms: i64,
+    rows_max: usize,
+    /// What is come upon is passed over: it cannot be removed.
+    passes: bool,
+}
+
+async fn step(
+    session: Session,
+    table: &Table,
+    steps: &AtomicU64,
+    looked: &Looked,
+    Look { before_ms, rows_max, passes }: Look,
+) -> Result<Swept, Fault> {
+    if !begin(&session).await? {
+        return Ok(Swept { done: true, ..Swept::default() });
     }
-    let damaged = payments.damaged + watched.damaged + inquired.damaged + unremoved;
-    let done = payments.done && watched.done && inquired.done && entries < rows_max;
-    Ok(Purged { payments: payments.removed, entries, damaged, done })
+    let client = session.client()?;
+    let (look, remove) = (session.prepare(table.look).await?, session.prepare(table.remove).await?);
+    let after = looked.progress().place().cloned();
+    let (after_ms, merchant_id, order_id) = after.unwrap_or((i64::MIN, String::new(), String::new()));
+    let rows = client.query(&look, &[&after_ms, &merchant_id, &order_id, &before_ms, &sql_limit(rows_max)]).await?;
+    let mut times = Vec::with_capacity(rows.len());
+    for row in &rows {
+        times.push(Some((row.try_get(0)?, row.try_get(3)?)));
+    }
+    let Examined { old, done, .. } = examine(&times, before_ms, rows_max);
+    let mut swept = Swept { done, ..Swept::default() };
+    if passes {
+        swept.damaged = rows.len();
+    } else if !old.is_empty() {
+        let (mut merchant_ids, mut order_ids) = (Vec::<&str>::new(), Vec::<&str>::new());
+        for place in old {
+            merchant_ids.push(rows[place].try_get(1)?);
+            order_ids.push(rows[place].try_get(2)?);
+        }
+        let removed = client.query(&remove, &[&merchant_ids, &order_ids, &before_ms]).await?;
+        remove_timelines(&session, &removed).await?;
+        swept.rows = removed.len();
+    }
+    swept.rows = commit(&session, steps, &looked.removed, swept.rows).await?;
+    let last = rows.last().map(|row| Ok::<_, Fault>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)));
+    looked.progress().step(last.transpose()?, swept.damaged, swept.done, Instant::now());
+    Ok(swept)
+}
+
+async fn remove_entries(
+    session: Session,
+    cursor: &PurgeCursor,
+    before_ms: i64,
+    rows_max: usize,
+) -> Result<usize, Fault> {
+    if !begin(&session).await? {
+        return Ok(0);
+    }
+    let remove = session.prepare(REMOVE_OLD).await?;
+    let removed = session.client()?.execute(&remove, &[&before_ms, &sql_limit(rows_max)]).await?;
+    commit(&session, &cursor.steps, &cursor.entries, usize::try_from(removed).unwrap_or(usize::MAX)).await
+}
+
+/// Commits, and answers how many count as removed, those of `lost` too.
+async fn commit(
+    session: &Session,
+    steps: &AtomicU64,
+    lost: &Unanswered<u64, usize>,
+    removed: usize,
+) -> Result<usize, Fault> {
+    let step = steps.fetch_add(1, Ordering::Relaxed);
+    lost.during(|| vec![(step, removed)], session.commit(async { Ok(()) })).await?;
+    Ok(removed + lost.take().into_iter().map(|(_, removed)| removed).sum::<usize>())
 }
 
 /// Begins the transaction. False, and there is none, while another node has the turn.

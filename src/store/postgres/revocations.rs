@@ -4,8 +4,8 @@ use futures_util::future::join;
 use tokio_postgres::types::ToSql;
 
 use super::fault::Fault;
-use super::keys::key;
-use super::pool::{Session, Work};
+use super::keys::{columns, key};
+use super::session::Session;
 use crate::store::{Error, Revocation, Revoked};
 
 const SAVE_TICKET: &str = "
@@ -25,60 +25,44 @@ const FORGET_ORDERS: &str = "
     DELETE FROM revoked_orders WHERE (merchant_id, order_id) IN (
         SELECT merchant_id, order_id FROM revoked_orders WHERE until_s <= $1 FOR UPDATE SKIP LOCKED)";
 
-/// Takes the last word on one thing, and forgets what is over.
-pub(super) struct Save<'a> {
-    pub(super) revocation: &'a Revocation,
-    pub(super) now_s: i64,
-}
-
-impl Work for Save<'_> {
-    type Answer = ();
-
-    async fn attempt(&self, session: &Session) -> Result<(), Fault> {
-        let client = session.client()?;
-        let (tickets, orders) = (session.prepare(FORGET_TICKETS).await?, session.prepare(FORGET_ORDERS).await?);
-        session.begin().await?;
-        let until_s = &self.revocation.until_s;
-        match &self.revocation.revoked {
-            Revoked::Ticket(fingerprint) => client.execute(SAVE_TICKET, &[&fingerprint.as_slice(), until_s]).await?,
-            Revoked::Order(key) => {
-                client.execute(SAVE_ORDER, &[&key.merchant_id.as_str(), &key.order_id.as_str(), until_s]).await?
-            }
-        };
-        let params: [&(dyn ToSql + Sync); 1] = [&self.now_s];
-        let forget = async {
-            let (tickets, orders) = join(client.execute(&tickets, &params), client.execute(&orders, &params)).await;
-            tickets.and(orders).map(drop).map_err(Fault::from)
-        };
-        // Done twice it is done once.
-        session.commit(forget).await
-    }
-}
-
-/// All that is in force.
-pub(super) struct Load {
-    pub(super) now_s: i64,
-}
-
-impl Work for Load {
-    type Answer = Vec<Revocation>;
-
-    async fn attempt(&self, session: &Session) -> Result<Vec<Revocation>, Fault> {
-        let client = session.client()?;
-        let mut revocations = Vec::new();
-        let tickets = "SELECT fingerprint, until_s FROM revoked_tickets WHERE until_s > $1";
-        for row in client.query(tickets, &[&self.now_s]).await? {
-            let fingerprint: &[u8] = row.try_get(0)?;
-            let fingerprint = fingerprint.try_into().map_err(|_other| damaged("a fingerprint"))?;
-            revocations.push(Revocation { revoked: Revoked::Ticket(fingerprint), until_s: row.try_get(1)? });
+/// Takes the last word on one thing, and forgets what is over at `now_s`.
+pub(super) async fn save(session: Session, revocation: &Revocation, now_s: i64) -> Result<(), Fault> {
+    let client = session.client()?;
+    let (tickets, orders) = (session.prepare(FORGET_TICKETS).await?, session.prepare(FORGET_ORDERS).await?);
+    session.begin().await?;
+    let until_s = &revocation.until_s;
+    match &revocation.revoked {
+        Revoked::Ticket(fingerprint) => client.execute(SAVE_TICKET, &[&fingerprint.as_slice(), until_s]).await?,
+        Revoked::Order(key) => {
+            let (merchant_id, order_id) = columns(key);
+            client.execute(SAVE_ORDER, &[&merchant_id, &order_id, until_s]).await?
         }
-        let orders = "SELECT merchant_id, order_id, until_s FROM revoked_orders WHERE until_s > $1";
-        for row in client.query(orders, &[&self.now_s]).await? {
-            let key = key(row.try_get(0)?, row.try_get(1)?)?;
-            revocations.push(Revocation { revoked: Revoked::Order(key), until_s: row.try_get(2)? });
-        }
-        Ok(revocations)
+    };
+    let params: [&(dyn ToSql + Sync); 1] = [&now_s];
+    let forget = async {
+        let (tickets, orders) = join(client.execute(&tickets, &params), client.execute(&orders, &params)).await;
+        tickets.and(orders).map(drop).map_err(Fault::from)
+    };
+    // Done twice it is done once.
+    session.commit(forget).await
+}
+
+/// All that is in force at `now_s`.
+pub(super) async fn read(session: Session, now_s: i64) -> Result<Vec<Revocation>, Fault> {
+    let client = session.client()?;
+    let mut revocations = Vec::new();
+    let tickets = "SELECT fingerprint, until_s FROM revoked_tickets WHERE until_s > $1";
+    for row in client.query(tickets, &[&now_s]).await? {
+        let fingerprint: &[u8] = row.try_get(0)?;
+        let fingerprint = fingerprint.try_into().map_err(|_other| damaged("a fingerprint"))?;
+        revocations.push(Revocation { revoked: Revoked::Ticket(fingerprint), until_s: row.try_get(1)? });
     }
+    let orders = "SELECT merchant_id, order_id, until_s FROM revoked_orders WHERE until_s > $1";
+    for row in client.query(orders, &[&now_s]).await? {
+        let key = key(row.try_get(0)?, row.try_get(1)?)?;
+        revocations.push(Revocation { revoked: Revoked::Order(key), until_s: row.try_get(2)? });
+    }
+    Ok(revocations)
 }
 
 fn damaged(what: &str) -> Error {

@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 
 use super::fault::Fault;
-use super::pool::Session;
+use super::session::Session;
 use crate::store::Error;
 
 /// One change to the tables.

@@ -7,28 +7,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::fault::Fault;
-use crate::payment::{Change, Conflicts, EventId, Key};
+use crate::payment::{EventId, Key};
 use crate::store::Note;
+use crate::store::ledger::Did;
 
 /// Of one store, by what is done.
 #[derive(Default)]
 pub(super) struct Lost {
     pub(super) events: Unanswered<(Key, EventId), Did>,
     /// Versions that pages have shown.
-    pub(super) shown: Unanswered<(Key, u64)>,
+    pub(super) acknowledgements: Unanswered<(Key, u64)>,
     pub(super) notes: Unanswered<Vec<Note>>,
     pub(super) undelivered: Unanswered<Key>,
     pub(super) inquiries: Unanswered<(Key, i32)>,
     /// Messages of the outbox, each with the end of its lease.
     pub(super) leases: Unanswered<i64, SystemTime>,
-}
-
-/// What an event did, and the version after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Did {
-    pub(super) change: Change,
-    pub(super) conflicts: Conflicts,
-    pub(super) version: u64,
 }
 
 /// What was never asked for again is forgotten: another node has done it, or nobody.

@@ -5,49 +5,46 @@
 //! this room may open the file for writing.
 
 mod absence;
-mod command;
-mod fault;
+mod entries;
 mod file;
 mod log;
 mod outbox;
 mod payments;
 mod private;
 mod purge;
-mod queue;
 mod reader;
 mod revocations;
-mod rows;
 mod schema;
-mod telling;
 #[cfg(test)]
 mod tests;
-mod threads;
-mod timeline;
-mod watches;
+mod transaction;
+mod watched;
+mod workers;
 mod writer;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use rusqlite::ErrorCode;
+use tokio::sync::oneshot;
 
+use super::ledger::Rules;
+use super::pieces::{Pieces, sweep};
 use super::{
     Acknowledgement, Applied, Arrival, Error, Escalated, Escalation, Inquiry, Note, Outgoing, PageRef, PaymentStore,
     PurgeBefore, Purged, Revocation, Timeline,
 };
 use crate::payment::{Key, Payment};
-use command::{Answer, Command, Look, Written};
 use file::File;
-use queue::Queue;
 use reader::{Read, Reader};
-use rows::Telling;
-use threads::Threads;
-use writer::Writer;
+use transaction::Transaction;
+use workers::{Job, Workers};
+use writer::{Write, Writer};
 
-/// Commands that wait for the writer. Who comes when as many wait has to wait with what he brings.
-const COMMANDS_WAITING_MAX: usize = 1024;
+/// Pieces of work that wait for the writer. Who comes when as many wait has to wait with what he brings.
+const WRITES_WAITING_MAX: usize = 1024;
 
 /// What is set about a store.
 #[derive(Debug, Clone)]
@@ -69,15 +66,11 @@ pub struct Options {
 }
 
 /// A store in one file.
-#[derive(Debug)]
 pub struct Sqlite {
-    /// Taken when the store is closed.
-    commands: Mutex<Option<mpsc::Sender<Command>>>,
-    reads: Arc<Queue<Read>>,
+    writer: Workers<Write>,
+    readers: Workers<Read>,
     /// Messages in the outbox, as the writer counts them.
     waiting: Arc<AtomicU64>,
-    writer: Threads,
-    readers: Threads,
 }
 
 impl Sqlite {
@@ -88,7 +81,9 @@ impl Sqlite {
     /// [`Error::Corrupt`] for another program's file, a newer version's or a damaged one; [`Error::Unavailable`]
     /// where the file cannot be made, read or written, or another process has it open.
     pub fn open(url: &str, options: Options) -> Result<Self, Error> {
-        let file = File::new(url, options.cache_kib)?;
+        let Options { batch_events_max, readers, reads_waiting_max, cache_kib, instance, timeline, escalation } =
+            options;
+        let file = File::new(url, cache_kib)?;
         let wider = file.wider();
         let mut lock = file.lock()?;
         file.refuse_emptied(&lock)?;
@@ -100,48 +95,43 @@ impl Sqlite {
             tracing::warn!(path, mode, "users other than the owner can read or write files of the database");
         }
         let waiting = Arc::new(AtomicU64::new(0));
-        let Options { instance, timeline, escalation, .. } = options;
-        let telling = Telling { instance, timeline, escalation };
-        let counted = Arc::clone(&waiting);
-        let writer = Writer::new(file.clone(), connection, options.batch_events_max, telling, counted)?;
-        let mut readers = Vec::new();
-        for _ in 0..options.readers.max(1) {
-            readers.push(Reader::new(file.clone(), file.reader()?));
+        let rules = Rules { instance, timeline, escalation };
+        let writer = Writer::new(file.clone(), connection, batch_events_max, rules, Arc::clone(&waiting))?;
+        let mut reading = Vec::new();
+        for _ in 0..readers.max(1) {
+            let reader = Reader::new(file.clone(), file.reader()?);
+            reading.push(move |reads: &_| reader.run(reads));
         }
-        let (commands, commanded) = mpsc::channel(COMMANDS_WAITING_MAX);
-        let reads = Arc::new(Queue::new(options.reads_waiting_max));
-        let reading = readers.into_iter().map(|reader| {
-            let reads = Arc::clone(&reads);
-            move || reader.run(&reads)
-        });
+        let writing = move |writes: &_| {
+            writer.run(writes);
+            drop(lock);
+        };
         Ok(Self {
-            readers: Threads::start("store-reader", reading)?,
-            writer: Threads::start(
-                "store-writer",
-                [move || {
-                    writer.run(commanded);
-                    drop(lock);
-                }],
-            )?,
-            commands: Mutex::new(Some(commands)),
-            reads,
+            readers: Workers::start("store-reader", reads_waiting_max, reading)?,
+            writer: Workers::start("store-writer", WRITES_WAITING_MAX, [writing])?,
             waiting,
         })
     }
 
-    fn commands(&self) -> Option<mpsc::Sender<Command>> {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Writes by `work`, which is about `rows` rows, together with what others write. It is done again where that comes to
+    /// nothing.
+    async fn write<T, F>(&self, rows: usize, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'t, 'c> FnMut(&'t mut Transaction<'c>) -> Result<T, Error> + Send + 'static,
+    {
+        let (job, answered) = Job::new(rows, work);
+        self.writer.push(job).await?;
+        answered.await.map_err(no_answer)?
     }
 
-    async fn write(&self, what: Written) -> Result<(), Error> {
-        self.ask(|answer| Command::Write { what, answer }).await
-    }
-
-    async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, Error> {
-        let (answer, answered) = oneshot::channel();
-        let commands = self.commands().ok_or(Error::Closed)?;
-        commands.send(command(answer)).await.map_err(|_ended| Error::Closed)?;
-        drop(commands);
+    async fn look<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'t, 'c> FnMut(&'t mut rusqlite::Transaction<'c>) -> Result<T, Error> + Send + 'static,
+    {
+        let (job, answered) = Job::new(1, work);
+        self.readers.try_push(job)?;
         answered.await.map_err(no_answer)?
     }
 }
@@ -149,108 +139,142 @@ impl Sqlite {
 #[async_trait]
 impl PaymentStore for Sqlite {
     async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error> {
-        self.ask(|answer| Command::Apply { arrivals: batch, answer }).await
+        let mut applied = Vec::with_capacity(batch.len());
+        let mut pieces = Pieces::of(batch);
+        while let Some(piece) = pieces.take_next() {
+            let piece = Arc::new(piece);
+            let arrivals = Arc::clone(&piece);
+            let of_piece =
+                self.write(piece.len(), move |t| arrivals.iter().map(|arrival| t.apply(arrival)).collect()).await;
+            match of_piece {
+                Ok(of_piece) => applied.extend::<Vec<_>>(of_piece),
+                Err(error) if error.may_be_of_one_row() => {
+                    if pieces.divide(Arc::unwrap_or_clone(piece)).is_some() {
+                        applied.push(Err(error));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(applied)
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {
-        let (answer, answered) = oneshot::channel();
-        self.reads.push(Read::Payment { key: key.clone(), answer })?;
-        answered.await.map_err(no_answer)?
+        let key = key.clone();
+        self.look(move |snapshot| Ok(payments::select(snapshot, &key)?.map(|(_, record)| record.payment))).await
     }
 
     async fn acknowledge(&self, key: &Key, version: u64, by: PageRef) -> Result<Acknowledgement, Error> {
-        let (answer, answered) = oneshot::channel();
-        let commands = self.commands().ok_or(Error::Closed)?;
+        let key = key.clone();
+        let (job, answered) = Job::new(1, move |t: &mut Transaction<'_>| t.acknowledge(&key, version, by));
         // Who publishes waits for a place; pages are too many to wait, and theirs is the lesser need.
-        let command = Command::Acknowledge { key: key.clone(), version, by, answer };
-        commands.try_send(command).map_err(|refused| match refused {
-            TrySendError::Full(_) => Error::Overloaded,
-            TrySendError::Closed(_) => Error::Closed,
-        })?;
-        drop(commands);
-        answered.await.map_err(no_answer)?
+        self.writer.try_push(job)?;
+        answered.await.map_err(no_answer)??
     }
 
     async fn record(&self, notes: Vec<Note>) -> Result<(), Error> {
-        self.write(Written::Notes(notes)).await
+        self.write(notes.len(), move |t| notes.iter().try_for_each(|note| t.note(note))).await
     }
 
     async fn timeline(&self, key: &Key) -> Result<Timeline, Error> {
-        let (answer, answered) = oneshot::channel();
-        self.reads.push(Read::Timeline { key: key.clone(), answer })?;
-        answered.await.map_err(no_answer)?
+        let key = key.clone();
+        self.look(move |snapshot| entries::read(snapshot, &key)).await
     }
 
     async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<Escalated, Error> {
-        let look = Look { now_ms, messages_max, passes: false };
-        self.ask(|answer| Command::Escalate { look, answer }).await
+        let failed = "a result that no page has acknowledged cannot be escalated";
+        let step = |messages_max, passes| self.write(messages_max, move |t| t.escalate(now_ms, messages_max, passes));
+        Ok(sweep(messages_max, failed, step).await?.into())
     }
 
     async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<usize, Error> {
-        self.ask(|answer| Command::Inquire { inquiries, answer }).await
+        self.write(inquiries.len(), move |t| {
+            inquiries.iter().try_fold(0, |published, inquiry| Ok(published + usize::from(t.inquire(inquiry)?)))
+        })
+        .await
     }
 
     async fn outbox_lease(&self, messages_max: usize, lease_ms: u64) -> Result<Vec<Outgoing>, Error> {
-        self.ask(|answer| Command::Lease { messages_max, lease_ms, answer }).await
+        self.write(1, move |t| t.outbox_lease(messages_max, lease_ms)).await
     }
 
     async fn outbox_remove(&self, ids: Vec<i64>) -> Result<(), Error> {
-        self.write(Written::Sent(ids)).await
+        self.write(1, move |t| t.outbox_remove(&ids)).await
     }
 
     async fn outbox_postpone(&self, ids: Vec<i64>, by_ms: u64) -> Result<(), Error> {
-        self.write(Written::Postponed { ids, by_ms }).await
+        let by = Duration::from_millis(by_ms);
+        self.write(1, move |t| {
+            t.outbox_postpone(&ids, by);
+            Ok(())
+        })
+        .await
     }
 
     async fn outbox_len(&self) -> Result<u64, Error> {
-        let _open = self.commands().ok_or(Error::Closed)?;
+        drop(self.writer.queue()?);
         Ok(self.waiting.load(Ordering::Relaxed))
     }
 
     async fn purge(&self, before: PurgeBefore, rows_max: usize) -> Result<Purged, Error> {
-        self.ask(|answer| Command::Purge { before, rows_max, answer }).await
+        self.write(rows_max, move |t| t.purge(before, rows_max)).await
     }
 
     async fn revoke(&self, revocation: &Revocation, now_s: i64) -> Result<(), Error> {
-        self.write(Written::Revocation { revocation: revocation.clone(), now_s }).await
+        let revocation = revocation.clone();
+        self.write(1, move |t| t.revoke(&revocation, now_s)).await
     }
 
     async fn revocations(&self, now_s: i64) -> Result<Vec<Revocation>, Error> {
-        let (answer, answered) = oneshot::channel();
-        self.reads.push(Read::Revocations { now_s, answer })?;
-        answered.await.map_err(no_answer)?
+        self.look(move |snapshot| revocations::read(snapshot, now_s)).await
     }
 
     async fn check(&self) -> Result<(), Error> {
-        self.write(Written::Check).await?;
-        let (answer, answered) = oneshot::channel();
-        self.reads.push(Read::Check { answer })?;
-        answered.await.map_err(no_answer)?
+        self.write(1, |t| t.touch()).await?;
+        self.look(|snapshot| payments::check(snapshot)).await
     }
 
     async fn close(&self) {
-        self.reads.close();
+        drop(self.readers.close());
         // The writer ends when the last sender is gone; this one is kept until nobody reads, so that the whole log can
         // be copied into the file.
-        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let writes = self.writer.close();
         self.readers.ended().await;
-        drop(commands);
+        drop(writes);
         self.writer.ended().await;
     }
 }
 
-impl Drop for Sqlite {
-    fn drop(&mut self) {
-        // The readers' sign to end; the writer's is that `commands` goes.
-        self.reads.close();
-    }
+/// A number of rows, as SQL takes it.
+fn sql_limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// A number of rows, as SQLite takes it.
-fn limit(rows: usize) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
+/// The columns by which every table names an order.
+fn key_columns(key: &Key) -> (&str, &str) {
+    (key.merchant_id.as_str(), key.order_id.as_str())
 }
 
 fn no_answer(_dropped: oneshot::error::RecvError) -> Error {
     Error::Unavailable("the store's thread failed".to_owned())
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error as E;
+        let text = error.to_string();
+        match &error {
+            E::SqliteFailure(failure, _) => match failure.code {
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Corrupt(text),
+                // The program's own statements break no rule of its own tables.
+                ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => Self::Refused(text),
+                _ => Self::Unavailable(text),
+            },
+            E::FromSqlConversionFailure(..) | E::IntegralValueOutOfRange(..) | E::InvalidColumnType(..) => {
+                Self::Corrupt(text)
+            }
+            E::Utf8Error(..) => Self::Corrupt(text),
+            _ => Self::Unavailable(text),
+        }
+    }
 }

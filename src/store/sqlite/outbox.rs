@@ -1,12 +1,13 @@
 //! The table of messages that wait to be published.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Row};
 
-use super::limit;
-use crate::store::outgoing::Message;
+use super::sql_limit;
+use crate::store::ledger::Message;
 use crate::store::{Error, Outgoing};
 
 const INSERT: &str = "INSERT INTO outbox (routing_key, message_id, body, created_ms) VALUES (?1, ?2, ?3, ?4)";
@@ -22,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 /// what a process that is gone had taken is free. A transaction changes a copy, which counts once it is committed.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Leases {
-    until: HashMap<i64, Instant>,
+    until: Arc<HashMap<i64, Instant>>,
 }
 
 impl Leases {
@@ -34,9 +35,9 @@ impl Leases {
         now: Instant,
         lease_ms: u64,
     ) -> Result<Vec<Outgoing>, Error> {
-        self.until.retain(|_, until| *until > now);
+        Arc::make_mut(&mut self.until).retain(|_, until| *until > now);
         let mut select = connection.prepare_cached(SELECT)?;
-        let mut rows = select.query([limit(messages_max.saturating_add(self.until.len()))])?;
+        let mut rows = select.query([sql_limit(messages_max.saturating_add(self.until.len()))])?;
         let mut taken = Vec::new();
         while taken.len() < messages_max
             && let Some(row) = rows.next()?
@@ -67,31 +68,27 @@ impl Leases {
     /// Nobody is given these for a while.
     pub(super) fn postpone(&mut self, ids: &[i64], now: Instant, by: Duration) {
         let until = now.checked_add(by).unwrap_or(now + LONGEST);
-        self.until.extend(ids.iter().map(|id| (*id, until)));
+        Arc::make_mut(&mut self.until).extend(ids.iter().map(|id| (*id, until)));
     }
 
     /// These are in the outbox no more.
     pub(super) fn end(&mut self, ids: &[i64]) {
+        let until = Arc::make_mut(&mut self.until);
         for id in ids {
-            self.until.remove(id);
+            until.remove(id);
         }
     }
 }
 
 /// Puts messages in and answers how many.
-pub(super) fn put(
-    connection: &Connection,
-    messages: impl ExactSizeIterator<Item = Message>,
-    now_ms: i64,
-) -> Result<usize, Error> {
-    let put = messages.len();
-    if put > 0 {
+pub(super) fn put(connection: &Connection, messages: &[Message], now_ms: i64) -> Result<usize, Error> {
+    if !messages.is_empty() {
         let mut insert = connection.prepare_cached(INSERT)?;
         for Message { routing_key, message_id, body } in messages {
             insert.execute((routing_key, message_id, body, now_ms))?;
         }
     }
-    Ok(put)
+    Ok(messages.len())
 }
 
 /// Removes messages and answers how many there were.
@@ -121,7 +118,7 @@ mod tests {
         leases.postpone(&[1, 2], now, Duration::from_secs(5));
         leases.postpone(&[3], now, Duration::MAX);
         leases.end(&[2]);
-        leases.until.retain(|_, until| *until > now + Duration::from_secs(5));
+        Arc::make_mut(&mut leases.until).retain(|_, until| *until > now + Duration::from_secs(5));
         assert_eq!(leases.until.keys().collect::<Vec<_>>(), [&3]);
     }
 }

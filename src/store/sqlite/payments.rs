@@ -1,15 +1,14 @@
 //! The table of payments: how one row is read and written.
 
-use rusqlite::{Connection, params};
+use rusqlite::{CachedStatement, Connection, params};
 
-use super::absence;
-use crate::payment::{Key, Payment, State};
+use super::{absence, key_columns};
+use crate::payment::Key;
 use crate::store::Error;
-use crate::store::escalating::Finality;
-use crate::store::kept::{self, damaged};
+use crate::store::ledger::{self, Finality, Record, damaged};
 
 const SELECT: &str = "
-    SELECT state, acked_version, checksum, id, final_version, final_ms, escalate_ms, escalated, changed_ms
+    SELECT state, acked_version, checksum, id, settled_version, settled_ms, escalate_ms, escalated, changed_ms
     FROM payments WHERE merchant_id = ?1 AND order_id = ?2";
 
 const SELECT_ID: &str = "SELECT id FROM payments WHERE merchant_id = ?1 AND order_id = ?2";
@@ -19,7 +18,7 @@ const SELECT_ANY: &str = "SELECT count(*) FROM (SELECT id FROM payments LIMIT 1)
 const UPSERT: &str = "
     INSERT INTO payments
         (merchant_id, order_id, version, status, final, acked_version, created_ms, changed_ms, state, checksum,
-         final_version, final_ms, escalate_ms, escalated)
+         settled_version, settled_ms, escalate_ms, escalated)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
     ON CONFLICT (merchant_id, order_id) DO UPDATE SET
         version = excluded.version,
@@ -29,35 +28,32 @@ const UPSERT: &str = "
         changed_ms = iif(excluded.version > version, excluded.changed_ms, changed_ms),
         state = excluded.state,
         checksum = excluded.checksum,
-        final_version = excluded.final_version,
-        final_ms = excluded.final_ms,
+        settled_version = excluded.settled_version,
+        settled_ms = excluded.settled_ms,
         escalate_ms = excluded.escalate_ms,
         escalated = excluded.escalated";
 
-/// What a row says.
-pub(super) struct Kept {
-    pub(super) id: i64,
-    pub(super) state: State,
-    pub(super) acked_version: u64,
-    pub(super) settled: Finality,
-}
+/// Final results whose escalation a page that begins to wait could begin.
+const UNESCALATED: &str = "
+    SELECT count(*) FROM payments
+    WHERE merchant_id = ?1 AND order_id = ?2
+        AND final AND acked_version < coalesce(settled_version, version) AND escalate_ms IS NULL
+        AND NOT coalesce(escalated, false)";
 
-/// The payment as it stands on `connection`.
-pub(super) fn read(connection: &Connection, key: &Key) -> Result<Option<Payment>, Error> {
-    Ok(select(connection, key)?.map(|kept| kept.state.payment()))
-}
-
-/// What is kept of `key`, if it is.
-pub(super) fn select(connection: &Connection, key: &Key) -> Result<Option<Kept>, Error> {
+/// What is kept of the payment of `key`, if it is there, with the id of its row.
+///
+/// # Errors
+/// [`Error::Corrupt`] where it cannot be understood, besides the database's own.
+pub(super) fn select(connection: &Connection, key: &Key) -> Result<Option<(i64, Record)>, Error> {
     let mut select = connection.prepare_cached(SELECT)?;
-    let mut rows = select.query(params![key.merchant_id.as_str(), key.order_id.as_str()])?;
+    let mut rows = select.query(key_columns(key))?;
     let Some(row) = rows.next()? else {
         absence::prove(connection, key)?;
         return Ok(None);
     };
     let text = row.get_ref(0)?.as_str().map_err(|e| damaged(key, &e.to_string()))?;
     let acked_version = unsigned(key, row.get(1)?)?;
-    let settled = match row.get::<_, Option<i64>>(4)? {
+    let finality = match row.get::<_, Option<i64>>(4)? {
         None => None,
         Some(version) => Some(Finality {
             version: unsigned(key, version)?,
@@ -67,23 +63,23 @@ pub(super) fn select(connection: &Connection, key: &Key) -> Result<Option<Kept>,
         }),
     };
     // Rows that a version without checksums wrote have none until they are written again.
-    if row.get::<_, Option<u32>>(2)?.is_some_and(|expected| expected != checksum(key, acked_version, text, settled)) {
+    if row.get::<_, Option<u32>>(2)?.is_some_and(|expected| expected != checksum(key, acked_version, text, finality)) {
         return Err(damaged(key, "its checksum does not match"));
     }
-    let state = kept::state(key, text)?;
-    let settled = match settled {
-        Some(settled) => settled,
+    let state = ledger::state(key, text)?;
+    let finality = match finality {
+        Some(finality) => finality,
         // A version that did not keep it wrote the row. When it last changed is the nearest to be known.
         None if state.is_final() => Finality { version: state.version(), at_ms: row.get(8)?, ..Finality::default() },
         None => Finality::default(),
     };
-    Ok(Some(Kept { id: row.get(3)?, state, acked_version, settled }))
+    Ok(Some((row.get(3)?, Record::stored(state, acked_version, finality))))
 }
 
 /// The id of the row of `key`, if there is one.
 pub(super) fn id(connection: &Connection, key: &Key) -> Result<Option<i64>, Error> {
     let mut select = connection.prepare_cached(SELECT_ID)?;
-    let mut rows = select.query(params![key.merchant_id.as_str(), key.order_id.as_str()])?;
+    let mut rows = select.query(key_columns(key))?;
     Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
 }
 
@@ -93,10 +89,15 @@ pub(super) fn check(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
+/// True if a page that begins to wait for `key` may begin its escalation.
+pub(super) fn is_unescalated(connection: &Connection, key: &Key) -> Result<bool, Error> {
+    Ok(connection.prepare_cached(UNESCALATED)?.query_row(key_columns(key), |row| row.get(0))?)
+}
+
 /// Writes rows.
 pub(super) struct Upsert<'c> {
     connection: &'c Connection,
-    statement: rusqlite::CachedStatement<'c>,
+    statement: CachedStatement<'c>,
 }
 
 impl<'c> Upsert<'c> {
@@ -105,50 +106,43 @@ impl<'c> Upsert<'c> {
     }
 
     /// Writes one row and answers its id, which `id` is where the row was there before.
-    pub(super) fn write(
-        &mut self,
-        id: Option<i64>,
-        payment: &Payment,
-        state: &State,
-        acked_version: u64,
-        settled: Finality,
-        now_ms: i64,
-    ) -> Result<i64, Error> {
+    pub(super) fn write(&mut self, id: Option<i64>, record: &Record, now_ms: i64) -> Result<i64, Error> {
+        let Record { state, payment, acked_version, finality, .. } = record;
         let state = serde_json::to_string(state).map_err(|e| Error::Unavailable(e.to_string()))?;
         let key = &payment.key;
-        let settled = (settled.version > 0).then_some(settled);
+        let finality = (finality.version > 0).then_some(*finality);
         self.statement.execute(params![
             key.merchant_id.as_str(),
             key.order_id.as_str(),
             integer(payment.version)?,
             payment.status.as_str(),
             payment.is_final(),
-            integer(acked_version)?,
+            integer(*acked_version)?,
             now_ms,
             state,
-            checksum(key, acked_version, &state, settled),
-            settled.map(|settled| integer(settled.version)).transpose()?,
-            settled.map(|settled| settled.at_ms),
-            settled.and_then(|settled| settled.escalate_ms),
-            settled.map(|settled| settled.escalated),
+            checksum(key, *acked_version, &state, finality),
+            finality.map(|finality| integer(finality.version)).transpose()?,
+            finality.map(|finality| finality.at_ms),
+            finality.and_then(|finality| finality.escalate_ms),
+            finality.map(|finality| finality.escalated),
         ])?;
         Ok(id.unwrap_or_else(|| self.connection.last_insert_rowid()))
     }
 }
 
 /// CRC-32 of all that a row is asked for. A digit that a disk has changed is still JSON; only this tells.
-fn checksum(key: &Key, acked_version: u64, state: &str, settled: Option<Finality>) -> u32 {
+fn checksum(key: &Key, acked_version: u64, state: &str, finality: Option<Finality>) -> u32 {
     let mut checksum = crc32fast::Hasher::new();
     for text in [key.merchant_id.as_str(), key.order_id.as_str(), state] {
         checksum.update(text.as_bytes());
         checksum.update(&[0]);
     }
     checksum.update(&acked_version.to_be_bytes());
-    if let Some(settled) = settled {
-        checksum.update(&settled.version.to_be_bytes());
-        checksum.update(&settled.at_ms.to_be_bytes());
-        checksum.update(&settled.escalate_ms.unwrap_or(i64::MIN).to_be_bytes());
-        checksum.update(&[u8::from(settled.escalated)]);
+    if let Some(Finality { version, at_ms, escalate_ms, escalated }) = finality {
+        checksum.update(&version.to_be_bytes());
+        checksum.update(&at_ms.to_be_bytes());
+        checksum.update(&escalate_ms.unwrap_or(i64::MIN).to_be_bytes());
+        checksum.update(&[u8::from(escalated)]);
     }
     checksum.finalize()
 }

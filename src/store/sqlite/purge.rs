@@ -1,16 +1,16 @@
-//! Removes what is older than is kept, a few rows a step. Rows are walked in the order they were made in, so that a step
+//! Removes what is older than is kept, a few rows a step. Rows are looked at in the order they were made in, so that a step
 //! looks at no more than it may and none scans a table. Pages that become free are what later rows are written to.
 
 use std::time::Instant;
 
 use rusqlite::Connection;
 
-use super::{limit, payments, timeline};
+use super::{entries, payments, sql_limit};
 use crate::payment::{Key, MerchantId, OrderId};
-use crate::store::progress::Progress;
+use crate::store::ledger::{Examined, Progress, Swept, examine, purged};
 use crate::store::{Error, PurgeBefore, Purged};
 
-/// A table whose rows are walked: their shape is that of `ExpiredRow`.
+/// A table that is looked through: its columns are those of [`ExpiredRow`].
 struct Table {
     select: &'static str,
     last: &'static str,
@@ -21,19 +21,19 @@ const PAYMENTS: Table = Table {
     last: "SELECT coalesce(max(id), 0) FROM payments",
 };
 
-const WATCHES: Table = Table {
-    select: "SELECT id, merchant_id, order_id, made_ms, last_ms FROM watches WHERE id > ?1 ORDER BY id LIMIT ?2",
-    last: "SELECT coalesce(max(id), 0) FROM watches",
+const WATCHED: Table = Table {
+    select: "SELECT id, merchant_id, order_id, made_ms, last_ms FROM watched WHERE id > ?1 ORDER BY id LIMIT ?2",
+    last: "SELECT coalesce(max(id), 0) FROM watched",
 };
 
 const DELETE_PAYMENT: &str = "DELETE FROM payments WHERE id = ?1";
-const DELETE_WATCH_OF: &str = "DELETE FROM watches WHERE merchant_id = ?1 AND order_id = ?2 RETURNING id";
+const DELETE_WATCH_OF: &str = "DELETE FROM watched WHERE merchant_id = ?1 AND order_id = ?2 RETURNING id";
 
-/// Where the next step goes on.
-#[derive(Debug, Clone)]
-pub(super) struct RetentionCursor {
+/// How far each table was looked through: where the next step goes on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PurgeCursor {
     payments: Progress<i64>,
-    watches: Progress<i64>,
+    watched: Progress<i64>,
 }
 
 /// A row of one of the two tables.
@@ -45,105 +45,102 @@ struct ExpiredRow {
     changed_ms: i64,
 }
 
-/// What one step in one table came to.
-#[derive(Default)]
-struct Walked {
-    removed: usize,
-    damaged: usize,
-    done: bool,
-}
-
-impl RetentionCursor {
-    pub(super) fn new() -> Self {
-        Self { payments: Progress::new(), watches: Progress::new() }
-    }
-
+impl PurgeCursor {
     /// One step.
     pub(super) fn step(
         &mut self,
         connection: &Connection,
         before: PurgeBefore,
         rows_max: usize,
+        now: Instant,
     ) -> Result<Purged, Error> {
         let rows_max = rows_max.max(1);
-        let payments = walk(connection, &PAYMENTS, &mut self.payments, before.payments_ms, rows_max, |aged| {
-            let removed = timeline::remove(connection, aged.id)?;
-            connection.prepare_cached(DELETE_PAYMENT)?.execute([aged.id])?;
-            Ok(removed + remove_watch(connection, aged)?)
+        let step = Step { connection, rows_max, now };
+        let payments = step.sweep(&PAYMENTS, &mut self.payments, before.payments_ms, |row| {
+            let removed = entries::remove(connection, row.id)?;
+            connection.prepare_cached(DELETE_PAYMENT)?.execute([row.id])?;
+            Ok(removed + remove_watch(connection, row)?)
         })?;
-        let watches = walk(connection, &WATCHES, &mut self.watches, before.unknown_ms, rows_max, |aged| {
+        let watched = step.sweep(&WATCHED, &mut self.watched, before.unknown_ms, |row| {
             // Where its payment is kept, it goes with that.
-            if has_payment(connection, aged)? { Ok(0) } else { remove_watch(connection, aged) }
+            if has_payment(connection, row)? { Ok(0) } else { remove_watch(connection, row) }
         })?;
-        let entries = apart(connection, || timeline::remove_oldest(connection, before.entries_ms, rows_max))?;
-        let unremoved = entries.as_ref().err();
-        if let Some(error) = unremoved {
-            tracing::error!(%error, "old entries of timelines are not removed");
-        }
-        let damaged = payments.damaged + watches.damaged + usize::from(unremoved.is_some());
-        let entries = entries.unwrap_or(0);
-        let done = payments.done && watches.done && entries < rows_max;
-        Ok(Purged { payments: payments.removed, entries, damaged, done })
+        let entries = apart(connection, || entries::remove_oldest(connection, before.entries_ms, rows_max))?;
+        let entries = match entries {
+            Ok(rows) => Swept { rows, damaged: 0, done: rows < rows_max },
+            Err(error) => {
+                tracing::error!(%error, "old entries of timelines are not removed");
+                Swept { rows: 0, damaged: 1, done: true }
+            }
+        };
+        Ok(purged(payments, &[watched], entries))
     }
 }
 
-/// Gives each row that last changed before `before_ms` to `remove`, which answers how many entries went with it, until that
-/// is enough.
-fn walk(
-    connection: &Connection,
-    table: &Table,
-    progress: &mut Progress<i64>,
-    before_ms: i64,
+/// One step through one table.
+#[derive(Clone, Copy)]
+struct Step<'c> {
+    connection: &'c Connection,
     rows_max: usize,
-    mut remove: impl FnMut(&ExpiredRow) -> Result<usize, Error>,
-) -> Result<Walked, Error> {
-    let after_id = progress.place().copied().unwrap_or(0);
-    let rows = match aged(connection, table, after_id, rows_max) {
-        Err(error) if error.may_be_of_one_row() => return Ok(pass(connection, table, progress, rows_max, &error)),
-        rows => rows?,
-    };
-    let mut walked = Walked { done: rows.len() < rows_max, ..Walked::default() };
-    let (mut last, mut removed_entries) = (None, 0);
-    for (id, row) in rows {
-        let removed = match &row {
-            Ok(aged) if aged.made_ms >= before_ms => {
-                walked.done = true;
+    now: Instant,
+}
+
+impl Step<'_> {
+    /// Gives each row that last changed before `before_ms` to `remove`, which answers how many entries went with it, until
+    /// that is enough.
+    fn sweep(
+        self,
+        table: &Table,
+        progress: &mut Progress<i64>,
+        before_ms: i64,
+        remove: impl Fn(&ExpiredRow) -> Result<usize, Error>,
+    ) -> Result<Swept, Error> {
+        let after_id = progress.place().copied().unwrap_or(0);
+        let rows = match select(self.connection, table, after_id, self.rows_max) {
+            Err(error) if error.may_be_of_one_row() => return Ok(self.pass(table, progress, &error)),
+            rows => rows?,
+        };
+        let times: Vec<_> =
+            rows.iter().map(|(_, row)| row.as_ref().ok().map(|row| (row.made_ms, row.changed_ms))).collect();
+        let Examined { mut looked_at, old, done } = examine(&times, before_ms, self.rows_max);
+        let (mut swept, mut removed_entries) = (Swept { done, ..Swept::default() }, 0);
+        for (place, (id, row)) in rows.iter().enumerate().take(looked_at) {
+            let removed = match row {
+                Ok(row) if old.binary_search(&place).is_ok() => apart(self.connection, || remove(row).map(Some))?,
+                Ok(_) => Ok(None),
+                Err(error) => Err(error.clone()),
+            };
+            match removed {
+                Ok(None) => {}
+                Ok(Some(entries)) => {
+                    swept.rows += 1;
+                    removed_entries += entries;
+                }
+                Err(error) => {
+                    swept.damaged += 1;
+                    tracing::error!(row = id, %error, "an old row cannot be removed and is skipped");
+                }
+            }
+            if removed_entries >= self.rows_max {
+                (looked_at, swept.done) = (place + 1, false);
                 break;
             }
-            Ok(aged) if aged.changed_ms >= before_ms => Ok(None),
-            Ok(aged) => apart(connection, || remove(aged).map(Some))?,
-            Err(error) => Err(error.clone()),
-        };
-        last = Some(id);
-        match removed {
-            Ok(None) => {}
-            Ok(Some(entries)) => {
-                walked.removed += 1;
-                removed_entries += entries;
-            }
-            Err(error) => {
-                walked.damaged += 1;
-                tracing::error!(row = id, %error, "an old row cannot be removed and is skipped");
-            }
         }
-        if removed_entries >= rows_max {
-            walked.done = false;
-            break;
-        }
+        let last = looked_at.checked_sub(1).map(|place| rows[place].0);
+        progress.step(last, swept.damaged, swept.done, self.now);
+        Ok(swept)
     }
-    progress.step(last, walked.damaged, walked.done, Instant::now());
-    Ok(walked)
-}
 
-/// Goes past a place that cannot be read.
-fn pass(connection: &Connection, table: &Table, progress: &mut Progress<i64>, rows_max: usize, why: &Error) -> Walked {
-    let after_id = progress.place().copied().unwrap_or(0);
-    tracing::error!(after_id, error = %why, "old rows cannot be read and are skipped");
-    let next_id = after_id.saturating_add(limit(rows_max));
-    let last: Result<i64, _> = connection.query_row(table.last, [], |row| row.get(0));
-    let done = last.map_or(true, |last| next_id >= last);
-    progress.step(Some(next_id), 1, done, Instant::now());
-    Walked { removed: 0, damaged: 1, done }
+    /// Goes past a place that cannot be read.
+    fn pass(self, table: &Table, progress: &mut Progress<i64>, why: &Error) -> Swept {
+        let after_id = progress.place().copied().unwrap_or(0);
+        tracing::error!(after_id, error = %why, "old rows cannot be read and are skipped");
+        let next_id = after_id.saturating_add(sql_limit(self.rows_max));
+        let last: Result<i64, _> = self.connection.query_row(table.last, [], |row| row.get(0));
+        let done = last.map_or(true, |last| next_id >= last);
+        progress.step(Some(next_id), 1, done, self.now);
+        Swept { rows: 0, damaged: 1, done }
+    }
 }
 
 /// Does something wholly or not at all. That it cannot be done to this row is an answer.
@@ -164,33 +161,33 @@ fn apart<T>(connection: &Connection, work: impl FnOnce() -> Result<T, Error>) ->
 /// A row's id, and the row where it is not damaged.
 type Found = (i64, Result<ExpiredRow, Error>);
 
-fn aged(connection: &Connection, table: &Table, after_id: i64, rows_max: usize) -> Result<Vec<Found>, Error> {
+fn select(connection: &Connection, table: &Table, after_id: i64, rows_max: usize) -> Result<Vec<Found>, Error> {
     let mut select = connection.prepare_cached(table.select)?;
-    let mut found = select.query((after_id, limit(rows_max)))?;
+    let mut found = select.query((after_id, sql_limit(rows_max)))?;
     let mut rows = Vec::new();
     while let Some(row) = found.next()? {
         let id = row.get(0)?;
-        let aged = || -> rusqlite::Result<ExpiredRow> {
+        let whole = || -> rusqlite::Result<ExpiredRow> {
             let (merchant_id, order_id) = (row.get(1)?, row.get(2)?);
             Ok(ExpiredRow { id, merchant_id, order_id, made_ms: row.get(3)?, changed_ms: row.get(4)? })
         };
-        rows.push((id, aged().map_err(Error::from)));
+        rows.push((id, whole().map_err(Error::from)));
     }
     Ok(rows)
 }
 
-fn remove_watch(connection: &Connection, aged: &ExpiredRow) -> Result<usize, Error> {
+fn remove_watch(connection: &Connection, row: &ExpiredRow) -> Result<usize, Error> {
     let mut delete = connection.prepare_cached(DELETE_WATCH_OF)?;
-    let mut removed = delete.query((&aged.merchant_id, &aged.order_id))?;
+    let mut removed = delete.query((&row.merchant_id, &row.order_id))?;
     let id: Option<i64> = removed.next()?.map(|row| row.get(0)).transpose()?;
     match id {
-        Some(id) => timeline::remove(connection, -id),
+        Some(id) => entries::remove(connection, -id),
         None => Ok(0),
     }
 }
 
-fn has_payment(connection: &Connection, aged: &ExpiredRow) -> Result<bool, Error> {
-    let (Ok(merchant_id), Ok(order_id)) = (MerchantId::new(&aged.merchant_id), OrderId::new(&aged.order_id)) else {
+fn has_payment(connection: &Connection, row: &ExpiredRow) -> Result<bool, Error> {
+    let (Ok(merchant_id), Ok(order_id)) = (MerchantId::new(&row.merchant_id), OrderId::new(&row.order_id)) else {
         return Ok(false);
     };
     Ok(payments::id(connection, &Key::new(merchant_id, order_id))?.is_some())

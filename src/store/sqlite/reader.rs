@@ -4,57 +4,20 @@
 //! sees whatever was committed before it was asked for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::PoisonError;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::command::Answer;
 use super::file::File;
-use super::payments;
-use super::queue::Queue;
-use super::revocations;
-use super::timeline;
-
-use crate::payment::{Key, Payment};
-use crate::store::{Error, Revocation, Timeline};
+use super::workers::{Queue, Work};
+use crate::store::Error;
 
 /// Reads of one snapshot. A long one would keep the write-ahead log from starting over, and leave the other threads
 /// without work.
 const READS_AT_ONCE_MAX: usize = 128;
 
 /// One read that waits.
-#[derive(Debug)]
-pub(super) enum Read {
-    /// A payment, not set if there is none.
-    Payment { key: Key, answer: Answer<Option<Arc<Payment>>> },
-    /// What is remembered of an order.
-    Timeline { key: Key, answer: Answer<Timeline> },
-    /// What is revoked.
-    Revocations { now_s: i64, answer: Answer<Vec<Revocation>> },
-    /// Whether anything can be read.
-    Check { answer: Answer<()> },
-}
-
-impl Read {
-    /// True if nobody waits for it any more.
-    fn is_forgotten(&self) -> bool {
-        match self {
-            Self::Payment { answer, .. } => answer.is_closed(),
-            Self::Timeline { answer, .. } => answer.is_closed(),
-            Self::Revocations { answer, .. } => answer.is_closed(),
-            Self::Check { answer } => answer.is_closed(),
-        }
-    }
-
-    fn fail(self, error: Error) {
-        match self {
-            Self::Payment { answer, .. } => drop(answer.send(Err(error))),
-            Self::Timeline { answer, .. } => drop(answer.send(Err(error))),
-            Self::Revocations { answer, .. } => drop(answer.send(Err(error))),
-            Self::Check { answer } => drop(answer.send(Err(error))),
-        }
-    }
-}
+pub(super) type Read = Box<dyn for<'c> Work<Transaction<'c>>>;
 
 /// The state of one thread.
 pub(super) struct Reader {
@@ -71,8 +34,10 @@ impl Reader {
     /// Serves until the queue is closed and empty.
     pub(super) fn run(mut self, reads: &Queue<Read>) {
         loop {
-            let batch = reads.take(READS_AT_ONCE_MAX);
-            if batch.is_empty() {
+            let mut batch = Vec::new();
+            if reads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv_many(&mut batch, READS_AT_ONCE_MAX)
+                == 0
+            {
                 return;
             }
             if catch_unwind(AssertUnwindSafe(|| self.turn(batch))).is_err() {
@@ -88,7 +53,7 @@ impl Reader {
         let mut batch = batch.into_iter().filter(|read| !read.is_forgotten());
         if let Err(error) = self.answer(&mut batch) {
             self.connection = None;
-            batch.for_each(|read| read.fail(error.clone()));
+            batch.for_each(|read| read.answer(Err(error.clone())));
         }
     }
 
@@ -100,16 +65,10 @@ impl Reader {
             Some(connection) => connection,
             none => none.insert(self.file.reader()?),
         };
-        let snapshot = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-        for read in batch {
-            match read {
-                Read::Payment { key, answer } => {
-                    drop(answer.send(payments::read(&snapshot, &key).map(|payment| payment.map(Arc::new))));
-                }
-                Read::Timeline { key, answer } => drop(answer.send(timeline::read(&snapshot, &key))),
-                Read::Revocations { now_s, answer } => drop(answer.send(revocations::read(&snapshot, now_s))),
-                Read::Check { answer } => drop(answer.send(payments::check(&snapshot))),
-            }
+        let mut snapshot = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+        for mut read in batch {
+            let done = read.attempt(&mut snapshot);
+            read.answer(done);
         }
         snapshot.commit()?;
         Ok(())

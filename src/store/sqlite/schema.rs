@@ -9,7 +9,7 @@ const APPLICATION_ID: i32 = 0x504e_7064;
 
 /// Each step once, in this order; the header's `user_version` counts the steps done. A step is never edited after a
 /// release: files exist that were made by it.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
     CREATE TABLE payments (
         id            INTEGER PRIMARY KEY,
@@ -29,7 +29,7 @@ const STEPS: [&str; 4] = [
         value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
-    // Of what `rows` reads of a row. Not set where the row is older than this step.
+    // Of what is read of a row. Not set where the row is older than this step.
     "ALTER TABLE payments ADD COLUMN checksum INTEGER;",
     "
     CREATE TABLE revoked_tickets (
@@ -83,6 +83,15 @@ const STEPS: [&str; 4] = [
         body        TEXT    NOT NULL,
         created_ms  INTEGER NOT NULL
     ) STRICT;
+",
+    // The names of the store that several nodes share. An entry's order is a number here, so it is not called `order_id`.
+    "
+    ALTER TABLE payments RENAME COLUMN final_version TO settled_version;
+    ALTER TABLE payments RENAME COLUMN final_ms TO settled_ms;
+    ALTER TABLE timeline RENAME TO entries;
+    ALTER TABLE entries RENAME COLUMN order_id TO payment_id;
+    ALTER TABLE entries RENAME COLUMN entry TO what;
+    ALTER TABLE watches RENAME TO watched;
 ",
 ];
 

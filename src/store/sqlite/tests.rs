@@ -1,6 +1,7 @@
 //! The contract, and what only a file can suffer.
 
 mod timelines;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -97,15 +98,20 @@ fn events(orders: std::ops::Range<u32>) -> Vec<Event> {
     orders.map(|n| event(&format!("o{n}"), "e1")).collect()
 }
 
+/// Lets a test act on the writer's connection in the midst of a transaction.
 async fn act(store: &Sqlite, act: impl Fn(&Connection) + Send + 'static) {
-    assert!(store.commands().unwrap().send(Command::Act(Box::new(act))).await.is_ok());
+    let work = move |transaction: &mut Transaction<'_>| {
+        act(transaction.connection);
+        Ok(())
+    };
+    store.writer.push(Job::new(1, work).0).await.unwrap();
 }
 
 /// Holds the writer in a transaction until what this gives is dropped.
 async fn hold(store: &Sqlite) -> std::sync::mpsc::SyncSender<()> {
     let (release, held) = std::sync::mpsc::sync_channel(1);
-    let (begun, mut is_held) = mpsc::channel(1);
-    let held = Mutex::new(held);
+    let (begun, mut is_held) = tokio::sync::mpsc::channel(1);
+    let held = std::sync::Mutex::new(held);
     act(store, move |_| {
         begun.try_send(()).unwrap();
         assert!(held.lock().unwrap().recv().is_err());
@@ -201,7 +207,7 @@ async fn a_file_that_vanished_is_a_fault_until_it_is_back() {
 async fn a_foreign_newer_or_damaged_file_is_refused_and_left_as_it_is() {
     let refused = |folder: &Folder, words: &str| {
         let before = std::fs::read(folder.path()).unwrap();
-        let error = folder.open(OPTIONS).unwrap_err();
+        let error = folder.open(OPTIONS).err().unwrap();
         assert!(matches!(&error, Error::Corrupt(why) if why.contains(words)), "{error}");
         assert_eq!(std::fs::read(folder.path()).unwrap(), before, "{words}");
     };
@@ -273,13 +279,9 @@ async fn dropped_without_close_it_ends_by_itself() {
     let folder = Folder::new();
     let store = folder.open(OPTIONS).unwrap();
     store.apply_events(events(0..1)).await.unwrap();
-    let reads = Arc::downgrade(&store.reads);
+    let (reading, writing) = (store.readers.ended(), store.writer.ended());
     drop(store);
-    let ended = async {
-        while reads.upgrade().is_some() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
+    let ended = futures_util::future::join(reading, writing);
     tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
 }
 
@@ -360,11 +362,11 @@ async fn acknowledgements_beyond_the_bound_are_refused_and_the_others_are_not_lo
     let key = events(0..1).remove(0).key;
     let held = hold(&store).await;
     let mut acknowledging = tokio::task::JoinSet::new();
-    for _ in 0..COMMANDS_WAITING_MAX {
+    for _ in 0..WRITES_WAITING_MAX {
         let (store, key) = (Arc::clone(&store), key.clone());
         acknowledging.spawn(async move { store.acknowledge(&key, 1, PAGE).await });
     }
-    while store.commands().unwrap().capacity() > 0 {
+    while store.writer.queue().unwrap().capacity() > 0 {
         tokio::task::yield_now().await;
     }
     assert!(matches!(store.acknowledge(&key, 1, PAGE).await, Err(Error::Overloaded)));

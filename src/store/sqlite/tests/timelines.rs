@@ -29,7 +29,7 @@ fn number(folder: &Folder, sql: &str) -> i64 {
     Connection::open(folder.path()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-async fn retire_before(store: &Sqlite, before_ms: i64) {
+async fn purge_before(store: &Sqlite, before_ms: i64) {
     let before = PurgeBefore { payments_ms: before_ms, entries_ms: before_ms, unknown_ms: before_ms };
     while !store.purge(before, 50).await.unwrap().done {}
 }
@@ -61,16 +61,16 @@ async fn the_file_does_not_grow_with_the_generations_of_payments() {
         let waiting = store.outbox_lease(1_000, 1).await.unwrap();
         assert_eq!(waiting.len(), orders.len());
         store.outbox_remove(waiting.into_iter().map(|message| message.id).collect()).await.unwrap();
-        retire_before(&store, before_ms).await;
+        purge_before(&store, before_ms).await;
         assert_eq!(number(&folder, "SELECT count(*) FROM payments"), i64::from(ORDERS));
         pages.push(number(&folder, "PRAGMA page_count"));
     }
-    assert_eq!(number(&folder, "SELECT count(*) FROM timeline"), i64::from(ORDERS) * 4);
-    assert_eq!(number(&folder, "SELECT count(*) FROM watches"), i64::from(ORDERS));
+    assert_eq!(number(&folder, "SELECT count(*) FROM entries"), i64::from(ORDERS) * 4);
+    assert_eq!(number(&folder, "SELECT count(*) FROM watched"), i64::from(ORDERS));
     // Two generations are there while the older one is removed, and free pages are never where they would be best.
     assert!(pages[11] <= pages[0] * 3 && pages[11] <= pages[5] * 11 / 10, "{pages:?}");
-    retire_before(&store, LATER_MS).await;
-    for table in ["payments", "timeline", "watches", "outbox"] {
+    purge_before(&store, LATER_MS).await;
+    for table in ["payments", "entries", "watched", "outbox"] {
         assert_eq!(number(&folder, &format!("SELECT count(*) FROM {table}")), 0, "{table}");
     }
     store.close().await;
@@ -102,9 +102,9 @@ async fn when_a_result_is_escalated_is_covered_by_the_checksum() {
         "escalate_ms = 7",
         "escalate_ms = NULL",
         "escalated = true",
-        "final_ms = 8",
-        "final_version = 2",
-        "final_version = NULL",
+        "settled_ms = 8",
+        "settled_version = 2",
+        "settled_version = NULL",
     ]
     .iter()
     .enumerate()

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::fault::Fault;
+use super::gatherer::Answer;
 use super::keys::{Keys, key};
-use super::pool::{Pool, Session, Work};
-use super::writes::Answer;
+use super::pool::Pool;
+use super::session::Session;
 use crate::payment::{Key, Payment};
-use crate::store::{Error, kept};
+use crate::store::{Error, ledger};
 
 const SELECT: &str = "
     SELECT payments.merchant_id, payments.order_id, state
@@ -21,26 +22,6 @@ pub(super) struct Read {
     pub(super) answer: Answer<Option<Arc<Payment>>>,
 }
 
-/// Several payments. One that cannot be understood is the concern of those alone who asked for it.
-struct Payments<'a>(&'a [Read]);
-
-impl Work for Payments<'_> {
-    type Answer = HashMap<Key, Result<Arc<Payment>, Error>>;
-
-    async fn attempt(&self, session: &Session) -> Result<Self::Answer, Fault> {
-        let keys = Keys::new(self.0.iter().map(|read| &read.key));
-        let select = session.prepare(SELECT).await?;
-        let rows = session.client()?.query(&select, &[&keys.merchant_ids, &keys.order_ids]).await?;
-        let mut found = HashMap::with_capacity(rows.len());
-        for row in rows {
-            let key = key(row.try_get(0)?, row.try_get(1)?)?;
-            let payment = kept::state(&key, row.try_get(2)?).map(|state| Arc::new(state.payment()));
-            found.insert(key, payment);
-        }
-        Ok(found)
-    }
-}
-
 /// Reads what waits, and tells who waits for it.
 pub(super) async fn read(pool: &Pool, mut reads: Vec<Read>) {
     // Under overload there are those who have stopped waiting.
@@ -48,7 +29,8 @@ pub(super) async fn read(pool: &Pool, mut reads: Vec<Read>) {
     if reads.is_empty() {
         return;
     }
-    match pool.run(&Payments(&reads)).await {
+    let all = &reads;
+    match pool.run(|session| select(session, all)).await {
         Ok(found) => {
             for Read { key, answer } in reads {
                 drop(answer.send(found.get(&key).cloned().transpose()));
@@ -56,4 +38,18 @@ pub(super) async fn read(pool: &Pool, mut reads: Vec<Read>) {
         }
         Err(error) => reads.into_iter().for_each(|read| drop(read.answer.send(Err(error.clone())))),
     }
+}
+
+/// One that cannot be understood is the concern of those alone who asked for it.
+async fn select(session: Session, reads: &[Read]) -> Result<HashMap<Key, Result<Arc<Payment>, Error>>, Fault> {
+    let keys = Keys::new(reads.iter().map(|read| &read.key));
+    let select = session.prepare(SELECT).await?;
+    let rows = session.client()?.query(&select, &[&keys.merchant_ids, &keys.order_ids]).await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let key = key(row.try_get(0)?, row.try_get(1)?)?;
+        let payment = ledger::state(&key, row.try_get(2)?).map(|state| Arc::new(state.payment()));
+        found.insert(key, payment);
+    }
+    Ok(found)
 }

@@ -7,29 +7,27 @@ use std::time::{Duration, Instant};
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// In memory: a look that begins anew finds what stayed and nothing else. `P` is the place of a row.
-#[derive(Debug, Clone)]
-pub(super) struct Progress<P> {
+#[derive(Debug, Clone, Default)]
+pub(in crate::store) struct Progress<P> {
     place: Option<P>,
     passed: bool,
-    began: Instant,
+    /// When the look from the beginning began.
+    began: Option<Instant>,
 }
 
 impl<P> Progress<P> {
-    pub(super) fn new() -> Self {
-        Self { place: None, passed: false, began: Instant::now() }
-    }
-
     /// The last row that was looked at. Not set at the beginning.
-    pub(super) fn place(&self) -> Option<&P> {
+    pub(in crate::store) fn place(&self) -> Option<&P> {
         self.place.as_ref()
     }
 
     /// After a step up to `last`, not set where there was no row. `passed` rows were passed over, and `is_last` says that
     /// there are no more.
-    pub(super) fn step(&mut self, last: Option<P>, passed: usize, is_last: bool, now: Instant) {
+    pub(in crate::store) fn step(&mut self, last: Option<P>, passed: usize, is_last: bool, now: Instant) {
+        let began = *self.began.get_or_insert(now);
         self.passed |= passed > 0;
-        if is_last && (!self.passed || now.saturating_duration_since(self.began) >= AGAIN) {
-            *self = Self { place: None, passed: false, began: now };
+        if is_last && (!self.passed || now.saturating_duration_since(began) >= AGAIN) {
+            *self = Self { place: None, passed: false, began: Some(now) };
         } else if let Some(last) = last {
             self.place = Some(last);
         }
@@ -42,8 +40,8 @@ mod tests {
 
     #[test]
     fn it_begins_anew_at_the_end_and_later_where_rows_were_passed_over() {
-        let mut progress = Progress::new();
-        let began = progress.began;
+        let mut progress = Progress::default();
+        let began = Instant::now();
         progress.step(Some(7), 0, false, began);
         assert_eq!(progress.place(), Some(&7));
         progress.step(Some(9), 0, true, began);

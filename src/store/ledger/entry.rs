@@ -1,14 +1,14 @@
-//! What an order's timeline says, as the JSON that is kept of each entry. Every store writes these and no others.
+//! The entries of timelines, as the JSON that is kept of each. Every store writes these and no others.
 
 use serde::Serialize;
 
-use super::{Error, Inquiry, PageRef};
 use crate::payment::{Change, Conflicts, Event};
+use crate::store::{Error, Inquiry, PageRef};
 
-/// One entry. [`super::Timeline`] says what each means.
+/// One entry. [`crate::store::Timeline`] says what each means.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Told<'a> {
+pub(super) enum TimelineEntry<'a> {
     Arrived {
         event_id: &'a str,
         status: &'static str,
@@ -54,7 +54,7 @@ pub(super) enum Told<'a> {
     },
 }
 
-impl<'a> Told<'a> {
+impl<'a> TimelineEntry<'a> {
     /// `event` came, and `version` is what stands after it.
     pub(super) fn arrived(event: &'a Event, redelivered: bool, change: Change, version: u64) -> Self {
         let outcome = match change {
@@ -106,22 +106,13 @@ impl<'a> Told<'a> {
         serde_json::to_string(self).map_err(|e| Error::Unavailable(e.to_string()))
     }
 
-    /// [`Told::json`], written behind what is in `text`.
+    /// [`TimelineEntry::json`], behind what is in `text`.
     ///
     /// # Errors
-    /// As for that.
+    /// As for [`TimelineEntry::json`].
     pub(super) fn write(&self, text: &mut Vec<u8>) -> Result<(), Error> {
         serde_json::to_writer(text, self).map_err(|e| Error::Unavailable(e.to_string()))
     }
-}
-
-/// One of so many entries looks how many its order has.
-const ENTRIES_BETWEEN_TRIMS_LOG2: u32 = 6;
-
-/// Whether the order of the `n`th entry is looked at, and all but its latest [`super::ENTRIES_MAX`] are removed. Scattered, so
-/// that no rhythm of events can miss it.
-pub(super) fn trims(n: u64) -> bool {
-    n.wrapping_mul(0x9e37_79b9_7f4a_7c15).leading_zeros() >= ENTRIES_BETWEEN_TRIMS_LOG2
 }
 
 /// The codes of `conflicts`.
@@ -153,7 +144,7 @@ mod tests {
             (Change::Stale, "stale"),
             (Change::IdReused, "id_reused"),
         ] {
-            let json = Told::arrived(&event, true, change, payment.version).json().unwrap();
+            let json = TimelineEntry::arrived(&event, true, change, payment.version).json().unwrap();
             assert_eq!(
                 json,
                 format!(
@@ -170,7 +161,7 @@ mod tests {
         let conflicts = state.merge(second.clone()).conflicts;
         assert_eq!(conflicts.iter().collect::<Vec<_>>(), [Conflict::FailedAndCanceled]);
         assert_eq!(
-            Told::conflict(&second, conflicts).json().unwrap(),
+            TimelineEntry::conflict(&second, conflicts).json().unwrap(),
             r#"{"type":"conflict","kinds":["failed_and_canceled"],"event_id":"e2"}"#
         );
     }
@@ -180,26 +171,29 @@ mod tests {
         let inquiry = Inquiry { key: event("e1", Status::Pending, 1).key, step: 2, waited_s: 31 };
         for (told, json) in [
             (
-                Told::pushed(PAGE, 3, Some(12)),
+                TimelineEntry::pushed(PAGE, 3, Some(12)),
                 r#"{"type":"pushed","transport":"long_poll","connection":7,"version":3,"ms":12}"#,
             ),
-            (Told::pushed(PAGE, 3, None), r#"{"type":"pushed","transport":"long_poll","connection":7,"version":3}"#),
             (
-                Told::acknowledged(PAGE, 3, Some(40)),
+                TimelineEntry::pushed(PAGE, 3, None),
+                r#"{"type":"pushed","transport":"long_poll","connection":7,"version":3}"#,
+            ),
+            (
+                TimelineEntry::acknowledged(PAGE, 3, Some(40)),
                 r#"{"type":"acknowledged","transport":"long_poll","connection":7,"version":3,"ms_since_arrival":40}"#,
             ),
             (
-                Told::acknowledged(PAGE, 2, None),
+                TimelineEntry::acknowledged(PAGE, 2, None),
                 r#"{"type":"acknowledged","transport":"long_poll","connection":7,"version":2}"#,
             ),
             (
-                Told::Watched { transport: "sse", connection: 1, pages: 4, last_ms: 9 },
+                TimelineEntry::Watched { transport: "sse", connection: 1, pages: 4, last_ms: 9 },
                 r#"{"type":"watched","transport":"sse","connection":1,"pages":4,"last_ms":9}"#,
             ),
-            (Told::Undelivered { version: 3 }, r#"{"type":"undelivered","version":3}"#),
-            (Told::inquired(&inquiry), r#"{"type":"inquired","step":2,"waited_s":31}"#),
+            (TimelineEntry::Undelivered { version: 3 }, r#"{"type":"undelivered","version":3}"#),
+            (TimelineEntry::inquired(&inquiry), r#"{"type":"inquired","step":2,"waited_s":31}"#),
             (
-                Told::DeadLettered { event_id: "e9", reason: "id_reused" },
+                TimelineEntry::DeadLettered { event_id: "e9", reason: "id_reused" },
                 r#"{"type":"dead_lettered","event_id":"e9","reason":"id_reused"}"#,
             ),
         ] {

@@ -1,44 +1,40 @@
-//! When a final result counts as undelivered. Every store keeps these facts beside a payment and moves them by these
-//! rules.
+//! When a final result counts as undelivered.
 
-use super::{EscalatedOrders, Escalation};
 use crate::payment::{Payment, Status};
+use crate::store::{EscalatedOrders, Escalation};
 
 /// What a page that comes late may take to acknowledge what it is shown at once.
 const PAGE_ANSWERS_MS: u64 = 5_000;
 
 /// What is kept of a payment's final result. All is 0, false and not set where it has none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Finality {
+pub(in crate::store) struct Finality {
     /// The version that brought the final status. Later ones (refunds) tell of the same result.
-    pub(super) version: u64,
+    pub(in crate::store) version: u64,
     /// When the event that brought it was received, milliseconds since 1970.
-    pub(super) at_ms: i64,
+    pub(in crate::store) at_ms: i64,
     /// When it counts as undelivered; not set where it never will.
-    pub(super) escalate_ms: Option<i64>,
+    pub(in crate::store) escalate_ms: Option<i64>,
     /// It has counted as undelivered.
-    pub(super) escalated: bool,
+    pub(in crate::store) escalated: bool,
 }
 
 impl Finality {
-    /// After an event was applied. `before` is the status before it; `watched` is only asked where it matters.
-    ///
-    /// # Errors
-    /// What `watched` answers.
-    pub(super) fn applied<E>(
+    /// After an event was applied. `before` is the status before it; `watched` says whether a page has waited for the order.
+    pub(super) fn applied(
         &mut self,
         before: Option<Status>,
         payment: &Payment,
         received_ms: i64,
         escalation: Escalation,
-        watched: impl FnOnce() -> Result<bool, E>,
-    ) -> Result<(), E> {
+        watched: bool,
+    ) {
         if !payment.is_final() || before == Some(payment.status) {
-            return Ok(());
+            return;
         }
         let escalates = match escalation.orders {
             EscalatedOrders::All => true,
-            EscalatedOrders::Watched => watched()?,
+            EscalatedOrders::Watched => watched,
             EscalatedOrders::Off => false,
         };
         *self = Self {
@@ -47,7 +43,6 @@ impl Finality {
             escalate_ms: escalates.then(|| later(received_ms, escalation.after_ms)),
             escalated: false,
         };
-        Ok(())
     }
 
     /// A page has shown `version`, and `acked_version` was the latest so far. True if this tells of the final result for
@@ -88,8 +83,6 @@ fn later(ms: i64, by_ms: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
     use crate::payment::{Event, EventId, Key, MerchantId, OrderId, State, Timestamp};
 
@@ -104,56 +97,54 @@ mod tests {
         Payment { version, ..State::first(event).payment() }
     }
 
-    fn settled(escalation: Escalation, watched: bool) -> Finality {
-        let mut settled = Finality::default();
-        let paid = payment(Status::Succeeded, 2);
-        settled.applied(Some(Status::Pending), &paid, 1_000, escalation, || Ok::<_, Infallible>(watched)).unwrap();
-        assert_eq!((settled.version, settled.at_ms), (2, 1_000));
-        settled
+    fn paid(escalation: Escalation, watched: bool) -> Finality {
+        let mut finality = Finality::default();
+        finality.applied(Some(Status::Pending), &payment(Status::Succeeded, 2), 1_000, escalation, watched);
+        assert_eq!((finality.version, finality.at_ms), (2, 1_000));
+        finality
     }
 
     #[test]
     fn it_begins_with_the_final_status_and_anew_with_another() {
         let mut open = Finality::default();
-        let unasked = || -> Result<bool, &str> { Err("asked where it does not matter") };
-        open.applied(None, &payment(Status::Pending, 1), 1_000, WATCHED, unasked).unwrap();
+        open.applied(None, &payment(Status::Pending, 1), 1_000, WATCHED, true);
         assert_eq!(open, Finality::default());
 
         let mut failed = Finality::default();
-        failed.applied(None, &payment(Status::Failed, 1), 1_000, ALL, unasked).unwrap();
+        failed.applied(None, &payment(Status::Failed, 1), 1_000, ALL, false);
         assert_eq!(failed.escalate_ms, Some(61_000));
         assert!(failed.escalate(61_000));
         // A refund, say.
-        failed.applied(Some(Status::Failed), &payment(Status::Failed, 2), 70_000, ALL, unasked).unwrap();
+        failed.applied(Some(Status::Failed), &payment(Status::Failed, 2), 70_000, ALL, false);
         assert_eq!((failed.version, failed.escalate_ms, failed.escalated), (1, None, true));
-        failed.applied(Some(Status::Failed), &payment(Status::Succeeded, 3), 80_000, ALL, unasked).unwrap();
+        failed.applied(Some(Status::Failed), &payment(Status::Succeeded, 3), 80_000, ALL, false);
         assert_eq!((failed.version, failed.escalate_ms, failed.escalated), (3, Some(140_000), false));
     }
 
     #[test]
     fn which_orders() {
-        assert_eq!(settled(WATCHED, true).escalate_ms, Some(61_000));
-        assert_eq!(settled(WATCHED, false).escalate_ms, None);
-        assert_eq!(settled(ALL, false).escalate_ms, Some(61_000));
-        assert_eq!(settled(OFF, true).escalate_ms, None);
+        assert_eq!(paid(WATCHED, true).escalate_ms, Some(61_000));
+        assert_eq!(paid(WATCHED, false).escalate_ms, None);
+        assert_eq!(paid(ALL, false).escalate_ms, Some(61_000));
+        assert_eq!(paid(OFF, true).escalate_ms, None);
     }
 
     #[test]
     fn the_first_acknowledgement_of_the_result_ends_it() {
-        let mut it = settled(ALL, false);
+        let mut it = paid(ALL, false);
         assert!(!it.acknowledged(0, 1), "the version before the result");
         assert_eq!(it.escalate_ms, Some(61_000));
         assert!(it.acknowledged(1, 3), "a later version tells of the same result");
         assert_eq!(it.escalate_ms, None);
         assert!(!it.acknowledged(3, 4));
         assert!(!Finality::default().acknowledged(0, 1));
-        let mut it = settled(ALL, false);
+        let mut it = paid(ALL, false);
         assert!(it.escalate(61_000) && it.acknowledged(0, 2), "better late than never");
     }
 
     #[test]
     fn it_is_due_once() {
-        let mut it = settled(ALL, false);
+        let mut it = paid(ALL, false);
         assert!(!it.escalate(60_999));
         assert!(it.escalate(61_000));
         assert!(!it.escalate(i64::MAX));
@@ -163,7 +154,7 @@ mod tests {
     #[test]
     fn a_page_that_comes_after_the_result_begins_it() {
         let began = |at_ms, escalation| {
-            let mut it = settled(WATCHED, false);
+            let mut it = paid(WATCHED, false);
             assert_eq!(it.watched(0, at_ms, escalation), it.escalate_ms.is_some());
             it.escalate_ms
         };
@@ -171,7 +162,7 @@ mod tests {
         assert_eq!(began(900_000, WATCHED), Some(905_000), "it is given time to answer");
         assert_eq!(began(900_000, Escalation { after_ms: 200, ..WATCHED }), Some(900_200));
         assert_eq!((began(2_000, ALL), began(2_000, OFF)), (None, None));
-        let mut it = settled(WATCHED, false);
+        let mut it = paid(WATCHED, false);
         assert!(!it.watched(2, 2_000, WATCHED), "acknowledged");
         assert!(it.watched(1, 2_000, WATCHED) && !it.watched(1, 9_000, WATCHED));
         assert!(!Finality::default().watched(0, 2_000, WATCHED), "no result");

@@ -3,25 +3,25 @@
 
 use serde::Serialize;
 
-use super::entries::kinds;
-use super::{Error, Inquiry, PageRef};
+use super::entry::kinds;
 use crate::payment::{Conflicts, EventId, Key, Money, Payment, Status, Timestamp};
+use crate::store::{Error, Inquiry, PageRef};
 
 /// A message before it has its place in an outbox.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) routing_key: &'static str,
-    pub(super) message_id: String,
-    pub(super) body: String,
+pub(in crate::store) struct Message {
+    pub(in crate::store) routing_key: &'static str,
+    pub(in crate::store) message_id: String,
+    pub(in crate::store) body: String,
 }
 
 /// What every message of one commit says.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Envelope<'a> {
+pub(in crate::store) struct Envelope<'a> {
     /// The node's name.
-    pub(super) instance: &'a str,
+    pub(in crate::store) instance: &'a str,
     /// When the thing happened that it tells of, milliseconds since 1970.
-    pub(super) now_ms: i64,
+    pub(in crate::store) now_ms: i64,
 }
 
 #[derive(Serialize)]
@@ -95,7 +95,7 @@ struct Inquired<'a> {
 
 impl Envelope<'_> {
     /// `payment.delivered`: a page has shown `version`, which is a final result that arrived at `arrived_ms`.
-    pub(super) fn delivered(
+    pub(in crate::store) fn delivered(
         &self,
         payment: &Payment,
         version: u64,
@@ -114,7 +114,7 @@ impl Envelope<'_> {
     }
 
     /// `payment.undelivered`: no page has shown the result that arrived at `arrived_ms`.
-    pub(super) fn undelivered(&self, payment: &Payment, arrived_ms: i64) -> Result<Message, Error> {
+    pub(in crate::store) fn undelivered(&self, payment: &Payment, arrived_ms: i64) -> Result<Message, Error> {
         let data = Undelivered {
             order: order(&payment.key),
             version: payment.version,
@@ -129,7 +129,7 @@ impl Envelope<'_> {
     }
 
     /// `payment.conflict`: the event has brought `conflicts` to light. `payment` is what stands after it.
-    pub(super) fn conflict(
+    pub(in crate::store) fn conflict(
         &self,
         payment: &Payment,
         conflicts: Conflicts,
@@ -149,7 +149,7 @@ impl Envelope<'_> {
 
     /// `payment.inquiry`: a page has waited for an order. `payment` is what is known of it, beside the provider's own
     /// number.
-    pub(super) fn inquiry(
+    pub(in crate::store) fn inquiry(
         &self,
         inquiry: &Inquiry,
         payment: Option<&Payment>,

@@ -1,0 +1,88 @@
+//! The table of timelines: a log, written at its end and removed from its beginning.
+//!
+//! An entry belongs to a payment by the id of its row, or, where no payment of an order is known, to its row in `watched` by
+//! that row's id, negative.
+
+use rusqlite::Connection;
+
+use super::{payments, sql_limit, watched};
+use crate::payment::Key;
+use crate::store::ledger::{Ledger, Row, StoredEntry, assemble, damaged};
+use crate::store::{ENTRIES_MAX, Error, Timeline};
+
+const INSERT: &str = "INSERT INTO entries (payment_id, at_ms, node, what) VALUES (?1, ?2, ?3, ?4)";
+
+/// Leaves the latest of one order.
+const TRIM: &str = "
+    DELETE FROM entries WHERE payment_id = ?1 AND id <= (
+        SELECT id FROM entries WHERE payment_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+
+const SELECT: &str = "
+    SELECT at_ms, node, what FROM entries WHERE payment_id IN (?1, ?2) ORDER BY id DESC LIMIT ?3";
+
+const DELETE: &str = "DELETE FROM entries WHERE payment_id = ?1";
+
+/// Looks at the oldest and removes what is too old of them.
+const DELETE_OLDEST: &str = "
+    DELETE FROM entries WHERE at_ms < ?1 AND id IN (SELECT id FROM entries ORDER BY id LIMIT ?2)";
+
+/// Writes all entries of a transaction whose payments are written. `ids` are those that are known, by place; `written` entries
+/// were written before by this process.
+pub(super) fn write(
+    connection: &Connection,
+    ledger: &Ledger<'_>,
+    ids: &mut [Option<i64>],
+    written: u64,
+) -> Result<(), Error> {
+    let mut insert = connection.prepare_cached(INSERT)?;
+    let node = &ledger.rules().instance;
+    for entry in ledger.log.entries() {
+        let (place, at_ms, json) = entry?;
+        let id = match ids[place] {
+            Some(id) => id,
+            None => *ids[place].insert(owner(connection, ledger, place, at_ms)?),
+        };
+        insert.execute((id, at_ms, node, json))?;
+    }
+    for place in ledger.log.trimmed(written) {
+        connection.prepare_cached(TRIM)?.execute((ids[place], sql_limit(ENTRIES_MAX)))?;
+    }
+    Ok(())
+}
+
+/// By what the entries of an order are kept of which the transaction does not know it.
+fn owner(connection: &Connection, ledger: &Ledger<'_>, place: usize, at_ms: i64) -> Result<i64, Error> {
+    let Some((key, row)) = ledger.at(place) else {
+        return Err(Error::Unavailable("an entry of no order".to_owned()));
+    };
+    let payment_id = if matches!(row, Row::Absent) { None } else { payments::id(connection, key)? };
+    match payment_id {
+        Some(id) => Ok(id),
+        None => Ok(-watched::row(connection, key, at_ms)?),
+    }
+}
+
+/// Removes all of one order.
+pub(super) fn remove(connection: &Connection, payment_id: i64) -> Result<usize, Error> {
+    Ok(connection.prepare_cached(DELETE)?.execute([payment_id])?)
+}
+
+/// Removes those from before `before_ms` among the oldest `rows_max`.
+pub(super) fn remove_oldest(connection: &Connection, before_ms: i64, rows_max: usize) -> Result<usize, Error> {
+    Ok(connection.prepare_cached(DELETE_OLDEST)?.execute((before_ms, sql_limit(rows_max)))?)
+}
+
+/// All that is kept of one order.
+pub(super) fn read(connection: &Connection, key: &Key) -> Result<Timeline, Error> {
+    let (payment_id, record) = payments::select(connection, key)?.unzip();
+    let (watch_id, watch) = watched::read(connection, key)?.unzip();
+    let mut select = connection.prepare_cached(SELECT)?;
+    let mut rows = select.query((payment_id, watch_id.map(|id: i64| -id), sql_limit(ENTRIES_MAX)))?;
+    let mut stored = Vec::new();
+    while let Some(row) = rows.next()? {
+        let json = row.get_ref(2)?.as_str().map_err(|e| damaged(key, &format!("its timeline: {e}")))?.to_owned();
+        stored.push(StoredEntry { at_ms: row.get(0)?, node: row.get(1)?, json });
+    }
+    stored.reverse();
+    assemble(key, record, stored, watch)
+}
