@@ -13,7 +13,6 @@ use crate::http::{self, BodyLimits, Problem};
 use crate::runtime::{Health, unix_s};
 
 /// Everything that operators may call. What probes ask is for anybody who reaches the listener.
-#[must_use]
 pub fn router(services: OperatorServices) -> Router {
     let gate = gate::Gate::new(&services.token);
     let limits = BodyLimits::new(&services.http);
@@ -38,7 +37,6 @@ pub fn router(services: OperatorServices) -> Router {
 }
 
 /// What probes ask: all that can be said while the store has not answered yet.
-#[must_use]
 pub fn starting_router(health: Health) -> Router {
     health::router(health).layer(middleware::from_fn(gate::harden))
 }
