@@ -212,5 +212,5 @@ async function schedules(count: number, run: (seed: number) => Promise<string | 
 
 test(`${SCHEDULES} random schedules from seed ${SEED}: the final state is learned if it can be, once, and nothing runs after the end`, () => schedules(SCHEDULES, play));
 
-const NEIGHBOURS = Math.ceil(SCHEDULES / 10);
+const NEIGHBOURS = Math.ceil(SCHEDULES / 20);
 test(`${NEIGHBOURS} random schedules of watches that get everything wrong: those beside them are not touched`, () => schedules(NEIGHBOURS, playNeighbours));

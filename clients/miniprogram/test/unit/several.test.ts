@@ -141,6 +141,19 @@ test('stopped one by one, by stop() and by a signal; a signal that was aborted b
   assert.deepEqual(other.counts, { connects: 0, requests: 0 });
 });
 
+test('a signal is let go of, in the end and where nothing begins', async () => {
+  const world = createWorld(createService());
+  const listeners = new Set<() => void>();
+  const signal = { aborted: false, addEventListener: (_: string, run: () => void) => void listeners.add(run), removeEventListener: (_: string, run: () => void) => void listeners.delete(run) };
+  const page = open(world, { orderIds: ids(2), signal });
+  await world.advance(1000);
+  assert.equal(listeners.size, 1);
+  page.several.stop();
+  await assertQuiet(world);
+  assert.throws(() => open(world, { orderIds: ['o 1'], signal }), /option orderId/);
+  assert.equal(listeners.size, 0);
+});
+
 test('they share the socket with a watch of the page, and an onUpdate that throws acknowledges nothing and stops nothing', async () => {
   const service = createService();
   const world = createWorld(service);
