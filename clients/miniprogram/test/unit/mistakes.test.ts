@@ -4,6 +4,7 @@ import { after, test } from 'node:test';
 import { miniProgram } from '../../src/adapters/mini';
 import { openChannel } from '../../src/channel';
 import { watchPayment } from '../../src/index';
+import { watchPayment as watchAnywhere } from '../../src/index.bundler';
 import { watchPayment as watchInBrowser } from '../../src/index.browser';
 import type { Response } from '../../src/platform';
 import type { TicketSource, WatchError } from '../../src/types';
@@ -64,6 +65,7 @@ test('every option, given as undefined or as it should be, is taken', async () =
 
 test('no platform, an empty one, and a channel without an address: thrown at once', () => {
   assert.throws(() => watchPayment(GOOD), /no connectSocket or request: leave adapter out/);
+  assert.throws(() => watchAnywhere(GOOD), /no connectSocket or request: leave adapter out/);
   assert.throws(() => miniProgram({} as never), /no connectSocket or request: leave adapter out/);
   assert.throws(() => openChannel({ url: 'pay.example.com', adapter: createWorld(createService()).platform }), /option url/);
 });
