@@ -1,5 +1,5 @@
 # The few commands a person types. What they do is in scripts/.
-.PHONY: help run test test-brokers lint bench fuzz clean-run
+.PHONY: help run test test-brokers test-builds lint bench fuzz clean-run
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -12,6 +12,9 @@ test: ## every test, against a private RabbitMQ; ARGS="--test NAME" for some of 
 
 test-brokers: ## the tests that speak with a broker, on RabbitMQ 3.10 and on 4.0; the other line comes by debootstrap (root)
 	@scripts/test --brokers $(ARGS)
+
+test-builds: ## the mini-program package, built by uni-app, Taro, Vite, webpack, esbuild and TypeScript, until a page shows the result
+	@scripts/test --builds
 
 lint: ## formatting, clippy, shell scripts, compose file, licences
 	@scripts/lint

@@ -1,0 +1,1 @@
+export default { pages: ['pages/cashier/index', 'pages/hook/index'] };
