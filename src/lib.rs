@@ -1,4 +1,4 @@
-//! Carries payment results from RabbitMQ to the page that waits for them.
+//! Delivers payment results from RabbitMQ to the pages waiting for them.
 //!
 //! The program is `main.rs`; this library is the same rooms, so that tests and benchmarks can enter them one by one.
 
