@@ -12,7 +12,7 @@ const ENTRIES = ['core', 'index', 'channel', 'several', 'page'];
 /** Not for mini-programs as they are: their frameworks are npm packages. */
 const FRAMEWORKS = ['vue', 'react'];
 /** Names of properties that never leave the package, which are written short. */
-const INTERNAL = /^(off|look|start|take|refuse|accept|forget|join|leave|subscribe|up|down|frame|cancelAll|patienceMs|alarms|calls|read|report|sent|member|platform)$/;
+const INTERNAL = /^(off|look|start|take|refuse|accept|forget|join|leave|subscribe|up|down|frame|cancel|cancelAll|patienceMs|alarms|calls|read|report|sent|member|platform)$/;
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 for (const folder of ['miniprogram_dist', 'dist']) {
@@ -80,7 +80,7 @@ async function write(out, entry, form) {
       module: out.endsWith('.mjs'),
       toplevel: !isScript,
       ecma: 2015,
-      compress: { passes: 4, unsafe_arrows: true, pure_getters: true, lhs_constants: false, unsafe_comps: true },
+      compress: { passes: 4, join_vars: false, unsafe_arrows: true, pure_getters: true, lhs_constants: false, unsafe_comps: true },
       mangle: { properties: { regex: INTERNAL, builtins: true } },
       nameCache,
       sourceMap: { content: map, filename: file, url: `${file}.map`, includeSources: true },

@@ -26,14 +26,14 @@ export function ticketFault(error: any): Fault {
 
 /** Why the service's address gave no answer that is one of ours. */
 export function addressFault(where: WatchError['where'], base: string, status: number, reason = '', code = ''): Fault {
-  const [name, advice] = /domain|合法域名/i.test(reason)
+  const [name, advice = ''] = /domain|合法域名/i.test(reason)
     ? ['domain_not_listed', `add it to the ${where} domains`]
     : /^cors/.test(reason)
-      ? ['cors', '']
+      ? ['cors']
       : !status
         ? ['unreachable', 'wrong url?']
         : code && code !== 'not_found'
-          ? ['refused', '']
+          ? ['refused']
           : ['wrong_service', 'is it the port of http.listen?'];
   return fault(name!, `${where} ${base}: ${status || 'no answer'} ${code || reason} ${advice}`);
 }

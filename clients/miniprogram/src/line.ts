@@ -167,9 +167,8 @@ function createLine(platform: Platform, url: string): Shared {
     alarms.at('answer', ANSWER_TIMEOUT_MS, unanswered);
     if (first.sent) return;
     answered = false;
-    const { ticket } = first;
-    turns.forEach((turn) => (turn.sent = turn.ticket === ticket));
-    transmit({ type: 'subscribe', ticket });
+    turns.forEach((turn) => (turn.sent = turn.ticket === first.ticket));
+    transmit({ type: 'subscribe', ticket: first.ticket });
   }
 
   /** Answered, and not for this order: the ticket is for others. The socket, which all share, is not to blame. */
@@ -188,13 +187,15 @@ function createLine(platform: Platform, url: string): Shared {
     const orderId = frame.order_id || (frame.payment && frame.payment.order_id);
     const isError = frame.type === 'error';
     const isAnswer = frame.type === 'subscribed';
-    const turn = (isError || isAnswer) && turns.find((each) => each.sent && (orderId ? orderId === each.member.orderId : isError));
+    // A refused ticket is answered without an order; with one, a ticket has run out that was good, maybe another's.
+    const isAnswered = (each: Turn): boolean | undefined => each.sent && (!orderId || (orderId === each.member.orderId && !/ticket/.test(frame.code!)));
+    const turn = (isError || isAnswer) && turns.find(isAnswered);
     answered = answered || isAnswer;
     if (frame.type === 'reconnect') {
       alarms.at('retry', Math.min(Math.max(0, frame.after_ms || 0), RECONNECT_WAIT_MAX_MS), connect);
     }
     if (turn) {
-      turns = turns.filter((each) => each !== turn && !(isAnswer && each.sent && each.member.orderId === orderId));
+      turns = turns.filter((each) => each !== turn && !(orderId && isAnswered(each)));
       // Without an order it is the ticket that is refused: each of its orders asks by itself, with a better one.
       if (!orderId) turns.forEach((each) => (each.sent = false));
       alarms.off('answer');

@@ -9,6 +9,8 @@ import type { Watch, WatchOptions } from './watch';
 const ORDERS_MAX = 20;
 /** Questions at once, and as many acknowledgements: together what a mini-program has. */
 const REQUESTS_MAX = 5;
+/** Milliseconds for which one order waits for the fetch of another. */
+const FETCH_SHARED_MS = 1000;
 /** Seconds that a long poll is held where more orders wait than requests are allowed: each has its turn within ten. */
 const SHARED_WAIT_S = 2;
 
@@ -54,7 +56,7 @@ export function watchPayments<TDisplay = unknown>(options: SeveralOptions<TDispl
   const { orderIds, ticket, onUpdate, onLate, onError, onConnection, after, signal } = given;
   const platform = platformOf(options);
   const ids = orderIds.slice();
-  const shared = typeof ticket === 'function' ? shareTickets(() => ticket(ids)) : () => ticket;
+  const shared = typeof ticket === 'function' ? shareTickets(() => ticket(ids), () => platform.now()) : () => ticket;
   const watches = new Map<string, Watch<TDisplay>>();
   const outcomes = new Map<string, Outcome<TDisplay>>();
   const send = queueRequests(platform, () => watches.size);
@@ -125,13 +127,24 @@ function tell(run: () => void): void {
   }
 }
 
-/** One fetch for all orders. Whoever asks again has had the ticket that is there, and it was no good. */
-function shareTickets(fetch: () => string | Promise<string>): () => () => Promise<string> {
+/** One fetch for all orders. Whoever asks again has had the ticket that is there, and it was no good; a fetch that hangs is shared with nobody. */
+function shareTickets(fetch: () => string | Promise<string>, now: () => number): () => () => Promise<string> {
   let current: Promise<string> | undefined;
+  let pending = false;
+  let askedAt = 0;
   return () => {
     let mine: Promise<string> | undefined;
     return () => {
-      if (mine === current) current = new Promise((resolve) => resolve(fetch()));
+      if (mine === current || (pending && Math.abs(now() - askedAt) > FETCH_SHARED_MS)) {
+        const fetched = new Promise<string>((resolve) => resolve(fetch()));
+        const settled = (): void => {
+          if (current === fetched) pending = false;
+        };
+        pending = true;
+        askedAt = now();
+        current = fetched;
+        fetched.then(settled, settled);
+      }
       return (mine = current!);
     };
   };

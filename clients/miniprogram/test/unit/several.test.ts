@@ -141,6 +141,27 @@ test('stopped one by one, by stop() and by a signal; a signal that was aborted b
   assert.deepEqual(other.counts, { connects: 0, requests: 0 });
 });
 
+test('a fetch that hangs costs no order its last look', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  let hangs = false;
+  const page = open(world, {
+    orderIds: ids(4),
+    giveUpAfterMs: 30_000,
+    ticket: (orders) => (hangs ? new Promise(() => {}) : ticketFor('t', ...orders)),
+  });
+  await world.advance(1000);
+  hangs = true;
+  service.expireNow(ticketFor('t', ...ids(4)));
+  await world.advance(28_500);
+  ids(4).forEach((orderId) => service.publish(orderId, 'succeeded'));
+  service.expired.clear();
+  hangs = false;
+  await world.until(() => !!page.outcomes(), 6000);
+  assert.ok(page.outcomes()!.final);
+  await assertQuiet(world);
+});
+
 test('a signal is let go of, in the end and where nothing begins', async () => {
   const world = createWorld(createService());
   const listeners = new Set<() => void>();

@@ -52,6 +52,24 @@ test('a ticket that is refused ends its own watch, not its neighbour', async () 
   await assertQuiet(world);
 });
 
+test('a ticket that runs out while another watch of its order asks with its own is no answer to that one', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  let fetched = 0;
+  const one = openPage(world, { ticket: () => ticketFor(`a${fetched++}`, 'o1') });
+  await world.advance(1000);
+  const other = openPage(world, { ticket: ticketFor('b', 'o1') });
+  await world.advance(5);
+  service.expireNow(ticketFor('a0', 'o1'));
+  await world.advance(2000);
+  assert.deepEqual([one.outcome(), other.outcome(), other.errors, fetched], [undefined, undefined, [], 2]);
+  service.publish('o1', 'succeeded');
+  await world.until(() => !!one.outcome() && !!other.outcome(), 1000);
+  assert.ok(one.outcome()!.final && other.outcome()!.final);
+  assert.equal(world.counts.connects, 1);
+  await assertQuiet(world);
+});
+
 test('one ticket for several orders', async () => {
   const service = createService();
   const world = createWorld(service);

@@ -36,10 +36,12 @@ function createPhone(compiler) {
   Object.assign(global.wx, device.api, { navigateTo: ({ url }) => visited.push(url) });
   const timers = countTimers();
 
-  function open(page, query = {}) {
+  const open = (page, query) => openAt(path.join(root, 'pages', page, page), query);
+
+  function openAt(file, query = {}, rootPath = root) {
     // A page's script runs once, as in the program.
-    if (!ids.has(page)) ids.set(page, simulate.load(path.join(root, 'pages', page, page), 'page', { compiler, rootPath: root }));
-    const component = simulate.render(ids.get(page));
+    if (!ids.has(file)) ids.set(file, simulate.load(file, 'page', { compiler, rootPath }));
+    const component = simulate.render(ids.get(file));
     component.attach(document.body);
     component.instance.onLoad(query);
     const find = (selector) => component.querySelector(selector);
@@ -71,7 +73,7 @@ function createPhone(compiler) {
     };
   }
 
-  return { device, open, openComponent, timers, visited };
+  return { device, open, openAt, openComponent, timers, visited };
 }
 
 async function until(what, condition, withinMs = 10000) {
