@@ -112,7 +112,8 @@ export function watch(options: WatchOptions<any>, platform: Platform, send: Plat
     request,
     version: () => version,
     read,
-    patienceMs: () => (subscribed ? undefined : refusing ? 0 : FALLBACK_AFTER_MS),
+    // The last look trusts no socket.
+    patienceMs: () => (subscribed && phase === Phase.Waiting ? undefined : refusing ? 0 : FALLBACK_AFTER_MS),
     report,
   });
 
