@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use payment_notifier::broker::transport::frames::{Frames, TooLarge, Witness};
+use payment_notifier::broker::transport::frames::{Frames, TooLarge};
+use payment_notifier::broker::transport::witness::Witness;
 
 /// RabbitMQ's own default.
 const FRAME_MAX: u32 = 131_072;

@@ -2,16 +2,14 @@
 
 mod disk_space;
 mod error;
-mod escalation;
 mod health;
-mod inquiry;
+mod listener;
 mod live;
 mod opening;
 mod operators;
 mod periodic_jobs;
 mod recording;
 mod results;
-mod retention;
 mod task_groups;
 mod warnings;
 
@@ -34,6 +32,7 @@ use crate::telemetry::{self, Metrics};
 use crate::tickets::{Minter, Revocations, Verifier};
 
 pub use error::Error;
+use listener::bind;
 use recording::Recording;
 use results::ResultsOverAmqp;
 use task_groups::TaskGroups;
@@ -110,7 +109,7 @@ async fn serve(
     let options = broker::Options::new(&settings, instance);
     let results = ResultsOverAmqp::new(&options)?;
     let publisher = results.publisher.clone();
-    let letters = broker::Publisher::for_dead_letters(&options)?;
+    let dead_letters = broker::Publisher::for_dead_letters(&options)?;
     let recording = Recording::new(&settings, &options, &store, metrics)?;
     let live_sender = settings.is_live().then(|| broker::live::LiveSender::new(&settings.live, metrics.clone()));
     let consumer = broker::Consumer::new(
@@ -119,9 +118,9 @@ async fn serve(
             live: live_sender.clone(),
             store: Arc::clone(&store),
             hub: Arc::clone(&hub),
-            publisher: letters.clone(),
-            notes: recording.notes.clone(),
-            outbox: recording.outbox_signal.clone(),
+            publisher: dead_letters.clone(),
+            timeline: recording.timeline.clone(),
+            outbox_signal: recording.outbox_signal.clone(),
             metrics: metrics.clone(),
             health: health.clone(),
         },
@@ -142,12 +141,12 @@ async fn serve(
         store: Arc::clone(&store),
         hub: Arc::clone(&hub),
         publish: publish.clone(),
-        notes: recording.notes.clone(),
+        notes: recording.timeline.clone(),
         outbox: recording.outbox_signal.clone(),
         metrics: metrics.clone(),
         tasks: serving.clone(),
     });
-    let operators = operators::services(&settings, instance, health, &context, &letters, background);
+    let operators = operators::services(&settings, instance, health, &context, &dead_letters, background);
     let server = ServerOptions::new(&settings.http);
     let pages = bridge::router(context.clone(), demo_router(&settings, publish));
     let pages = bind("http.listen", settings.http.listen, pages, &server, Some(metrics), serving).await?;
@@ -168,7 +167,7 @@ async fn serve(
 
     stop.await;
     health.fault(Component::Node, "draining");
-    drain(Duration::from_secs(settings.http.drain_s), &groups, &[publisher, letters], &store).await
+    drain(Duration::from_secs(settings.http.drain_s), &groups, &[publisher, dead_letters], &store).await
 }
 
 async fn drain(
@@ -212,18 +211,6 @@ fn spawn_background_jobs(
     }
     background.spawn(health::fold_metrics(metrics.clone(), background.clone()));
     background.spawn(health::watch_store(store, answer_limit, metrics.clone(), health.clone(), background.clone()));
-}
-
-async fn bind(
-    key: &'static str,
-    address: std::net::SocketAddr,
-    router: axum::Router,
-    options: &ServerOptions,
-    metrics: Option<&Metrics>,
-    tasks: &Tasks,
-) -> Result<Server, Error> {
-    let server = Server::bind(address, router, options.clone(), metrics.cloned(), tasks.clone()).await;
-    server.map_err(|source| Error::Listen { key, address, source })
 }
 
 /// The demo where it is switched on, else nothing.

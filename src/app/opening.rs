@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Error, bind};
+use super::error::Error;
+use super::listener::bind;
 use crate::config::{self, Settings};
 use crate::http::ServerOptions;
 use crate::operators;

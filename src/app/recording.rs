@@ -1,4 +1,5 @@
-//! What is told of orders, joined: notes behind the events, rounds, and the outbox that merchants are told from.
+//! What is recorded of orders, joined: timelines, written behind the events, the outbox with the messages for merchants,
+//! and the periodic jobs.
 
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use crate::store::{OutboxSignal, PaymentStore, TimelineOptions, TimelineRecorder
 use crate::telemetry::Metrics;
 
 pub(super) struct Recording {
-    pub(super) notes: TimelineRecorder,
-    /// Rung where the outbox has got something.
+    pub(super) timeline: TimelineRecorder,
+    /// Notified where the outbox has got something.
     pub(super) outbox_signal: OutboxSignal,
     writer: TimelineWriter,
     outbox: Outbox,
@@ -28,12 +29,12 @@ impl Recording {
         metrics: &Metrics,
     ) -> Result<Self, broker::Error> {
         let (store, metrics, outbox_signal) = (Arc::clone(store), metrics.clone(), OutboxSignal::default());
-        let noted = TimelineOptions {
+        let options_of_timeline = TimelineOptions {
             waiting_max: settings.timeline.notes_waiting_max,
             timeline: settings.timeline.enabled,
             watched: settings.escalation.orders == EscalatedOrders::Watched,
         };
-        let (notes, writer) = TimelineRecorder::new(noted, metrics.clone());
+        let (timeline, writer) = TimelineRecorder::new(options_of_timeline, metrics.clone());
         let parts = OutboxParts {
             store: Arc::clone(&store),
             publisher: Publisher::for_outbox(options)?,
@@ -41,13 +42,13 @@ impl Recording {
             outbox_signal: outbox_signal.clone(),
         };
         let outbox = Outbox::new(options, parts);
-        Ok(Self { notes, outbox_signal, writer, outbox, store, metrics })
+        Ok(Self { timeline, outbox_signal, writer, outbox, store, metrics })
     }
 
     pub(super) fn begin(self, settings: &Settings, hub: Arc<Hub>, tasks: &Tasks) {
         tasks.spawn(self.writer.run(Arc::clone(&self.store), tasks.clone()));
         tasks.spawn(self.outbox.run(tasks.clone()));
         let Self { store, metrics, outbox_signal, .. } = self;
-        PeriodicJobs { store, metrics, outbox_signal, tasks: tasks.clone() }.begin(settings, hub);
+        PeriodicJobs { store, hub, metrics, outbox_signal, tasks: tasks.clone() }.begin(settings);
     }
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Error;
+use super::error::Error;
 use crate::config;
 
 /// A vhost longer than this makes lapin panic.

@@ -15,8 +15,11 @@ use lapin::{Connection, Queue};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use super::consumer::ConsumerParts;
-use super::{Error, Message, PublishError, topology};
+use super::consumer_parts::ConsumerParts;
+use super::error::Error;
+use super::message::Message;
+use super::publish_error::{ACCESS_REFUSED, PublishError};
+use super::topology;
 use crate::config;
 use crate::runtime::Component;
 
@@ -33,7 +36,6 @@ const HEALTH_THING: &str = "topology";
 /// others do, which take most of them.
 const MISSED_ALONE_MAX: u32 = 2;
 const MISSED_MAX: u32 = 20;
-const ACCESS_REFUSED: u16 = 403;
 
 /// What is known from deliveries.
 #[derive(Debug)]
@@ -84,14 +86,14 @@ fn is_probe(delivery: &Delivery) -> bool {
     is_kind && number.is_some_and(|n| n.len() == NUMBER_CHARS && n.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// Looks every `amqp.lag_interval_s`, tells readiness, and never ends.
+/// Looks every `amqp.lag_interval_s`, reports in readiness, and never ends.
 pub(super) async fn watch(
     connection: &Connection,
     amqp: &config::Amqp,
     parts: &ConsumerParts,
     probes: &Probes,
 ) -> Infallible {
-    let health = Told { parts };
+    let health = TopologyHealth { parts };
     let every = Duration::from_secs(amqp.lag_interval_s);
     let mut probing = Probing::new(amqp);
     probes.begin();
@@ -100,7 +102,7 @@ pub(super) async fn watch(
         let mut found = match look {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Error::Topology(why))) => Err(why),
-            // The end of the connection is told by whoever consumes on it.
+            // The end of the connection is reported by whoever consumes on it.
             Ok(Err(_)) | Err(_) => {
                 sleep(every).await;
                 continue;
@@ -117,25 +119,25 @@ pub(super) async fn watch(
     }
 }
 
-/// Takes back what it has told when the connection ends: the next one tells it anew.
-struct Told<'a> {
+/// Clears its fault when the connection ends: the next one looks for itself.
+struct TopologyHealth<'a> {
     parts: &'a ConsumerParts,
 }
 
-impl Told<'_> {
+impl TopologyHealth<'_> {
     fn ok(&self) {
         self.parts.health.ok_in(Component::Broker, HEALTH_THING);
     }
 
     fn fault(&self, why: &str) {
-        if !self.parts.health.faults().get(&Component::Broker).is_some_and(|told| told.contains(why)) {
+        if !self.parts.health.faults().get(&Component::Broker).is_some_and(|faults| faults.contains(why)) {
             warn!(reason = why, "topology does not match");
         }
         self.parts.health.fault_in(Component::Broker, HEALTH_THING, why);
     }
 }
 
-impl Drop for Told<'_> {
+impl Drop for TopologyHealth<'_> {
     fn drop(&mut self) {
         self.ok();
     }

@@ -1,19 +1,22 @@
 //! From a batch of events to its outcomes. A fault of the store is never the fault of an event: the same batch is given
 //! again until it is taken, and meanwhile nothing is acknowledged. A fault of one payment is that of its events alone.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lapin::message::Delivery;
 use tokio::time::{Instant, timeout};
 use tracing::{Span, info, warn};
 
-use super::Error;
-use super::consumer::Consumer;
+use super::consumer_parts::ConsumerParts;
+use super::error::Error;
+use super::options::backoff;
 use super::settle::Unsettled;
 use super::transport::gate::LargeBody;
+use crate::config;
 use crate::payment::Event;
-use crate::runtime::{Backoff, Component};
+use crate::runtime::Component;
 use crate::store::{Applied, Arrival, silent};
 
 /// A commit that takes longer is a fault of the store, and goes on being waited for.
@@ -40,12 +43,22 @@ pub(super) struct Committed {
     pub(super) tried_before: bool,
 }
 
-impl Consumer {
+/// Commits batches, and says in readiness and metrics whether the store works.
+pub(super) struct Committer {
+    amqp: Arc<config::Amqp>,
+    parts: ConsumerParts,
+    /// The store did not take the last batch.
+    store_failed: AtomicBool,
+}
+
+impl Committer {
+    pub(super) fn new(amqp: Arc<config::Amqp>, parts: ConsumerParts) -> Self {
+        Self { amqp, parts, store_failed: AtomicBool::new(false) }
+    }
+
     /// Gives the batch to the store until it takes it. Ends early only by being dropped.
     pub(super) async fn commit(&self, batch: Vec<Arrived>) -> Committed {
-        let amqp = &self.options.amqp;
-        let (first, longest) = (amqp.retry_first_ms, amqp.retry_longest_ms);
-        let mut backoff = Backoff::new(Duration::from_millis(first), Duration::from_millis(longest));
+        let mut backoff = backoff(&self.amqp);
         let mut has_failed = false;
         loop {
             let began = Instant::now();
@@ -61,7 +74,7 @@ impl Consumer {
                 Ok(outcomes) if outcomes.len() == batch.len() => match self.works_for_others(&outcomes).await {
                     Ok(stored) => {
                         self.parts.metrics.committed(stored, began.elapsed());
-                        self.parts.notes.committed(stored);
+                        self.parts.timeline.committed(stored);
                         self.store_is_up();
                         if has_failed {
                             self.parts.health.ok(Component::Consumer);
@@ -118,18 +131,14 @@ impl Consumer {
 
     fn waits(&self, why: &str) {
         self.store_is_down(why);
-        self.fault(&format!("events wait for the store: {why}"));
+        self.parts.fault(&self.amqp.queue, &format!("events wait for the store: {why}"));
     }
 
     fn store_is_down(&self, why: &str) {
         self.parts.health.fault(Component::Store, why);
         if !self.store_failed.swap(true, Ordering::Relaxed) {
             self.parts.metrics.set_store_available(false);
-            warn!(
-                queue = self.options.amqp.queue,
-                reason = why,
-                "the store does not accept events, consuming is paused"
-            );
+            warn!(queue = self.amqp.queue, reason = why, "the store does not accept events, consuming is paused");
         }
     }
 
@@ -137,7 +146,7 @@ impl Consumer {
         self.parts.metrics.set_store_available(true);
         if self.store_failed.swap(false, Ordering::Relaxed) {
             self.parts.health.ok(Component::Store);
-            info!(queue = self.options.amqp.queue, "the store accepts events again");
+            info!(queue = self.amqp.queue, "the store accepts events again");
         }
     }
 }

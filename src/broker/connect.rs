@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use lapin::{Connection, ConnectionProperties, ErrorKind};
 
-use super::Error;
 use super::address::Address;
-use super::transport::{self, frames::Witness};
+use super::error::Error;
+use super::transport::{self, witness::Witness};
 use crate::config;
 
 /// What the connection is for; the middle of its name.
@@ -16,7 +16,7 @@ use crate::config;
 pub(super) enum Purpose {
     Consumer,
     Publisher,
-    /// What merchants are told.
+    /// What merchants are refusal.
     Outbox,
     /// A command that looks after the dead letters.
     DeadLetters,
@@ -91,7 +91,7 @@ pub(super) async fn connect_witnessed(
 /// What went wrong, in the broker's words where it gave any.
 pub(super) fn reason(error: &lapin::Error) -> String {
     match error.kind() {
-        ErrorKind::ProtocolError(told) => told.get_message().to_string(),
+        ErrorKind::ProtocolError(refusal) => refusal.get_message().to_string(),
         _ => error.to_string(),
     }
 }

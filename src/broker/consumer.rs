@@ -2,7 +2,6 @@
 //! anew, with a wait that grows while that fails.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
@@ -12,17 +11,18 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::address::Address;
-use super::binding::{self, Probes};
+use super::binding;
 use super::connect::{self, Purpose, reason};
-use super::decode::{Decoder, Reject};
-use super::session::{CHANGES, End, Session, Unreadable};
-use super::transport::frames::Witness;
-use super::{Error, Options, Publisher, lag, live, topology};
-use crate::hub::Hub;
-use crate::payment::Conflict;
-use crate::runtime::{Backoff, Component, Health, Tasks};
-use crate::store::{OutboxSignal, PaymentStore, TimelineRecorder};
-use crate::telemetry::Metrics;
+use super::consumer_parts::ConsumerParts;
+use super::decode::Reject;
+use super::error::Error;
+use super::lag;
+use super::options::{Options, backoff};
+use super::session::{End, Session, Shared, Unreadable};
+use super::topology;
+use super::transport::witness::Witness;
+use crate::payment::{Change, Conflict};
+use crate::runtime::{Component, Tasks};
 
 /// For the topology, and again for channel and consumer, once connected. A quorum queue that has no leader answers a
 /// passive look and never a subscription.
@@ -56,38 +56,10 @@ impl Broken {
     }
 }
 
-/// What the consumer works with.
-#[derive(Clone)]
-pub struct ConsumerParts {
-    /// Where events are made durable.
-    pub store: Arc<dyn PaymentStore>,
-    /// Who is told of them.
-    pub hub: Arc<Hub>,
-    /// Who tells the other nodes. Not set where there are none.
-    pub live: Option<live::LiveSender>,
-    /// Where dead letters go.
-    pub publisher: Publisher,
-    /// Where it is told what became of messages of an order.
-    pub notes: TimelineRecorder,
-    /// Rung where a commit has put something into the outbox.
-    pub outbox: OutboxSignal,
-    /// What is counted.
-    pub metrics: Metrics,
-    /// Who is told of faults: of `Component::Broker`, `Component::Consumer` and `Component::Store`.
-    pub health: Health,
-}
-
 /// Consumes the results queue. Its handle is the [`Tasks`] that it runs under.
 pub struct Consumer {
-    pub(super) options: Options,
     addresses: Vec<Address>,
-    pub(super) parts: ConsumerParts,
-    pub(super) decoder: Decoder,
-    pub(super) probes: Probes,
-    /// The store did not take the last batch.
-    pub(super) store_failed: AtomicBool,
-    /// Events of damaged payments hold every place of the prefetch.
-    pub(super) all_held: AtomicBool,
+    shared: Shared,
 }
 
 /// A subscription that stands.
@@ -105,27 +77,18 @@ impl Consumer {
     /// [`Error::Address`] or [`Error::DefaultMerchant`]: settings that could never work.
     pub fn new(options: Options, parts: ConsumerParts) -> Result<Self, Error> {
         let addresses = Address::all(&options.amqp)?;
-        let decoder = Decoder::new(&options.payments)?;
-        let outcomes = CHANGES.map(|(_, label)| label);
+        let outcomes = Change::ALL.map(Change::as_str);
         parts.metrics.begin_events(&outcomes, &Conflict::ALL.map(Conflict::as_str), &Reject::CODES);
-        Ok(Self {
-            options,
-            addresses,
-            parts,
-            decoder,
-            probes: Probes::new(),
-            store_failed: AtomicBool::new(false),
-            all_held: AtomicBool::new(false),
-        })
+        Ok(Self { addresses, shared: Shared::new(options, parts)? })
     }
 
     /// Consumes until `tasks` are told to stop; then cancels the subscription, settles what is in flight within 5 s, and
     /// closes the connection. Ends in no other way.
     pub async fn run(self, tasks: Tasks) {
-        let amqp = &self.options.amqp;
+        let amqp = &self.shared.options.amqp;
         let (first, longest) =
             (Duration::from_millis(amqp.retry_first_ms), Duration::from_millis(amqp.retry_longest_ms));
-        let mut backoff = Backoff::new(first, longest);
+        let mut backoff = backoff(amqp);
         let mut broken = Broken::default();
         let mut last_why = String::new();
         while !tasks.is_stopping() {
@@ -146,12 +109,16 @@ impl Consumer {
                     Duration::ZERO
                 }
                 End::Failed { why, unreadable } => {
-                    // Each reason once: an outage is not told again with each attempt.
+                    // Each reason once, and not again with each attempt of one outage.
                     if why != last_why {
-                        warn!(queue = self.options.amqp.queue, reason = why, "consumer ended, setting it up again");
+                        warn!(
+                            queue = self.shared.options.amqp.queue,
+                            reason = why,
+                            "consumer ended, setting it up again"
+                        );
                         last_why.clone_from(&why);
                     }
-                    self.fault(&why);
+                    self.shared.fault(&why);
                     broken.note(unreadable);
                     if began.elapsed() >= longest {
                         backoff.reset();
@@ -162,8 +129,8 @@ impl Consumer {
             };
             tasks.rest(wait).await;
         }
-        self.fault("stopped");
-        info!(queue = self.options.amqp.queue, "consumer stopped");
+        self.shared.fault("stopped");
+        info!(queue = self.shared.options.amqp.queue, "consumer stopped");
     }
 
     async fn set_up_unless_stopping(&self, tasks: &Tasks, narrow: bool) -> Option<Result<Link, Error>> {
@@ -174,10 +141,10 @@ impl Consumer {
     }
 
     async fn set_up(&self, narrow: bool) -> Result<Link, Error> {
-        let Options { amqp, instance, .. } = &self.options;
+        let Options { amqp, instance, .. } = &self.shared.options;
         // With the store down, each subscription would take deliveries and give them back, and each time counts towards
         // the queue's delivery limit: a long fault of ours would dead-letter good events.
-        self.store_works().await?;
+        self.shared.committer.store_works().await?;
         let connected = connect::connect_witnessed(&self.addresses, amqp, Purpose::Consumer, instance).await;
         let (connection, witness) = connected?;
         witness.gate().keep();
@@ -196,7 +163,7 @@ impl Consumer {
     }
 
     async fn subscribe(&self, connection: &Connection, narrow: bool) -> lapin::Result<(Channel, lapin::Consumer)> {
-        let amqp = &self.options.amqp;
+        let amqp = &self.shared.options.amqp;
         let channel = connection.create_channel().await?;
         let prefetch = if narrow { 1 } else { amqp.prefetch };
         // Never global: on a quorum queue that ends the connection.
@@ -208,30 +175,30 @@ impl Consumer {
     }
 
     fn failed_to_set_up(&self, error: &Error) -> End {
-        self.parts.metrics.broker_connect("error");
+        self.shared.parts.metrics.broker_connect("error");
         let why = error.to_string();
         if !matches!(error, Error::Consume { .. } | Error::Store(_)) {
-            self.parts.health.fault(Component::Broker, why.clone());
+            self.shared.parts.health.fault(Component::Broker, why.clone());
         }
         End::Failed { why, unreadable: None }
     }
 
     async fn established(&self, link: Link, tasks: &Tasks, narrow: bool) -> End {
-        let ConsumerParts { metrics, health, .. } = &self.parts;
+        let ConsumerParts { metrics, health, .. } = &self.shared.parts;
         metrics.broker_connect("ok");
         metrics.set_broker_connected(true);
         health.ok(Component::Broker);
         health.ok(Component::Consumer);
-        info!(queue = self.options.amqp.queue, "consumer established");
+        info!(queue = self.shared.options.amqp.queue, "consumer established");
         let Link { connection, channel, stream, witness } = link;
         let gate = Arc::clone(witness.gate());
         let heartbeat = Duration::from_secs(connection.configuration().heartbeat().into());
-        let mut session = Session::new(self, channel, self.tag(), witness);
+        let mut session = Session::new(&self.shared, channel, self.tag(), witness);
         let end = tokio::select! {
             end = session.run(stream, tasks, narrow) => end,
-            never = lag::watch(&connection, &self.options.amqp, metrics) => match never {},
+            never = lag::watch(&connection, &self.shared.options.amqp, metrics) => match never {},
             never = gate.show_life(heartbeat) => match never {},
-            never = binding::watch(&connection, &self.options.amqp, &self.parts, &self.probes) => match never {},
+            never = binding::watch(&connection, &self.shared.options.amqp, &self.shared.parts, &self.shared.probes) => match never {},
         };
         metrics.set_broker_connected(false);
         if let End::Failed { why, .. } = &end
@@ -240,22 +207,14 @@ impl Consumer {
             health.fault(Component::Broker, why.clone());
         }
         drop(session);
-        metrics.set_events_held(0);
         // A connection that is gone answers at once; one that hangs is left behind.
         drop(timeout(Duration::from_secs(CLOSE_S_MAX), connection.close(200, "OK".into())).await);
         end
     }
 
-    /// What keeps the queue from being consumed. Operators know the queue by its name, so that is in it.
-    pub(super) fn fault(&self, why: &str) {
-        let queue = format!("queue {:?}", self.options.amqp.queue);
-        let fault = if why.contains(&queue) { why.to_owned() } else { format!("{queue}: {why}") };
-        self.parts.health.fault(Component::Consumer, fault);
-    }
-
     fn tag(&self) -> ShortString {
         // Program, purpose and node, as the names of queues have them.
-        let tag = format!("payment-notifier.results.{}", self.options.instance);
+        let tag = format!("payment-notifier.results.{}", self.shared.options.instance);
         // RabbitMQ makes up a tag where this one is too long.
         ShortString::try_new(tag).unwrap_or_default()
     }
@@ -263,6 +222,6 @@ impl Consumer {
 
 impl std::fmt::Debug for Consumer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Consumer").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Consumer").field("options", &self.shared.options).finish_non_exhaustive()
     }
 }

@@ -2,14 +2,15 @@
 //! and is given to the store again, ever more seldom: apart from the events of other orders, which it must not hold up.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use tracing::{debug, error, info};
 
 use super::commit::Arrived;
-use super::consumer::Consumer;
+use super::consumer_parts::ConsumerParts;
+use super::options::backoff;
+use crate::config;
 use crate::payment::Key;
 use crate::runtime::{Backoff, Component};
 use crate::store;
@@ -20,7 +21,7 @@ use crate::telemetry::DamagedDuring;
 const ORDERS_AT_ONCE_MAX: usize = 16;
 
 /// Events that wait, by order. `E` is one event; the caller sees to it that there are no more than the prefetch.
-pub(super) struct Held<E> {
+struct Held<E> {
     orders: HashMap<Key, Order<E>>,
     backoff: Backoff,
     /// Those on trial included.
@@ -35,13 +36,13 @@ struct Order<E> {
 }
 
 impl<E> Held<E> {
-    /// Waits from `first` to `longest` between two attempts at one order.
-    pub(super) fn new(first: Duration, longest: Duration) -> Self {
-        Self { orders: HashMap::new(), backoff: Backoff::new(first, longest), events: 0 }
+    /// Waits by `backoff` between two attempts at one order.
+    fn new(backoff: Backoff) -> Self {
+        Self { orders: HashMap::new(), backoff, events: 0 }
     }
 
     /// Takes an event that the store did not take. True if it is the first of its order.
-    pub(super) fn refused(&mut self, key: &Key, event: E, now: Instant) -> bool {
+    fn refused(&mut self, key: &Key, event: E, now: Instant) -> bool {
         let is_first = !self.orders.contains_key(key);
         let order = self.orders.entry(key.clone()).or_insert_with(|| Order {
             events: VecDeque::new(),
@@ -60,7 +61,7 @@ impl<E> Held<E> {
     }
 
     /// Takes an event of an order that is held, and gives it back if it is none.
-    pub(super) fn join(&mut self, key: &Key, event: E) -> Option<E> {
+    fn join(&mut self, key: &Key, event: E) -> Option<E> {
         let Some(order) = self.orders.get_mut(key) else { return Some(event) };
         order.events.push_back(event);
         self.events += 1;
@@ -68,12 +69,12 @@ impl<E> Held<E> {
     }
 
     /// When something is to be tried, if anything is.
-    pub(super) fn due(&self) -> Option<Instant> {
+    fn due(&self) -> Option<Instant> {
         self.orders.values().filter_map(|order| order.due).min()
     }
 
     /// One event of each order that is due, of some orders.
-    pub(super) fn take_due(&mut self, now: Instant) -> Vec<E> {
+    fn take_due(&mut self, now: Instant) -> Vec<E> {
         let is_due = |order: &&mut Order<E>| order.due.is_some_and(|due| due <= now);
         let mut on_trial = Vec::new();
         for order in self.orders.values_mut().filter(is_due).take(ORDERS_AT_ONCE_MAX) {
@@ -84,33 +85,39 @@ impl<E> Held<E> {
     }
 
     /// The store took an event of `key`: gives back the others of the order. Not set where the order was not held.
-    pub(super) fn release(&mut self, key: &Key) -> Option<VecDeque<E>> {
+    fn release(&mut self, key: &Key) -> Option<VecDeque<E>> {
         let order = self.orders.remove(key)?;
         self.events = self.events.saturating_sub(order.events.len() + usize::from(order.due.is_none()));
         Some(order.events)
     }
 
     /// How many wait.
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.events
     }
 }
 
-impl Consumer {
-    /// For a subscription that begins.
-    pub(super) fn hold_none(&self) -> Held<Arrived> {
-        self.all_held.store(false, Ordering::Relaxed);
-        self.parts.metrics.set_events_held(0);
-        let amqp = &self.options.amqp;
-        Held::new(Duration::from_millis(amqp.retry_first_ms), Duration::from_millis(amqp.retry_longest_ms))
+/// The events that one subscription holds. Readiness says so where they leave no room for others.
+pub(super) struct HeldEvents {
+    held: Held<Arrived>,
+    amqp: Arc<config::Amqp>,
+    parts: ConsumerParts,
+    /// They are as many as the prefetch.
+    are_all: bool,
+}
+
+impl HeldEvents {
+    pub(super) fn new(amqp: Arc<config::Amqp>, parts: ConsumerParts) -> Self {
+        parts.metrics.set_events_held(0);
+        Self { held: Held::new(backoff(&amqp)), amqp, parts, are_all: false }
     }
 
-    /// Holds an event that the store does not take, and says so once an order.
-    pub(super) fn hold(&self, held: &mut Held<Arrived>, arrived: Arrived, damage: &store::Error) {
+    /// Holds an event that the store does not take, and logs that once an order.
+    pub(super) fn hold(&mut self, arrived: Arrived, damage: &store::Error) {
         let key = arrived.event.key.clone();
         let (event_id, delivery_tag) = (arrived.event.event_id.clone(), arrived.unsettled.tag());
         let Key { merchant_id, order_id } = &key;
-        if held.refused(&key, arrived, Instant::now()) {
+        if self.held.refused(&key, arrived, Instant::now()) {
             self.parts.metrics.damaged(DamagedDuring::Event, 1);
             error!(
                 %merchant_id, %order_id, %event_id, delivery_tag, error = %damage,
@@ -119,35 +126,66 @@ impl Consumer {
         } else {
             debug!(%merchant_id, %order_id, %event_id, delivery_tag, error = %damage, "the payment is still damaged");
         }
-        self.holds(held.len());
+        self.count();
+    }
+
+    /// As [`Held::join`].
+    pub(super) fn join(&mut self, key: &Key, arrived: Arrived) -> Option<Arrived> {
+        let not_held = self.held.join(key, arrived);
+        self.count();
+        not_held
     }
 
     /// After the store took an event: what was held of its order, to be given to the store as any other.
-    pub(super) fn release(&self, held: &mut Held<Arrived>, key: &Key) -> VecDeque<Arrived> {
-        let Some(events) = held.release(key) else { return VecDeque::new() };
+    pub(super) fn release(&mut self, key: &Key) -> VecDeque<Arrived> {
+        let Some(events) = self.held.release(key) else { return VecDeque::new() };
         let Key { merchant_id, order_id } = key;
         info!(%merchant_id, %order_id, events = events.len() + 1, "the payment can be read and written again");
-        self.holds(held.len());
+        self.count();
         events
     }
 
-    /// So many events are held. With as many as are delivered at once, this node does no work any more.
-    pub(super) fn holds(&self, events: usize) {
+    /// When something is to be tried, if anything is.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.held.due()
+    }
+
+    /// As [`Held::take_due`].
+    pub(super) fn take_due(&mut self) -> Vec<Arrived> {
+        self.held.take_due(Instant::now())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.len() == 0
+    }
+
+    /// With as many held as are delivered at once, this node does no work any more.
+    fn count(&mut self) {
+        let events = self.held.len();
         self.parts.metrics.set_events_held(events);
-        let all = events >= usize::from(self.options.amqp.prefetch);
-        if all == self.all_held.swap(all, Ordering::Relaxed) {
+        let are_all = events >= usize::from(self.amqp.prefetch);
+        if are_all == std::mem::replace(&mut self.are_all, are_all) {
             return;
         }
-        if all {
-            self.fault(&format!("{events} events of damaged payments fill the whole prefetch"));
+        if are_all {
+            let why = format!("{events} events of damaged payments fill the whole prefetch");
+            self.parts.fault(&self.amqp.queue, &why);
         } else {
             self.parts.health.ok(Component::Consumer);
         }
     }
 }
 
+impl Drop for HeldEvents {
+    fn drop(&mut self) {
+        self.parts.metrics.set_events_held(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::payment::{MerchantId, OrderId};
 
@@ -160,7 +198,7 @@ mod tests {
 
     #[test]
     fn one_of_an_order_is_tried_ever_more_seldom_and_brings_the_others_back() {
-        let mut held = Held::new(FIRST, LONGEST);
+        let mut held = Held::new(Backoff::new(FIRST, LONGEST));
         let (mut now, a) = (Instant::now(), key("a"));
         assert_eq!(held.join(&a, 1), Some(1), "an order of which nothing is known");
         assert!(held.refused(&a, 1, now));
@@ -183,7 +221,7 @@ mod tests {
 
     #[test]
     fn many_orders_are_tried_some_at_a_time() {
-        let mut held = Held::new(FIRST, LONGEST);
+        let mut held = Held::new(Backoff::new(FIRST, LONGEST));
         let now = Instant::now();
         for n in 0..40 {
             assert!(held.refused(&key(&format!("o{n}")), n, now));

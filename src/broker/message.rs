@@ -5,7 +5,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use sha2::{Digest, Sha256};
 
 use super::fit;
-use super::publisher::PublishError;
+use super::publish_error::PublishError;
 use crate::payment::Event;
 use crate::runtime::{unix_ms, unix_s};
 

@@ -10,30 +10,26 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info, warn};
 
-use super::{Message, Options, PublishError, Publisher};
+use super::options::{Options, backoff};
+use super::outbox_batch::{BatchPublisher, Turn, UNDER_WAY_MAX};
+use super::publisher::Publisher;
 use crate::runtime::{Backoff, Tasks};
-use crate::store::{Error, OutboxSignal, Outgoing, PaymentStore, Pieces};
-use crate::telemetry::{Metrics, Published};
+use crate::store::{Error, OutboxSignal, PaymentStore, Pieces};
+use crate::telemetry::Metrics;
 
-/// Messages under way at once, each on a channel of its own.
-const UNDER_WAY_MAX: usize = 16;
-/// Rings within this time are one look: each costs the store a transaction.
+/// Notifications within this time are one look: each costs the store a transaction.
 const GATHER: Duration = Duration::from_millis(20);
 /// For what is under way when the service stops, at most.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
-/// Reasons that are told before it goes well again. A fault has few.
+/// Reasons that are logged before it goes well again. A fault has few.
 const REASONS_MAX: usize = 8;
 /// How long a message is left alone that the broker will never take, or that was published and cannot be removed.
 const ASIDE: Duration = Duration::from_secs(3600);
 /// The same for one whose type this user may not publish: operators may change that.
 const DENIED: Duration = Duration::from_secs(60);
-/// AMQP's reply code for it.
-const ACCESS_REFUSED: u16 = 403;
 /// Between two looks at how much waits.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -46,13 +42,13 @@ pub struct OutboxParts {
     pub publisher: Publisher,
     /// What is counted.
     pub metrics: Metrics,
-    /// Rung where there is something to publish.
+    /// Notified where there is something to publish.
     pub outbox_signal: OutboxSignal,
 }
 
 /// The task that publishes. Its handle is the [`Tasks`] that it runs under.
 pub struct Outbox {
-    exchange: String,
+    batches: BatchPublisher,
     batch_max: usize,
     interval: Duration,
     confirm_timeout: Duration,
@@ -64,68 +60,21 @@ pub struct Outbox {
     parts: OutboxParts,
 }
 
-/// What became of one batch.
-#[derive(Debug, Default)]
-struct Turn {
-    taken: usize,
-    /// Some of it is published.
-    moved: bool,
-    done: Vec<i64>,
-    again: VecDeque<Outgoing>,
-    /// To be left alone.
-    aside: Vec<i64>,
-    denied: Vec<i64>,
-    /// One message ended the connection for all that were under way: which, is found one by one.
-    one_by_one: bool,
-    failed_by: Option<String>,
-}
-
-/// What becomes of a message that was not published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// Nothing can be published: the turn ends, and all of it is tried again.
-    Stop,
-    /// The same, one message at a time.
-    OneByOne,
-    /// Its queue is full, say: it comes again after its lease.
-    Later,
-    /// The same for all of its type.
-    Denied,
-    /// It will never be taken.
-    Aside,
-}
-
-impl Fate {
-    fn of(why: &PublishError, alone: bool) -> Self {
-        match why {
-            PublishError::Refused(refusal) if refusal.ends_connection => match why.is_of_the_message() {
-                true if alone => Self::Aside,
-                true => Self::OneByOne,
-                false => Self::Stop,
-            },
-            why if why.is_of_the_message() => Self::Aside,
-            PublishError::Refused(refusal) if refusal.code == ACCESS_REFUSED => Self::Denied,
-            PublishError::Unavailable(_) | PublishError::TimedOut(_) | PublishError::Refused(_) => Self::Stop,
-            _ => Self::Later,
-        }
-    }
-}
-
 impl Outbox {
     /// Takes its settings and parts.
     #[must_use]
     pub fn new(options: &Options, parts: OutboxParts) -> Self {
         let (amqp, outbox) = (&options.amqp, &options.outbox);
         let confirm_timeout = Duration::from_secs(amqp.confirm_timeout_s);
-        let rounds = u32::try_from(outbox.batch_max.div_ceil(UNDER_WAY_MAX)).unwrap_or(u32::MAX);
-        let (first, longest) = (amqp.retry_first_ms, amqp.retry_longest_ms);
+        let confirms = u32::try_from(outbox.batch_max.div_ceil(UNDER_WAY_MAX)).unwrap_or(u32::MAX);
+        let OutboxParts { publisher, metrics, .. } = parts.clone();
         Self {
-            exchange: amqp.events_exchange.clone(),
+            batches: BatchPublisher { exchange: amqp.events_exchange.clone(), publisher, metrics },
             batch_max: outbox.batch_max,
             interval: Duration::from_millis(outbox.interval_ms),
             confirm_timeout,
-            turn_limit: confirm_timeout.saturating_mul(rounds),
-            backoff: Backoff::new(Duration::from_millis(first), Duration::from_millis(longest)),
+            turn_limit: confirm_timeout.saturating_mul(confirms),
+            backoff: backoff(amqp),
             reasons: Vec::new(),
             parts,
         }
@@ -180,7 +129,7 @@ impl Outbox {
         let mut left = VecDeque::from(batch);
         let mut at_once_max = UNDER_WAY_MAX;
         loop {
-            let mut turn = self.publish(left, at_once_max).await;
+            let mut turn = self.batches.publish(left, at_once_max).await;
             turn.taken = taken;
             at_once_max = if turn.one_by_one { 1 } else { UNDER_WAY_MAX };
             self.put_aside(&turn).await;
@@ -193,81 +142,6 @@ impl Outbox {
             self.has_failed(&turn);
             tasks.rest(self.backoff.wait()).await;
         }
-    }
-
-    async fn publish(&self, mut left: VecDeque<Outgoing>, at_once_max: usize) -> Turn {
-        let mut turn = Turn::default();
-        let mut goes_on = true;
-        let mut denied: Vec<String> = Vec::new();
-        let mut under_way = FuturesUnordered::new();
-        loop {
-            while goes_on
-                && under_way.len() < at_once_max
-                && let Some(outgoing) = left.pop_front()
-            {
-                if denied.contains(&outgoing.routing_key) {
-                    turn.denied.push(outgoing.id);
-                } else {
-                    under_way.push(self.publish_one(outgoing));
-                }
-            }
-            let Some((outgoing, answer)) = under_way.next().await else {
-                break;
-            };
-            let (result, why) = match answer {
-                Ok(()) => (Published::Confirmed, None),
-                // Nobody has to listen.
-                Err(PublishError::Unroutable { .. }) => (Published::Unroutable, None),
-                Err(why) => match Fate::of(&why, at_once_max == 1) {
-                    Fate::Aside => (Published::Refused, Some((why, Fate::Aside))),
-                    fate => (Published::Failed, Some((why, fate))),
-                },
-            };
-            self.parts.metrics.outbox_published(&outgoing.routing_key, result);
-            let Some((why, fate)) = why else {
-                turn.moved = true;
-                turn.done.push(outgoing.id);
-                continue;
-            };
-            if fate != Fate::Aside {
-                turn.failed_by.get_or_insert_with(|| why.to_string());
-            }
-            match fate {
-                Fate::Stop | Fate::OneByOne => {
-                    goes_on = false;
-                    turn.one_by_one |= fate == Fate::OneByOne;
-                    turn.again.push_back(outgoing);
-                }
-                // The lease keeps it.
-                Fate::Later => {}
-                Fate::Denied => {
-                    turn.moved = true;
-                    turn.denied.push(outgoing.id);
-                    denied.push(outgoing.routing_key);
-                }
-                Fate::Aside => {
-                    let Outgoing { id, message_id, .. } = outgoing;
-                    let exchange = self.exchange.as_str();
-                    error!(exchange, message_id, reason = %why, "a message for merchants cannot be published");
-                    turn.moved = true;
-                    turn.aside.push(id);
-                }
-            }
-        }
-        drop(under_way);
-        turn.again.append(&mut left);
-        turn
-    }
-
-    async fn publish_one(&self, outgoing: Outgoing) -> (Outgoing, Result<(), PublishError>) {
-        let Outgoing { routing_key, message_id, body, .. } = &outgoing;
-        let body = body.clone().into_bytes();
-        let message = Message::new(&self.exchange, routing_key, "application/cloudevents+json", message_id, body);
-        let answer = match message {
-            Ok(message) => self.parts.publisher.publish(&message).await,
-            Err(error) => Err(error),
-        };
-        (outgoing, answer)
     }
 
     /// Has messages left alone that would fail again. Where the store does not take that, their lease keeps them for a
@@ -331,11 +205,11 @@ impl Outbox {
         }
     }
 
-    /// Tells of the fault, or of its end.
+    /// Logs the fault, or its end.
     fn has_failed(&mut self, turn: &Turn) -> bool {
         match &turn.failed_by {
             Some(why) if !self.reasons.contains(why) && self.reasons.len() < REASONS_MAX => {
-                warn!(exchange = self.exchange, reason = why, "outbox cannot be published, retrying");
+                warn!(exchange = self.batches.exchange, reason = why, "outbox cannot be published, retrying");
                 self.reasons.push(why.clone());
             }
             Some(_known) => {}
@@ -343,7 +217,7 @@ impl Outbox {
             // An empty outbox proves nothing of the broker.
             None if turn.taken == 0 => {}
             None => {
-                info!(exchange = self.exchange, "outbox is published again");
+                info!(exchange = self.batches.exchange, "outbox is published again");
                 self.reasons.clear();
             }
         }
@@ -356,6 +230,6 @@ impl Outbox {
 
 impl std::fmt::Debug for Outbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outbox").field("exchange", &self.exchange).finish_non_exhaustive()
+        f.debug_struct("Outbox").field("exchange", &self.batches.exchange).finish_non_exhaustive()
     }
 }

@@ -7,7 +7,9 @@ use deadpool_lapin::{Connection, Manager, Pool, PoolConfig, PoolError, QueueMode
 
 use super::address::Address;
 use super::connect::{self, Purpose, reason};
-use super::{Error, Options, transport};
+use super::error::Error;
+use super::options::Options;
+use super::transport;
 
 /// One pool an address, of which one is in use.
 pub(super) struct Pools {

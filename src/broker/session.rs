@@ -1,10 +1,9 @@
-//! One subscription, from its first delivery to its end: decode, commit in batches, tell the pages, acknowledge.
+//! One subscription, from its first delivery to its end: decode, commit in batches, update the pages, acknowledge.
 //!
 //! While one batch is being committed the next one gathers, so one event alone is fast and a flood is cheap. What is in
 //! flight is bounded by the prefetch. Between receiving a delivery and settling it nothing returns early.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,14 +15,18 @@ use lapin::{Channel, ErrorKind};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
-use super::commit::{Arrived, Committed};
+use super::binding::Probes;
+use super::commit::{Arrived, Committed, Committer};
 use super::connect::reason;
-use super::consumer::{Consumer, ConsumerParts};
+use super::consumer_parts::ConsumerParts;
 use super::dead_letters::DeadLetterSender;
-use super::decode::{Payload, Reject};
-use super::held::Held;
+use super::decode::{Decoder, Payload, Reject};
+use super::error::Error;
+use super::held::HeldEvents;
+use super::options::Options;
 use super::settle::{Settler, Unsettled};
-use super::transport::frames::Witness;
+use super::transport::witness::Witness;
+use super::work::{Work, finished};
 use crate::hub::Update;
 use crate::payment::Change;
 use crate::runtime::{Tasks, unix_ms};
@@ -31,11 +34,6 @@ use crate::telemetry::trace;
 
 /// For what is in flight when the subscription ends. What is not settled by then is delivered again.
 const SETTLE_S_MAX: u64 = 5;
-/// How long an acknowledgement waits for others. Each costs the broker a write to the queue's log, for which the events
-/// behind it wait, and this process the waking of a thread.
-const ACKS_GATHER: Duration = Duration::from_millis(5);
-/// One part in so many of the prefetch that is acknowledged at once, so that the broker goes on delivering.
-const ACKS_AT_ONCE: u16 = 8;
 /// For the broker to stop delivering.
 const CANCEL_S_MAX: u64 = 2;
 /// For acknowledgements that are due when the time for all else is over.
@@ -64,28 +62,45 @@ pub(super) struct Unreadable {
     pub(super) delivery_count: Option<i64>,
 }
 
-/// Something under way, of which there is at most one.
-pub(super) type Work<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// What outlives a subscription.
+pub(super) struct Shared {
+    pub(super) options: Options,
+    pub(super) parts: ConsumerParts,
+    pub(super) probes: Probes,
+    pub(super) committer: Committer,
+    decoder: Decoder,
+}
+
+impl Shared {
+    pub(super) fn new(options: Options, parts: ConsumerParts) -> Result<Self, Error> {
+        let decoder = Decoder::new(&options.payments)?;
+        let committer = Committer::new(options.amqp.clone(), parts.clone());
+        Ok(Self { options, parts, probes: Probes::new(), committer, decoder })
+    }
+
+    /// What keeps the queue from being consumed.
+    pub(super) fn fault(&self, why: &str) {
+        self.parts.fault(&self.options.amqp.queue, why);
+    }
+}
 
 pub(super) struct Session<'a> {
-    consumer: &'a Consumer,
+    shared: &'a Shared,
     channel: Channel,
     tag: ShortString,
     witness: Arc<Witness>,
-    told_of_mending: bool,
+    has_logged_mending: bool,
     settler: Settler,
-    letters: DeadLetterSender,
-    waiting: VecDeque<Arrived>,
-    /// What the store takes of no one order: none of these is in `waiting`.
-    held: Held<Arrived>,
+    dead_letters: DeadLetterSender,
+    /// For the next commits.
+    arrived: VecDeque<Arrived>,
+    /// What the store does not take. Of none of its orders is anything in `arrived`.
+    held: HeldEvents,
     /// The last commit was of these.
     tried_held: bool,
     commit: Option<Work<'a, Committed>>,
     cancel: Option<Work<'a, ()>>,
     deliveries: u64,
-    /// When what is settled is acknowledged at the latest, and with more than how much it is at once.
-    acks_due: Option<Instant>,
-    acks_gathered_max: usize,
 }
 
 #[allow(clippy::large_enum_variant, reason = "one at a time, on the stack; a box would be an allocation a delivery")]
@@ -103,60 +118,59 @@ enum Next {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(consumer: &'a Consumer, channel: Channel, tag: ShortString, witness: Arc<Witness>) -> Self {
-        let parts = &consumer.parts;
+    pub(super) fn new(shared: &'a Shared, channel: Channel, tag: ShortString, witness: Arc<Witness>) -> Self {
+        let (amqp, parts) = (&shared.options.amqp, &shared.parts);
         Self {
-            consumer,
+            shared,
             channel,
             tag,
             witness,
-            told_of_mending: false,
-            settler: Settler::new(parts.metrics.clone()),
-            letters: DeadLetterSender::new(consumer.options.amqp.clone(), parts.clone()),
-            waiting: VecDeque::new(),
-            held: consumer.hold_none(),
+            has_logged_mending: false,
+            settler: Settler::new(parts.metrics.clone(), amqp.prefetch),
+            dead_letters: DeadLetterSender::new(amqp.clone(), parts.clone()),
+            arrived: VecDeque::new(),
+            held: HeldEvents::new(amqp.clone(), parts.clone()),
             tried_held: false,
             commit: None,
             cancel: None,
             deliveries: 0,
-            acks_due: None,
-            acks_gathered_max: usize::from(consumer.options.amqp.prefetch / ACKS_AT_ONCE),
         }
     }
 
     /// Works until the stream ends or the tasks stop, then finishes what is in flight within [`SETTLE_S_MAX`].
     pub(super) async fn run(&mut self, mut stream: lapin::Consumer, tasks: &Tasks, narrow: bool) -> End {
         if narrow {
-            self.acks_gathered_max = 0;
+            self.settler.gather_none();
         }
         let mut end = None;
         let mut deadline = Instant::now();
         let (mut open, mut lost) = (true, false);
         loop {
             self.begin_commit(end.is_some());
-            if !open && self.commit.is_none() && (lost || self.letters.is_empty()) {
-                self.acknowledge();
+            if !open && self.commit.is_none() && (lost || self.dead_letters.is_empty()) {
+                self.settler.send();
                 if !self.settler.is_sending() {
                     break;
                 }
             }
+            let acks_due = self.settler.due();
             let next = tokio::select! {
                 biased;
                 () = tasks.stopping(), if end.is_none() => Next::Stop,
                 () = sleep_until(deadline), if end.is_some() => Next::Late,
                 () = self.settler.sent(), if self.settler.is_sending() => Next::Acknowledged,
                 done = finished(&mut self.commit), if self.commit.is_some() => Next::Committed(done),
-                () = until(self.acks_due) => Next::Acknowledge,
+                () = until(acks_due) => Next::Acknowledge,
                 () = until(self.held.due()), if self.commit.is_none() && end.is_none() => Next::Try,
                 () = finished(&mut self.cancel), if self.cancel.is_some() => Next::Cancelled,
-                settled = self.letters.next(), if !self.letters.is_empty() => Next::DeadLettered(settled),
+                settled = self.dead_letters.next(), if !self.dead_letters.is_empty() => Next::DeadLettered(settled),
                 // Polled whatever is in flight, or its end would go unseen; the prefetch is the bound.
                 received = stream.next(), if open => Next::Received(received),
             };
             let mut ended = None;
             match next {
                 Next::Stop => {
-                    self.acknowledge();
+                    self.settler.send();
                     self.begin_cancel();
                     ended = Some(End::Stopped);
                 }
@@ -166,31 +180,31 @@ impl<'a> Session<'a> {
                 }
                 Next::Committed(committed) => {
                     self.committed(committed);
-                    self.acknowledge_soon();
+                    self.settler.send_soon();
                 }
-                Next::Acknowledge => self.acknowledge(),
-                Next::Acknowledged => self.acknowledge_soon(),
+                Next::Acknowledge => self.settler.send(),
+                Next::Acknowledged => self.settler.send_soon(),
                 Next::Try | Next::Cancelled => {}
                 Next::DeadLettered(settled) => {
                     settled.into_iter().for_each(|unsettled| self.settler.settle(unsettled));
-                    self.acknowledge_soon();
+                    self.settler.send_soon();
                 }
                 Next::Received(received) => {
                     ended = self.receive(&mut stream, received);
                     if let Some(End::Failed { why, .. }) = &ended {
                         (open, lost) = (false, self.channel_is_lost());
-                        // Told before the time that finishing may take. An end that was asked for is no fault.
+                        // Before the time that finishing may take. An end that was asked for is no fault.
                         if end.is_none() {
-                            self.consumer.fault(why);
-                            self.consumer.parts.metrics.set_broker_connected(false);
+                            self.shared.fault(why);
+                            self.shared.parts.metrics.set_broker_connected(false);
                         }
                     }
-                    self.acknowledge_soon();
+                    self.settler.send_soon();
                 }
             }
             // What is held would keep the only place of a narrow subscription.
-            let went_well = self.deliveries >= self.consumer.options.amqp.prefetch.into();
-            let narrowed = narrow && (went_well || self.held.len() > 0);
+            let went_well = self.deliveries >= self.shared.options.amqp.prefetch.into();
+            let narrowed = narrow && (went_well || !self.held.is_empty());
             if end.is_none()
                 && let Some(first) = ended.or_else(|| narrowed.then_some(End::Narrowed))
             {
@@ -206,9 +220,9 @@ impl<'a> Session<'a> {
 
     /// The time for what is in flight is over.
     async fn late(&mut self) {
-        let (queue, deliveries) = (&self.consumer.options.amqp.queue, self.settler.open());
+        let (queue, deliveries) = (&self.shared.options.amqp.queue, self.settler.open());
         warn!(queue, deliveries, "not settled in time, the broker delivers them again");
-        self.acknowledge();
+        self.settler.send();
         drop(timeout(LAST_ACKS_MAX, self.settler.sent()).await);
     }
 
@@ -218,7 +232,7 @@ impl<'a> Session<'a> {
 
     /// Asks for no more deliveries. Those already here are still taken, and then the stream ends.
     fn begin_cancel(&mut self) {
-        let (channel, tag, queue) = (self.channel.clone(), self.tag.clone(), &self.consumer.options.amqp.queue);
+        let (channel, tag, queue) = (self.channel.clone(), self.tag.clone(), &self.shared.options.amqp.queue);
         self.cancel = Some(Box::pin(async move {
             let cancel = channel.basic_cancel(tag, BasicCancelOptions::default());
             match timeout(Duration::from_secs(CANCEL_S_MAX), cancel).await {
@@ -257,9 +271,9 @@ impl<'a> Session<'a> {
         if frames == 0 {
             return;
         }
-        self.consumer.parts.metrics.mended(frames);
-        if !std::mem::replace(&mut self.told_of_mending, true) {
-            let queue = &self.consumer.options.amqp.queue;
+        self.shared.parts.metrics.mended(frames);
+        if !std::mem::replace(&mut self.has_logged_mending, true) {
+            let queue = &self.shared.options.amqp.queue;
             warn!(
                 queue,
                 "messages have properties or headers that are not UTF-8 or are nested too deeply: read without them"
@@ -269,28 +283,26 @@ impl<'a> Session<'a> {
 
     fn take(&mut self, delivery: Delivery) {
         self.deliveries += 1;
-        self.consumer.parts.metrics.delivery(delivery.redelivered);
+        self.shared.parts.metrics.delivery(delivery.redelivered);
         let (received_at, received_ms) = (std::time::Instant::now(), unix_ms());
         let unsettled = self.settler.received(delivery.delivery_tag, delivery.acker.clone());
         let large = self.witness.gate().hold(delivery.data.len());
-        if self.consumer.probes.takes(&delivery, &self.consumer.options.amqp) {
+        if self.shared.probes.takes(&delivery, &self.shared.options.amqp) {
             self.settler.settle(unsettled);
             return;
         }
         let payload = Payload::of(&delivery.properties, &delivery.data);
-        match self.consumer.decoder.decode(&payload) {
+        match self.shared.decoder.decode(&payload) {
             Ok(event) => {
-                let key = &event.key;
+                let key = event.key.clone();
                 let (order_id, merchant_id) = (key.order_id.as_str(), key.merchant_id.as_str());
                 let span = trace::delivery(payload.traceparent(), event.event_id.as_str(), order_id, merchant_id);
                 let published_at_ms = payload.published_at_ms();
-                let key = key.clone();
                 let arrived =
                     Arrived { unsettled, event, delivery, published_at_ms, received_at, received_ms, span, large };
-                self.waiting.extend(self.held.join(&key, arrived));
-                self.consumer.holds(self.held.len());
+                self.arrived.extend(self.held.join(&key, arrived));
             }
-            Err(reject) => self.letters.push(delivery, &reject, unsettled, large),
+            Err(reject) => self.dead_letters.push(delivery, &reject, unsettled, large),
         }
     }
 
@@ -299,51 +311,50 @@ impl<'a> Session<'a> {
             return;
         }
         // What is held takes turns with what waits, and is not tried for a subscription that ends.
-        let tries = !ending && (self.waiting.is_empty() || !self.tried_held);
-        let held = if tries { self.held.take_due(Instant::now()) } else { Vec::new() };
+        let tries = !ending && (self.arrived.is_empty() || !self.tried_held);
+        let held = if tries { self.held.take_due() } else { Vec::new() };
         self.tried_held = !held.is_empty();
         let batch = if self.tried_held {
             held
         } else {
-            let events = self.waiting.len().min(self.consumer.options.batch_events_max);
-            self.waiting.drain(..events).collect()
+            let events = self.arrived.len().min(self.shared.options.batch_events_max);
+            self.arrived.drain(..events).collect()
         };
         if !batch.is_empty() {
-            self.commit = Some(Box::pin(self.consumer.commit(batch)));
+            self.commit = Some(Box::pin(self.shared.committer.commit(batch)));
         }
     }
 
     fn committed(&mut self, committed: Committed) {
-        let ConsumerParts { hub, live, metrics, outbox, .. } = &self.consumer.parts;
-        let mut counts = [0_u64; CHANGES.len()];
+        let ConsumerParts { hub, live, metrics, outbox_signal, .. } = &self.shared.parts;
+        let mut counts = [0_u64; Change::ALL.len()];
         // Spans end with the acknowledgement.
         let mut spans = Vec::with_capacity(committed.batch.len());
-        let mut told = Vec::new();
+        let mut for_other_nodes = Vec::new();
         for (arrived, outcome) in committed.batch.into_iter().zip(committed.outcomes) {
             let outcome = match outcome {
                 Ok(outcome) => outcome,
                 Err(damage) => {
-                    self.consumer.hold(&mut self.held, arrived, &damage);
+                    self.held.hold(arrived, &damage);
                     continue;
                 }
             };
-            self.waiting.extend(self.consumer.release(&mut self.held, &arrived.event.key));
+            self.arrived.extend(self.held.release(&arrived.event.key));
             let Arrived { unsettled, event, delivery, published_at_ms, received_at, span, large, .. } = arrived;
             // Whatever became of it: after a commit whose answer was lost, the page has not seen the payment yet. A page
             // that has takes nothing that is not newer.
             let update = Update::arrived(outcome.payment, published_at_ms, received_at);
             hub.publish(&update);
-            // A node that stored it may have ended before it told the others.
-            let may_be_untold = committed.tried_before || delivery.redelivered;
-            if live.is_some() && (outcome.change == Change::Applied || may_be_untold) {
-                told.push(update);
+            // A node that stored it may have ended before it sent it to the others.
+            let may_be_unsent = committed.tried_before || delivery.redelivered;
+            if live.is_some() && (outcome.change == Change::Applied || may_be_unsent) {
+                for_other_nodes.push(update);
             }
-            let place = CHANGES.iter().position(|(change, _)| *change == outcome.change).unwrap_or(0);
-            counts[place] += 1;
-            trace::outcome(&span, CHANGES[place].1);
+            counts[outcome.change as usize] += 1;
+            trace::outcome(&span, outcome.change.as_str());
             spans.push(span);
             for conflict in outcome.conflicts.iter() {
-                outbox.notify();
+                outbox_signal.notify();
                 metrics.conflict(conflict.as_str());
                 warn!(
                     conflict = conflict.as_str(),
@@ -356,56 +367,23 @@ impl<'a> Session<'a> {
             match outcome.change {
                 Change::IdReused => {
                     let reject = Reject::id_reused().of_event(event.key, event.event_id.as_str());
-                    self.letters.push(delivery, &reject, unsettled, large);
+                    self.dead_letters.push(delivery, &reject, unsettled, large);
                 }
                 Change::Applied | Change::Duplicate | Change::Stale => self.settler.settle(unsettled),
             }
         }
         if let Some(live) = live {
-            live.stored(told);
+            live.stored(for_other_nodes);
         }
-        for ((_, label), count) in CHANGES.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
-            metrics.events(label, count);
+        for (change, count) in Change::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
+            metrics.events(change.as_str(), count);
         }
-    }
-
-    /// Acknowledges what is settled, at once or together with what is settled within [`ACKS_GATHER`].
-    fn acknowledge_soon(&mut self) {
-        if self.settler.settled() > self.acks_gathered_max {
-            self.acknowledge();
-        } else if self.settler.settled() > 0 {
-            self.acks_due.get_or_insert_with(|| Instant::now() + ACKS_GATHER);
-        }
-    }
-
-    /// What is settled while acknowledgements are under way waits for their end, and the pages wait for neither.
-    fn acknowledge(&mut self) {
-        self.acks_due = None;
-        self.settler.send();
     }
 }
 
-/// Each change with its label in metrics and traces.
-pub(super) const CHANGES: [(Change, &str); 4] = [
-    (Change::Applied, "applied"),
-    (Change::Duplicate, "duplicate"),
-    (Change::Stale, "stale"),
-    (Change::IdReused, "id_reused"),
-];
-
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
     }
-}
-
-/// Waits for its end. Nothing is lost if this is dropped while it waits.
-pub(super) async fn finished<T>(work: &mut Option<Work<'_, T>>) -> T {
-    let Some(running) = work else {
-        return std::future::pending().await;
-    };
-    let done = running.await;
-    *work = None;
-    done
 }

@@ -9,8 +9,10 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Connection, ErrorKind, ExchangeKind};
 use tracing::warn;
 
-use super::Error;
-use super::connect::reason;
+use super::address::Address;
+use super::connect::{self, Purpose, reason};
+use super::error::Error;
+use super::options::Options;
 use crate::config;
 
 /// As good as none: RabbitMQ 3.10 has no word for that.
@@ -18,30 +20,42 @@ const DEAD_LETTER_DELIVERY_LIMIT: i64 = 1_000_000_000;
 const ACCESS_REFUSED: u16 = 403;
 const NOT_FOUND: u16 = 404;
 
+/// Connects once, makes or checks the topology, and disconnects: for the command line.
+///
+/// # Errors
+/// [`Error`], one line for an operator.
+pub async fn check(options: &Options) -> Result<(), Error> {
+    let addresses = Address::all(&options.amqp)?;
+    let connection = connect::connect(&addresses, &options.amqp, Purpose::Consumer, &options.instance).await?;
+    let answer = establish(&connection, &options.amqp).await;
+    drop(connection.close(200, "OK".into()).await);
+    answer
+}
+
 /// Makes what is missing (`amqp.declare = true`) or names what is missing (`false`).
 ///
 /// # Errors
 /// [`Error::Topology`] with the one piece that is missing or cannot be made; [`Error::Lost`] if the connection ended.
 pub async fn establish(connection: &Connection, amqp: &config::Amqp) -> Result<(), Error> {
-    let desk = TopologyClient { connection, declare: amqp.declare };
+    let client = TopologyClient { connection, declare: amqp.declare };
     let topic = || ExchangeKind::Topic;
-    desk.exchange(&amqp.exchange, topic()).await?;
-    desk.exchange(&amqp.dead_letter_exchange, ExchangeKind::Fanout).await?;
-    desk.exchange(&amqp.events_exchange, topic()).await?;
-    desk.exchange(&amqp.live_exchange, ExchangeKind::Fanout).await?;
+    client.exchange(&amqp.exchange, topic()).await?;
+    client.exchange(&amqp.dead_letter_exchange, ExchangeKind::Fanout).await?;
+    client.exchange(&amqp.events_exchange, topic()).await?;
+    client.exchange(&amqp.live_exchange, ExchangeKind::Fanout).await?;
     let mut arguments = quorum();
     // RabbitMQ 4 drops a message that was looked at with requeue 20 times, and dead letters are there to be looked at.
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DEAD_LETTER_DELIVERY_LIMIT));
-    desk.queue(&amqp.dead_letter_queue, arguments).await?;
+    client.queue(&amqp.dead_letter_queue, arguments).await?;
     let mut arguments = quorum();
     let dead_letters = AMQPValue::LongString(amqp.dead_letter_exchange.as_str().into());
     arguments.insert("x-dead-letter-exchange".into(), dead_letters);
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(amqp.delivery_limit.into()));
-    desk.queue(&amqp.queue, arguments).await?;
+    client.queue(&amqp.queue, arguments).await?;
     // Nothing in AMQP asks whether a binding exists: with declare = false a probe does, once the queue is consumed.
     if amqp.declare {
-        desk.bind(&amqp.dead_letter_queue, &amqp.dead_letter_exchange, "").await?;
-        desk.bind(&amqp.queue, &amqp.exchange, &amqp.binding).await?;
+        client.bind(&amqp.dead_letter_queue, &amqp.dead_letter_exchange, "").await?;
+        client.bind(&amqp.queue, &amqp.exchange, &amqp.binding).await?;
     }
     Ok(())
 }
@@ -52,13 +66,13 @@ pub async fn establish(connection: &Connection, amqp: &config::Amqp) -> Result<(
 /// # Errors
 /// As for [`establish`].
 pub(super) async fn look_again(connection: &Connection, amqp: &config::Amqp) -> Result<(), Error> {
-    let desk = TopologyClient { connection, declare: amqp.declare };
-    desk.exchange_again(&amqp.exchange, ExchangeKind::Topic).await?;
-    desk.exchange_again(&amqp.dead_letter_exchange, ExchangeKind::Fanout).await?;
+    let client = TopologyClient { connection, declare: amqp.declare };
+    client.exchange_again(&amqp.exchange, ExchangeKind::Topic).await?;
+    client.exchange_again(&amqp.dead_letter_exchange, ExchangeKind::Fanout).await?;
     if amqp.declare {
-        desk.exchange_again(&amqp.events_exchange, ExchangeKind::Topic).await?;
-        desk.bind(&amqp.dead_letter_queue, &amqp.dead_letter_exchange, "").await?;
-        desk.bind(&amqp.queue, &amqp.exchange, &amqp.binding).await?;
+        client.exchange_again(&amqp.events_exchange, ExchangeKind::Topic).await?;
+        client.bind(&amqp.dead_letter_queue, &amqp.dead_letter_exchange, "").await?;
+        client.bind(&amqp.queue, &amqp.exchange, &amqp.binding).await?;
     }
     Ok(())
 }
@@ -134,9 +148,9 @@ impl TopologyClient<'_> {
             // just the first argument that differs: so the type is asked for alone.
             Err(_refusal) if exists => {
                 if let Err(refusal) = self.send(Request::MakeQueue(name, quorum())).await? {
-                    let told = refusal.get_message();
-                    if refusal.get_id() != ACCESS_REFUSED && told.as_str().contains("x-queue-type") {
-                        warn!(queue = name, reason = %told, "queue is not a quorum queue: a lost node may lose payments");
+                    let why = refusal.get_message();
+                    if refusal.get_id() != ACCESS_REFUSED && why.as_str().contains("x-queue-type") {
+                        warn!(queue = name, reason = %why, "queue is not a quorum queue: a lost node may lose payments");
                     }
                 }
                 Ok(())
@@ -213,6 +227,6 @@ impl TopologyClient<'_> {
     }
 }
 
-fn short(name: &str) -> Result<ShortString, Error> {
+pub(super) fn short(name: &str) -> Result<ShortString, Error> {
     ShortString::try_new(name).map_err(|_too_long| Error::Topology(format!("{name:?} is longer than 255 bytes")))
 }

@@ -5,23 +5,12 @@ use std::fmt;
 
 use http::HeaderMap;
 
+use super::error::Error;
 use super::provider::refusal_reply;
 use super::receipt::{Fault, Meaning};
 use super::{Code, Provider, Received, Refusal, alipay, stripe, wechat_pay};
 use crate::config::Callbacks;
 use crate::payment::MerchantId;
-
-/// Why `[callbacks]` cannot be used: one line that names the key. Nothing of a secret is in it.
-#[derive(Debug, thiserror::Error)]
-#[error("configuration: {0}")]
-pub struct Error(String);
-
-impl Error {
-    /// `key` with its index, e.g. `callbacks.alipay[0].app_id`, and a clause about it.
-    pub(super) fn new(key: impl fmt::Display, clause: impl fmt::Display) -> Self {
-        Self(format!("{key} {clause}"))
-    }
-}
 
 /// All accounts whose notifications are taken.
 pub struct Accounts {

@@ -7,12 +7,14 @@
 mod accounts;
 mod alipay;
 mod draft;
+mod error;
 mod provider;
 mod receipt;
 mod rsa_key;
 mod stripe;
 mod wechat_pay;
 
-pub use accounts::{Accounts, Error};
+pub use accounts::Accounts;
+pub use error::Error;
 pub use provider::{Provider, failure_reply};
 pub use receipt::{Code, Received, Refusal, Reply};

@@ -26,6 +26,22 @@ pub enum Change {
     IdReused,
 }
 
+impl Change {
+    /// Each of them, in the order of their declaration.
+    pub const ALL: [Self; 4] = [Self::Applied, Self::Duplicate, Self::Stale, Self::IdReused];
+
+    /// The label in metrics, traces and timelines.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Duplicate => "duplicate",
+            Self::Stale => "stale",
+            Self::IdReused => "id_reused",
+        }
+    }
+}
+
 /// The answer of [`State::merge`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Merged {

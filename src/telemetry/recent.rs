@@ -1,6 +1,6 @@
 //! The last minutes, second by second, for whoever has no Prometheus at hand.
 //!
-//! Reads what [`Metrics`] gives to everybody, so that nothing is counted twice and no event pays for it.
+//! A ring of samples of a few totals, one a second.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::names::{self, SECONDS};
-use super::{Metrics, Transport};
+use super::metrics::{Metrics, Sample};
+use super::names::SECONDS;
 use crate::runtime::Tasks;
 
 const READING_INTERVAL: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const READINGS_MAX: usize = 301;
 /// Of the curve of events.
 const CURVE_S: usize = 60;
 
-/// What [`Recent::summary`] tells.
+/// The answer of [`Recent::summary`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RecentStats {
     /// Events stored a second, over the last 10 s.
@@ -45,7 +45,7 @@ pub struct Quantiles {
     pub p50_ms: Option<f64>,
     /// 99 of 100 took at most so many milliseconds.
     pub p99_ms: Option<f64>,
-    /// Pages that were told.
+    /// Pages that were updated.
     pub pages: u64,
     /// Seconds that were looked back on.
     pub window_s: u64,
@@ -61,16 +61,7 @@ pub struct Recent {
 #[derive(Debug, Clone)]
 struct Reading {
     at: Instant,
-    events: f64,
-    /// Cumulative, as the exporter has them: by [`SECONDS`], and all.
-    told: [f64; SECONDS.len() + 1],
-}
-
-#[derive(Debug, Default)]
-struct Gauges {
-    pages_waiting: BTreeMap<&'static str, u64>,
-    queues: BTreeMap<String, u64>,
-    dead_lettered: BTreeMap<String, u64>,
+    sample: Sample,
 }
 
 impl Recent {
@@ -94,7 +85,7 @@ impl Recent {
     /// How things stand, and how they went.
     #[must_use]
     pub fn summary(&self) -> RecentStats {
-        let (latest, gauges) = parsed(&self.metrics.render(), Instant::now());
+        let latest = Reading { at: Instant::now(), sample: self.metrics.sample() };
         let readings = self.lock();
         let before = |span_s: u64| {
             let span = Duration::from_secs(span_s);
@@ -107,15 +98,15 @@ impl Recent {
             events_per_s_10: rate(10),
             events_per_s_60: rate(60),
             events_each_s: each[each.len().saturating_sub(CURVE_S)..].to_vec(),
-            pages_waiting: gauges.pages_waiting,
-            queues: gauges.queues,
-            dead_lettered: gauges.dead_lettered,
+            pages_waiting: self.metrics.pages_waiting(),
+            queues: self.metrics.queues(),
+            dead_lettered: self.metrics.dead_letters(),
             arrival_to_page: before(WINDOW_S).map_or_else(Quantiles::default, |before| quantiles(before, &latest)),
         }
     }
 
     fn read(&self) {
-        let (reading, _) = parsed(&self.metrics.render(), Instant::now());
+        let reading = Reading { at: Instant::now(), sample: self.metrics.sample() };
         let mut readings = self.lock();
         if readings.len() >= READINGS_MAX {
             readings.pop_front();
@@ -130,94 +121,41 @@ impl Recent {
 
 fn per_s(before: &Reading, after: &Reading) -> f64 {
     let span_s = after.at.duration_since(before.at).as_secs_f64();
-    if span_s > 0.0 { (after.events - before.events).max(0.0) / span_s } else { 0.0 }
+    if span_s > 0.0 { as_f64(after.sample.events - before.sample.events) / span_s } else { 0.0 }
 }
 
 fn quantiles(before: &Reading, after: &Reading) -> Quantiles {
-    let told: Vec<f64> = before.told.iter().zip(&after.told).map(|(before, after)| (after - before).max(0.0)).collect();
+    let counts: Vec<u64> = after.sample.arrivals.iter().zip(before.sample.arrivals).map(|(a, b)| a - b).collect();
     Quantiles {
-        p50_ms: quantile_ms(&told, 0.5),
-        p99_ms: quantile_ms(&told, 0.99),
-        pages: whole(told.last().copied().unwrap_or(0.0)),
+        p50_ms: quantile_ms(&counts, 0.5),
+        p99_ms: quantile_ms(&counts, 0.99),
+        pages: counts.last().copied().unwrap_or(0),
         window_s: after.at.duration_since(before.at).as_secs(),
     }
 }
 
-/// Linear within the bucket; what is beyond the last bound counts as that bound.
-fn quantile_ms(told: &[f64], quantile: f64) -> Option<f64> {
-    let wanted = told.last().filter(|all| **all > 0.0)? * quantile;
-    let bucket = told.iter().position(|count| *count >= wanted)?;
+/// Of cumulative counts. Linear within the bucket; what is beyond the last bound counts as that bound.
+fn quantile_ms(counts: &[u64], quantile: f64) -> Option<f64> {
+    let wanted = as_f64(*counts.last().filter(|all| **all > 0)?) * quantile;
+    let bucket = counts.iter().position(|count| as_f64(*count) >= wanted)?;
     let Some(upper) = SECONDS.get(bucket) else { return SECONDS.last().map(|last| last * 1000.0) };
     let (lower, below) = match bucket.checked_sub(1) {
-        Some(last) => (SECONDS[last], told[last]),
+        Some(last) => (SECONDS[last], as_f64(counts[last])),
         None => (0.0, 0.0),
     };
-    let share = (wanted - below) / (told[bucket] - below);
+    let share = (wanted - below) / (as_f64(counts[bucket]) - below);
     Some((lower + (upper - lower) * share) * 1000.0)
 }
 
-fn parsed(text: &str, at: Instant) -> (Reading, Gauges) {
-    let (mut reading, mut gauges) = (Reading { at, events: 0.0, told: [0.0; SECONDS.len() + 1] }, Gauges::default());
-    let series = text.lines().filter_map(|line| {
-        let (series, value) = line.rsplit_once(' ')?;
-        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-        Some((name, labels, value.parse::<f64>().ok()?))
-    });
-    for (name, labels, value) in series {
-        if name == names::EVENTS_STORED {
-            reading.events += value;
-        } else if name.strip_suffix("_bucket") == Some(names::ARRIVAL_TO_PAGE_SECONDS) {
-            let bound = label(labels, "le").and_then(|bound| bound.parse::<f64>().ok()).unwrap_or(f64::INFINITY);
-            let bucket = SECONDS.iter().position(|upper| *upper >= bound).unwrap_or(SECONDS.len());
-            reading.told[bucket] += value;
-        } else if name == names::PAGES_WAITING {
-            let transport = label(labels, "transport");
-            let transport = Transport::ALL.iter().find(|known| transport.as_deref() == Some(known.as_str()));
-            gauges.pages_waiting.extend(transport.map(|transport| (transport.as_str(), whole(value))));
-        } else if name == names::QUEUE_MESSAGES {
-            gauges.queues.extend(label(labels, "queue").map(|queue| (queue, whole(value))));
-        } else if name == names::DEAD_LETTERS {
-            gauges.dead_lettered.extend(label(labels, "reason").map(|reason| (reason, whole(value))));
-        }
-    }
-    (reading, gauges)
-}
-
-/// The value of a label, of `a="b",c="d"}`.
-fn label(labels: &str, name: &str) -> Option<String> {
-    let mut rest = labels;
-    loop {
-        let (key, after) = rest.split_once("=\"")?;
-        let (mut value, mut end, mut escaped) = (String::new(), None, false);
-        for (at, character) in after.char_indices() {
-            match character {
-                'n' if escaped => value.push('\n'),
-                other if escaped => value.push(other),
-                '\\' => {}
-                '"' => {
-                    end = Some(at);
-                    break;
-                }
-                other => value.push(other),
-            }
-            escaped = character == '\\' && !escaped;
-        }
-        if key.trim_start_matches(',') == name {
-            return Some(value);
-        }
-        rest = &after[end? + 1..];
-    }
-}
-
-fn whole(value: f64) -> u64 {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as casts end at the type's bounds")]
-    let whole = value.round() as u64;
-    whole
+#[allow(clippy::cast_precision_loss, reason = "no node counts 2^53 events")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Transport;
 
     #[tokio::test(start_paused = true)]
     async fn rates_and_quantiles_are_of_what_happened_within_their_window() {
@@ -237,13 +175,13 @@ mod tests {
             recent.read();
         }
         metrics.set_queue_messages(r#"a "queue" \ more"#, 7);
-        let told = recent.summary();
-        assert_eq!((told.events_per_s_10, told.events_per_s_60.round()), (40.0, 13.0));
-        assert_eq!((told.events_each_s.len(), told.events_each_s.last()), (30, Some(&40.0)));
-        assert_eq!(told.arrival_to_page.pages, 10);
-        let (p50, p99) = (told.arrival_to_page.p50_ms.unwrap(), told.arrival_to_page.p99_ms.unwrap());
+        let stats = recent.summary();
+        assert_eq!((stats.events_per_s_10, stats.events_per_s_60.round()), (40.0, 13.0));
+        assert_eq!((stats.events_each_s.len(), stats.events_each_s.last()), (30, Some(&40.0)));
+        assert_eq!(stats.arrival_to_page.pages, 10);
+        let (p50, p99) = (stats.arrival_to_page.p50_ms.unwrap(), stats.arrival_to_page.p99_ms.unwrap());
         assert!((1.0..2.5).contains(&p50) && (100.0..250.0).contains(&p99), "{p50} {p99}");
-        assert_eq!(told.queues.get(r#"a "queue" \ more"#), Some(&7));
+        assert_eq!(stats.queues.get(r#"a "queue" \ more"#), Some(&7));
     }
 
     #[tokio::test(start_paused = true)]

@@ -235,8 +235,8 @@ impl Node {
             live,
             hub: node.hub.clone(),
             publisher: node.publisher.clone(),
-            notes: TimelineRecorder::off(),
-            outbox: OutboxSignal::default(),
+            timeline: TimelineRecorder::off(),
+            outbox_signal: OutboxSignal::default(),
             metrics: node.metrics.clone(),
             health: node.health.clone(),
         };

@@ -112,8 +112,7 @@ export function watch(options: WatchOptions<any>, platform: Platform, send: Plat
     request,
     version: () => version,
     read,
-    // The last look trusts no socket.
-    patienceMs: () => (subscribed && phase === Phase.Waiting ? undefined : refusing ? 0 : FALLBACK_AFTER_MS),
+    patienceMs: () => (subscribed ? undefined : refusing ? 0 : FALLBACK_AFTER_MS),
     report,
   });
 

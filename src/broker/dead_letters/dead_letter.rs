@@ -5,7 +5,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::super::headers::{self, as_text, number, text};
+use crate::broker::headers::{self, as_text, number, text};
 use crate::config;
 use crate::payment::Timestamp;
 

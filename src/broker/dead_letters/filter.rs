@@ -1,6 +1,6 @@
 //! Which dead letters are meant.
 
-use super::DeadLetter;
+use super::dead_letter::DeadLetter;
 
 /// Every condition that is set has to hold; of one that lists several values, one.
 #[derive(Debug, Clone, Default)]

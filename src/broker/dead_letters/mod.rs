@@ -8,12 +8,15 @@
 mod dead_letter;
 mod details;
 mod filter;
+mod found;
+mod pending;
 mod queue;
 mod replay;
 mod sender;
 
 pub use dead_letter::DeadLetter;
 pub use filter::{AgeError, Filter, age_ms};
-pub use queue::{Found, HELD_MAX, Keep, Look, Queue, Seen, Want};
+pub use found::{Found, Keep, Seen, Want};
+pub use queue::{HELD_MAX, Look, Queue};
 pub use replay::{Outcome, Replay};
 pub(super) use sender::DeadLetterSender;

@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use lapin::message::Delivery;
+use futures_util::{Stream, StreamExt};
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
-use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Acker, Channel, Connection, ErrorKind};
-use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, ErrorKind};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::super::address::Address;
-use super::super::connect::{self, Purpose, reason};
-use super::super::settle::acknowledge;
-use super::super::{Error, Options, fit};
-use super::{DeadLetter, Filter, details};
+use super::dead_letter::DeadLetter;
+use super::found::{Found, Seen, Want};
+use crate::broker::address::Address;
+use crate::broker::connect::{self, Purpose, reason};
+use crate::broker::error::Error;
+use crate::broker::fit;
+use crate::broker::options::Options;
+use crate::broker::publish_error::ACCESS_REFUSED;
+use crate::broker::settle::acknowledge;
+use crate::broker::topology::short;
 use crate::runtime::unix_ms;
 
 /// Messages that one command takes and holds.
@@ -23,71 +26,14 @@ pub const HELD_MAX: u32 = 10_000;
 const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// For the next message, of which the broker has said that it is there.
 const QUIET_S_MAX: u64 = 15;
+/// For all that one look takes.
+const TAKE_S_MAX: u64 = 300;
 /// For another command to end.
 const TURN_S_MAX: u64 = 10;
 /// For the broker to put back what was handed back, and to answer the end of a channel.
 const BACK_S_MAX: u64 = 10;
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-const ACCESS_REFUSED: u16 = 403;
 const RESOURCE_LOCKED: u16 = 405;
-
-/// What a look keeps of what it selects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// The summary.
-    Summary,
-    /// Headers and properties too.
-    Headers,
-    /// All of it.
-    Body,
-    /// All of it, but the summary alone of what failed again since its replay, unless `again`.
-    Replayable {
-        /// Replay that too.
-        again: bool,
-    },
-    /// The summary, limited as for `Replayable`.
-    Judged {
-        /// As there.
-        again: bool,
-    },
-}
-
-/// What a look is for.
-#[derive(Debug, Clone)]
-pub struct Want<'a> {
-    /// Which.
-    pub filter: &'a Filter,
-    /// How many, those not counted that would not be replayed.
-    pub limit: Option<u32>,
-    /// What of it.
-    pub keep: Keep,
-}
-
-/// A dead letter that was selected, and is held.
-#[derive(Debug)]
-pub struct Found {
-    /// Its summary.
-    pub dead_letter: DeadLetter,
-    pub(super) acker: Acker,
-    pub(super) delivery: Option<Delivery>,
-}
-
-impl Found {
-    /// Properties, headers and, if it was kept, the body.
-    #[must_use]
-    pub fn details(&self, with_body: bool) -> Value {
-        let Some(delivery) = &self.delivery else { return Value::Null };
-        let mut details = serde_json::json!({
-            "properties": details::properties(&delivery.properties),
-            "headers": details::headers(&delivery.properties),
-        });
-        if with_body {
-            let (name, body) = details::body(&delivery.data);
-            details[name] = body;
-        }
-        details
-    }
-}
 
 /// What was seen. Dropping it without [`Look::hand_back`] hands back too, only later.
 #[derive(Debug)]
@@ -101,19 +47,6 @@ pub struct Look {
     pub(super) fitted: u32,
     /// Somebody else consumes too, and may take what is handed back.
     is_shared: bool,
-}
-
-/// How far a look went, in messages.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Seen {
-    /// Taken and looked at.
-    pub looked_at: u32,
-    /// Ready in the queue when the look began.
-    pub in_queue: u32,
-    /// Announced by the broker and not delivered: something else took them.
-    pub missing: u32,
-    /// Selected and not kept, since 64 MiB were kept already.
-    pub left_out: u32,
 }
 
 /// The queue, for one command at a time.
@@ -189,17 +122,22 @@ impl Queue {
         let consuming = look.channel.basic_consume(short(name)?, tag.clone(), options, FieldTable::default());
         let mut stream = consuming.await.map_err(|error| self.refused(&error))?;
         let (now_ms, mut counted, mut kept_bytes) = (unix_ms(), 0, 0_usize);
-        let mut taken = 0;
+        let (mut taken, deadline) = (0, Instant::now() + Duration::from_secs(TAKE_S_MAX));
         // Nothing in here waits for anything but the broker: what has arrived is not held beside what is kept. All that was
         // asked for is taken, since what is left half way comes back in another order.
         while taken < target {
-            let delivery = match timeout(Duration::from_secs(QUIET_S_MAX), stream.next()).await {
-                Ok(Some(Ok(delivery))) => delivery,
-                Ok(Some(Err(error))) => return Err(lost(error)),
-                Ok(None) => return Err(Error::Lost(format!("queue {name:?} was deleted or moved"))),
-                Err(_quiet) => {
+            let delivery = match next_within(&mut stream, deadline).await {
+                Next::Item(Some(Ok(delivery))) => delivery,
+                Next::Item(Some(Err(error))) => return Err(lost(error)),
+                Next::Item(None) => return Err(Error::Lost(format!("queue {name:?} was deleted or moved"))),
+                Next::Quiet => {
                     look.seen.missing = target - taken;
                     break;
+                }
+                Next::Late => {
+                    return Err(Error::Lost(format!(
+                        "queue {name:?} did not deliver {target} messages in {TAKE_S_MAX} s"
+                    )));
                 }
             };
             taken += 1;
@@ -212,7 +150,7 @@ impl Queue {
                 continue;
             }
             let acker = delivery.acker.clone();
-            let (is_counted, kept) = kept(want.keep, delivery, &dead_letter);
+            let (is_counted, kept) = want.keep.of(delivery, &dead_letter);
             let Some(kept) = kept else {
                 counted += u32::from(is_counted);
                 look.found.push(Found { dead_letter, acker, delivery: None });
@@ -288,23 +226,6 @@ impl Look {
     }
 }
 
-/// Whether it counts for the limit, and what is kept.
-fn kept(keep: Keep, mut delivery: Delivery, dead_letter: &DeadLetter) -> (bool, Option<Delivery>) {
-    match keep {
-        Keep::Summary => (true, None),
-        Keep::Headers => {
-            delivery.data = Vec::new();
-            (true, Some(delivery))
-        }
-        Keep::Body => (true, Some(delivery)),
-        Keep::Judged { again } => (dead_letter.is_replayable(again), None),
-        Keep::Replayable { again } => {
-            let is_replayable = dead_letter.is_replayable(again);
-            (is_replayable, is_replayable.then_some(delivery))
-        }
-    }
-}
-
 /// An exclusive queue as a lock: the broker gives it to one connection, and takes it away with that connection.
 async fn take_turn(connection: &Connection, queue: &str) -> Result<Option<Channel>, Error> {
     let name = short(&format!("{queue}.operator"))?;
@@ -320,8 +241,8 @@ async fn take_turn(connection: &Connection, queue: &str) -> Result<Option<Channe
             Err(error) => error,
         };
         match refusal.kind() {
-            ErrorKind::ProtocolError(told) if told.get_id() == ACCESS_REFUSED => return Ok(None),
-            ErrorKind::ProtocolError(told) if told.get_id() == RESOURCE_LOCKED => {}
+            ErrorKind::ProtocolError(error) if error.get_id() == ACCESS_REFUSED => return Ok(None),
+            ErrorKind::ProtocolError(error) if error.get_id() == RESOURCE_LOCKED => {}
             _ => return Err(lost(refusal)),
         }
         if Instant::now() > deadline {
@@ -335,6 +256,48 @@ fn lost(error: lapin::Error) -> Error {
     Error::Lost(reason(&error))
 }
 
-fn short(name: &str) -> Result<ShortString, Error> {
-    ShortString::try_new(name).map_err(|_too_long| Error::Topology(format!("{name:?} is longer than 255 bytes")))
+/// What came next of a stream.
+enum Next<T> {
+    Item(Option<T>),
+    /// Nothing, in [`QUIET_S_MAX`].
+    Quiet,
+    /// The time for all of it is over.
+    Late,
+}
+
+async fn next_within<T>(stream: &mut (impl Stream<Item = T> + Unpin), deadline: Instant) -> Next<T> {
+    let quiet = Instant::now() + Duration::from_secs(QUIET_S_MAX);
+    match timeout_at(quiet.min(deadline), stream.next()).await {
+        // However fast the messages come.
+        Ok(_) if Instant::now() >= deadline => Next::Late,
+        Ok(item) => Next::Item(item),
+        Err(_elapsed) if deadline <= quiet => Next::Late,
+        Err(_elapsed) => Next::Quiet,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_that_delivers_one_message_now_and_then_is_not_waited_for_longer_than_a_look_may_take() {
+        let every = Duration::from_secs(QUIET_S_MAX - 1);
+        let mut slow = Box::pin(stream::unfold(0, |n| async move {
+            sleep(every).await;
+            Some((n, n + 1))
+        }));
+        let (began, mut taken) = (Instant::now(), 0);
+        let deadline = began + Duration::from_secs(TAKE_S_MAX);
+        while let Next::Item(item) = next_within(&mut slow, deadline).await {
+            assert_eq!(item, Some(taken));
+            taken += 1;
+        }
+        assert_eq!((taken, began.elapsed()), (21, Duration::from_secs(TAKE_S_MAX)));
+        let mut silent = stream::pending::<()>();
+        let later = Instant::now() + Duration::from_secs(TAKE_S_MAX);
+        assert!(matches!(next_within(&mut silent, later).await, Next::Quiet));
+    }
 }

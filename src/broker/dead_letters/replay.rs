@@ -3,10 +3,15 @@
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, ShortString};
 
-use super::super::headers::{self, properties_kept};
-use super::super::settle::acknowledge;
-use super::super::{Error, Message, PublishError, Publisher};
-use super::{DeadLetter, HELD_MAX, Look, Queue, Seen, Want};
+use super::dead_letter::DeadLetter;
+use super::found::{Seen, Want};
+use super::queue::{HELD_MAX, Look, Queue};
+use crate::broker::error::Error;
+use crate::broker::headers::{self, properties_kept};
+use crate::broker::message::Message;
+use crate::broker::publish_error::PublishError;
+use crate::broker::publisher::Publisher;
+use crate::broker::settle::acknowledge;
 
 /// What became of one dead letter.
 #[derive(Debug)]
@@ -41,7 +46,7 @@ impl<'a> Replay<'a> {
         Self { want, routing_key, replayed: 0, failed_again: 0, refused: 0 }
     }
 
-    /// Replays, in passes where what is selected does not fit into memory at once. `told` hears of each dead letter.
+    /// Replays, in passes where what is selected does not fit into memory at once. `report` is called for each dead letter.
     /// Answers how far the last look went.
     ///
     /// # Errors
@@ -51,7 +56,7 @@ impl<'a> Replay<'a> {
         &mut self,
         queue: &Queue,
         publisher: &Publisher,
-        told: &mut (dyn FnMut(&DeadLetter, &Outcome) + Send),
+        report: &mut (dyn FnMut(&DeadLetter, &Outcome) + Send),
     ) -> Result<Seen, Error> {
         let (mut at_most, mut in_queue_first) = (u32::MAX, None);
         loop {
@@ -59,7 +64,7 @@ impl<'a> Replay<'a> {
             let (seen, fitted) = (look.seen, look.fitted);
             let in_queue_first = *in_queue_first.get_or_insert(seen.in_queue);
             let before = self.replayed;
-            let done = self.pass(&look, queue, publisher, told).await;
+            let done = self.pass(&look, queue, publisher, report).await;
             let replayed = self.replayed - before;
             let tried = look.found.iter().filter(|found| found.delivery.is_some()).count();
             let handed_back = look.hand_back(queue, replayed).await;
@@ -84,7 +89,7 @@ impl<'a> Replay<'a> {
         look: &Look,
         queue: &Queue,
         publisher: &Publisher,
-        told: &mut (dyn FnMut(&DeadLetter, &Outcome) + Send),
+        report: &mut (dyn FnMut(&DeadLetter, &Outcome) + Send),
     ) -> Result<(), Error> {
         let is_first = self.failed_again == 0;
         self.refused = 0;
@@ -92,7 +97,7 @@ impl<'a> Replay<'a> {
             let Some(delivery) = &found.delivery else {
                 if is_first {
                     self.failed_again += 1;
-                    told(&found.dead_letter, &Outcome::FailedAgain);
+                    report(&found.dead_letter, &Outcome::FailedAgain);
                 }
                 continue;
             };
@@ -105,11 +110,11 @@ impl<'a> Replay<'a> {
                 Ok(()) => {
                     acknowledge(&found.acker).await.map_err(Error::Lost)?;
                     self.replayed += 1;
-                    told(&found.dead_letter, &Outcome::Replayed);
+                    report(&found.dead_letter, &Outcome::Replayed);
                 }
                 Err(error) if matches!(error, PublishError::Unroutable { .. }) || error.is_of_the_message() => {
                     self.refused += 1;
-                    told(&found.dead_letter, &Outcome::Refused(error));
+                    report(&found.dead_letter, &Outcome::Refused(error));
                 }
                 // The next one would fare no better.
                 Err(error) => {

@@ -7,15 +7,15 @@ use crate::telemetry::Metrics;
 /// Why this node may have missed a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gap {
-    /// The node hears itself, and did not before.
+    /// The node receives its own messages, and did not before.
     Connected,
-    /// The node does not hear itself any more.
+    /// The node does not receive its own messages any more.
     Unheard,
     /// A node's numbers do not follow one another.
     Sequence,
-    /// A node has begun anew, and may not have said all before.
+    /// A node has started again, and may not have sent all before.
     Restarted,
-    /// A node gives no sign of life.
+    /// A node's heartbeats do not come.
     Silent,
     /// A message cannot be understood.
     Unreadable,

@@ -1,4 +1,4 @@
-//! What one node has stored, told to the others at once: each node publishes its changes to a fanout exchange and hears
+//! What one node has stored, sent to the others at once: each node publishes its changes to a fanout exchange and receives
 //! those of the others in a queue of its own.
 //!
 //! A hint, and lossy by design: the store is the truth. Nothing here is waited for by the consumer, and whatever may have
@@ -13,47 +13,23 @@ mod publisher;
 mod recovery;
 mod reread;
 mod sender;
+mod shared;
 mod wire;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-use super::address::Address;
-use super::{Error, Options};
+use crate::broker::error::Error;
+use crate::broker::options::Options;
 use crate::config;
-use crate::hub::Hub;
 use crate::runtime::Tasks;
-use crate::store::PaymentStore;
-use crate::telemetry::Metrics;
-use gaps::{Gap, Gaps};
-pub use pages::{HeldTicket, Pages};
-use reread::Cause;
-pub use sender::LiveSender;
+use shared::Shared;
 
-/// What it works with.
-#[derive(Clone)]
-pub struct LiveParts {
-    /// The truth.
-    pub store: Arc<dyn PaymentStore>,
-    /// Who is told of what the others stored.
-    pub hub: Arc<Hub>,
-    /// What else nodes tell each other.
-    pub pages: Arc<dyn Pages>,
-    /// What is counted.
-    pub metrics: Metrics,
-}
+pub use pages::{HeldTicket, Pages};
+pub use sender::LiveSender;
+pub use shared::LiveParts;
 
 /// The links between this node and the others. Its handle is the [`Tasks`] that it runs under.
+#[derive(Debug)]
 pub struct Live {
-    amqp: Arc<config::Amqp>,
-    live: config::Live,
-    addresses: Vec<Address>,
-    instance: String,
-    sender: LiveSender,
-    parts: LiveParts,
-    gaps: Gaps,
-    /// This node hears what it says itself, and so the others.
-    hears: AtomicBool,
+    shared: Shared,
 }
 
 impl Live {
@@ -62,28 +38,15 @@ impl Live {
     /// # Errors
     /// [`Error::Address`].
     pub fn new(options: &Options, live: config::Live, sender: LiveSender, parts: LiveParts) -> Result<Self, Error> {
-        parts.metrics.begin_live(&Gap::ALL.map(Gap::as_str), &Cause::ALL.map(Cause::as_str));
-        Ok(Self {
-            addresses: Address::all(&options.amqp)?,
-            amqp: Arc::clone(&options.amqp),
-            instance: options.instance.clone(),
-            gaps: Gaps::new(parts.metrics.clone()),
-            hears: AtomicBool::new(false),
-            live,
-            sender,
-            parts,
-        })
+        let gaps = gaps::Gap::ALL.map(gaps::Gap::as_str);
+        parts.metrics.begin_live(&gaps, &reread::Cause::ALL.map(reread::Cause::as_str));
+        Ok(Self { shared: Shared::new(options, live, sender, parts)? })
     }
 
-    /// Speaks, hears and reads again until `tasks` are told to stop; then says what still waits, and leaves. Ends in no
-    /// other way.
+    /// Publishes, consumes and reads again until `tasks` are told to stop; then publishes what still waits, and leaves.
+    /// Ends in no other way.
     pub async fn run(self, tasks: Tasks) {
-        tokio::join!(self.speak(&tasks), self.hear(&tasks), self.read_again(&tasks));
-    }
-}
-
-impl std::fmt::Debug for Live {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("instance", &self.instance).field("live", &self.live).finish_non_exhaustive()
+        let shared = &self.shared;
+        tokio::join!(publisher::run(shared, &tasks), consumer::run(shared, &tasks), reread::run(shared, &tasks));
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::sender::Change;
 use super::wire::{Head, PaymentOut, RevocationText};
 
-/// For what a message says of its sender.
+/// For what a message holds of its sender.
 const HEAD_BYTES: usize = 512;
 
 /// What one message holds beside its head: two JSON lists, without their brackets.
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_heard_is_what_was_said() {
+    fn what_is_received_is_what_was_sent() {
         let revoked = |revoked| Revocation { revoked, until_s: 9 };
         let (of_order, of_ticket) = (revoked(Revoked::Order(key("o-1"))), revoked(Revoked::Ticket([7; 16])));
         let mut changes = VecDeque::from([
@@ -132,30 +132,31 @@ mod tests {
         let head = &mut message.head;
         assert_eq!((&*head.instance, head.run(), head.sequence, head.sent_us), ("node \"1\"", Some(u64::MAX), 5, 6));
         assert_eq!(head.take_tickets(), Some(vec![held]));
-        let heard: Vec<_> = message.payments.iter().map(|heard| heard.payment(heard.key().unwrap()).unwrap()).collect();
-        assert_eq!(heard, [payment("o-1"), payment("o-2")]);
+        let received: Vec<_> =
+            message.payments.iter().map(|received| received.payment(received.key().unwrap()).unwrap()).collect();
+        assert_eq!(received, [payment("o-1"), payment("o-2")]);
         assert_eq!(message.payments[0].published_ms, Some(7));
-        let heard: Vec<_> = message.revocations.iter().map(|heard| heard.revocation().unwrap()).collect();
-        assert_eq!(heard, [(of_order, vec![key("o-1")]), (of_ticket, vec![key("o-2"), key("o-3")])]);
+        let received: Vec<_> = message.revocations.iter().map(|received| received.revocation().unwrap()).collect();
+        assert_eq!(received, [(of_order, vec![key("o-1")]), (of_ticket, vec![key("o-2"), key("o-3")])]);
     }
 
     #[test]
     fn a_packet_is_bounded_and_a_large_change_goes_alone() {
         let mut changes: VecDeque<_> = (0..50).map(|at| change(payment(&format!("o-{at}")))).collect();
-        let mut told = 0;
+        let mut sent = 0;
         while !changes.is_empty() {
             let packet = Packet::fill(&mut changes, 2048);
-            told += packet.changes();
+            sent += packet.changes();
             assert!(packet.changes() > 1 || changes.is_empty());
             assert!(packet.text(&Head::new("n", 1, 2, 3, 4)).len() <= 2048);
         }
-        assert_eq!(told, 50);
+        assert_eq!(sent, 50);
         let mut changes = VecDeque::from([change(payment("o-1")), change(payment("o-2"))]);
         assert_eq!((Packet::fill(&mut changes, 10).changes(), changes.len()), (1, 1));
     }
 
     #[test]
-    fn a_message_that_says_more_than_is_known_is_understood() {
+    fn a_message_with_unknown_members_is_read() {
         let text =
             br#"{"format":1,"instance":"n","run":"1f","sequence":1,"sent_us":1,"heartbeat_ms":1,"new":{"a":[1]}}"#;
         let message: Message<'_> = serde_json::from_slice(text).unwrap();

@@ -16,13 +16,13 @@ pub struct HeldTicket {
     pub pages: u32,
 }
 
-/// What nodes tell each other beside payments.
+/// What nodes send each other beside payments.
 #[async_trait]
 pub trait Pages: Send + Sync + 'static {
     /// Another node has revoked something. Pages that wait for `keys` have to look whether it concerns them.
     fn revoked(&self, revocation: Revocation, keys: &[Key]);
 
-    /// Takes what the store holds as what is revoked, whatever was heard.
+    /// Takes what the store holds as what is revoked, whatever was received.
     ///
     /// # Errors
     /// The store's.
@@ -32,6 +32,6 @@ pub trait Pages: Send + Sync + 'static {
     /// pages first.
     fn held_tickets(&self, tickets_max: usize) -> Vec<HeldTicket>;
 
-    /// All of the same kind that another node holds, for as long as `valid`, in place of what that node said before.
+    /// All of the same kind that another node holds, for as long as `valid`, in place of what that node sent before.
     fn held_by(&self, node: u64, tickets: Vec<HeldTicket>, valid: Duration);
 }

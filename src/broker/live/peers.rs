@@ -1,4 +1,4 @@
-//! Whose messages were heard, up to which number: how a loss shows.
+//! Whose messages were received, up to which number: how a loss shows.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 use super::gaps::Gap;
 
-/// Far more than there are nodes. More are as nodes that are heard for the first time with each message.
+/// Far more than there are nodes. More are as nodes that are new with each message.
 const PEERS_MAX: usize = 4096;
 /// Signs of life that may fail to come.
 const SILENT_HEARTBEATS: u32 = 5;
 
-/// The nodes that this link has heard. A run is a number that a node draws each time it starts.
+/// The nodes whose messages this node has received. A run is a number that a node draws each time it starts.
 #[derive(Default)]
 pub(super) struct Peers {
     runs: HashMap<u64, Peer>,
@@ -25,20 +25,20 @@ struct Peer {
     silent_at: Instant,
 }
 
-/// For how long what a node has said of itself is taken to be true.
+/// For how long what a node has sent of itself is taken to be true.
 pub(super) fn valid_for(heartbeat: Duration) -> Duration {
     heartbeat.saturating_mul(SILENT_HEARTBEATS)
 }
 
 impl Peers {
-    /// Whoever has to be heard from here on. Any number may be its next.
+    /// Whose messages have to come from here on. Any number may be its next.
     pub(super) fn expect(&mut self, instance: &str, run: u64, heartbeat: Duration, now: Instant) {
         let silent_at = now + valid_for(heartbeat);
         self.runs.insert(run, Peer { instance: instance.into(), sequence: None, silent_at });
     }
 
     /// Notes a message, and answers what may have been lost before it. The first message of a run is number 1.
-    pub(super) fn heard(
+    pub(super) fn received(
         &mut self,
         instance: &str,
         run: u64,
@@ -65,8 +65,8 @@ impl Peers {
         }
     }
 
-    /// A node has said all that it had to say.
-    pub(super) fn left(&mut self, run: u64) {
+    /// A node has sent its last message.
+    pub(super) fn departed(&mut self, run: u64) {
         self.runs.remove(&run);
     }
 
@@ -85,35 +85,35 @@ mod tests {
     #[test]
     fn a_missing_number_a_new_run_and_silence_are_gaps_and_nothing_else_is() {
         let (mut peers, now) = (Peers::default(), Instant::now());
-        let mut heard = |instance, run, sequence| peers.heard(instance, run, sequence, BEAT, now);
-        assert_eq!([heard("a", 1, 1), heard("a", 1, 2), heard("b", 2, 1)], [None; 3]);
-        assert_eq!(heard("a", 1, 4), Some(Gap::Sequence));
-        assert_eq!(heard("a", 1, 5), None);
-        assert_eq!(heard("a", 1, 5), Some(Gap::Sequence), "twice is no order either");
-        assert_eq!(heard("c", 3, 7), Some(Gap::Sequence), "heard for the first time, and not from its beginning");
-        assert_eq!(heard("b", 4, 1), Some(Gap::Restarted));
+        let mut received = |instance, run, sequence| peers.received(instance, run, sequence, BEAT, now);
+        assert_eq!([received("a", 1, 1), received("a", 1, 2), received("b", 2, 1)], [None; 3]);
+        assert_eq!(received("a", 1, 4), Some(Gap::Sequence));
+        assert_eq!(received("a", 1, 5), None);
+        assert_eq!(received("a", 1, 5), Some(Gap::Sequence), "twice is no order either");
+        assert_eq!(received("c", 3, 7), Some(Gap::Sequence), "heard for the first time, and not from its beginning");
+        assert_eq!(received("b", 4, 1), Some(Gap::Restarted));
         let none: [u64; 0] = [];
         assert_eq!(peers.silent(now + valid_for(BEAT) - BEAT), none);
-        peers.left(4);
-        peers.heard("a", 1, 6, BEAT, now + BEAT);
+        peers.departed(4);
+        peers.received("a", 1, 6, BEAT, now + BEAT);
         assert_eq!(peers.silent(now + valid_for(BEAT)), [3]);
         assert_eq!(peers.silent(now + valid_for(BEAT)), none);
         assert_eq!(peers.silent(now + valid_for(BEAT) + BEAT), [1]);
     }
 
     #[test]
-    fn one_that_left_in_order_and_comes_back_is_no_gap() {
+    fn one_that_departed_in_order_and_comes_back_is_no_gap() {
         let (mut peers, now) = (Peers::default(), Instant::now());
-        assert_eq!(peers.heard("a", 1, 1, BEAT, now), None);
-        peers.left(1);
-        assert_eq!(peers.heard("a", 2, 1, BEAT, now), None);
+        assert_eq!(peers.received("a", 1, 1, BEAT, now), None);
+        peers.departed(1);
+        assert_eq!(peers.received("a", 2, 1, BEAT, now), None);
     }
 
     #[test]
     fn one_that_is_expected_may_begin_anywhere_and_is_missed_if_it_does_not() {
         let (mut peers, now) = (Peers::default(), Instant::now());
         peers.expect("a", 1, BEAT, now);
-        assert_eq!((peers.heard("a", 1, 9, BEAT, now), peers.heard("a", 1, 10, BEAT, now)), (None, None));
+        assert_eq!((peers.received("a", 1, 9, BEAT, now), peers.received("a", 1, 10, BEAT, now)), (None, None));
         peers.expect("b", 2, BEAT, now);
         assert_eq!(peers.silent(now + valid_for(BEAT)).len(), 2);
     }
@@ -122,7 +122,7 @@ mod tests {
     fn no_more_nodes_are_remembered_than_may_be() {
         let (mut peers, now) = (Peers::default(), Instant::now());
         for run in 0..2 * PEERS_MAX as u64 {
-            assert_eq!(peers.heard(&run.to_string(), run, 1, BEAT, now), None);
+            assert_eq!(peers.received(&run.to_string(), run, 1, BEAT, now), None);
         }
         assert_eq!(peers.runs.len(), PEERS_MAX);
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::broker::Error;
+use crate::broker::error::Error;
+use crate::broker::options::backoff;
 use crate::config;
 use crate::runtime::{Backoff, Tasks};
 
@@ -21,15 +22,14 @@ pub(super) struct Recovery {
 impl Recovery {
     pub(super) fn new(link: &'static str, amqp: &config::Amqp) -> Self {
         let longest = Duration::from_millis(amqp.retry_longest_ms);
-        let backoff = Backoff::new(Duration::from_millis(amqp.retry_first_ms), longest);
-        Self { link, backoff, longest, began: Instant::now(), last_why: String::new() }
+        Self { link, backoff: backoff(amqp), longest, began: Instant::now(), last_why: String::new() }
     }
 
     pub(super) fn begin(&mut self) {
         self.began = Instant::now();
     }
 
-    /// Says why the link has ended, each reason once, and waits before the next attempt, longer each time unless the link
+    /// Logs why the link has ended, each reason once, and waits before the next attempt, longer each time unless the link
     /// had stood.
     pub(super) async fn wait(&mut self, error: &Error, tasks: &Tasks) {
         let why = error.to_string();

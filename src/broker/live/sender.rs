@@ -1,5 +1,5 @@
-//! What waits to be told to the other nodes. Whoever tells never waits: where too much does, the oldest is dropped, and
-//! the numbers of the messages say so.
+//! What waits to be sent to the other nodes. Whoever hands it over never waits: where too much is here, the oldest is
+//! dropped, and the numbers of the messages say so.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ pub(super) enum Change {
     Revocation(Revocation, Vec<Key>),
 }
 
-/// Tells the other nodes. Cheap to clone.
+/// Takes changes for the other nodes. Cheap to clone.
 #[derive(Clone)]
 pub struct LiveSender {
     inner: Arc<Inner>,
@@ -44,7 +44,7 @@ struct Waiting {
 }
 
 impl LiveSender {
-    /// Holds what it is told until a [`super::Live`] runs.
+    /// Holds what it is given until a [`super::Live`] runs.
     #[must_use]
     pub fn new(live: &config::Live, metrics: Metrics) -> Self {
         let (run, changes_max) = (rand::random(), live.changes_waiting_max);
@@ -54,15 +54,15 @@ impl LiveSender {
 
     /// Payments as they are stored, with when they arrived here.
     pub fn stored(&self, updates: Vec<Arc<Update>>) {
-        self.tell(updates.into_iter().map(Change::Payment));
+        self.push(updates.into_iter().map(Change::Payment));
     }
 
     /// A revocation that is stored, and the orders whose pages it may concern.
     pub fn revoked(&self, revocation: Revocation, keys: Vec<Key>) {
-        self.tell([Change::Revocation(revocation, keys)]);
+        self.push([Change::Revocation(revocation, keys)]);
     }
 
-    fn tell(&self, changes: impl IntoIterator<Item = Change>) {
+    fn push(&self, changes: impl IntoIterator<Item = Change>) {
         let mut waiting = self.lock();
         waiting.changes.extend(changes);
         let too_many = waiting.changes.len().saturating_sub(self.inner.changes_max);
@@ -78,7 +78,7 @@ impl LiveSender {
         }
     }
 
-    /// What tells the messages of this node, since it has started, from all others.
+    /// Marks the messages of this node, since it has started, apart from all others.
     pub(super) fn run(&self) -> u64 {
         self.inner.run
     }

@@ -16,7 +16,7 @@ use crate::store::{Revocation, Revoked};
 /// Raised where a message means something else than before. What is only added does not raise it.
 pub(super) const FORMAT: u32 = 1;
 
-/// What each message says of its sender.
+/// What each message holds of its sender.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Head<'a> {
     pub(super) format: u32,
@@ -29,12 +29,12 @@ pub(super) struct Head<'a> {
     pub(super) sequence: u64,
     /// Microseconds since 1970 by the sender's clock.
     pub(super) sent_us: i64,
-    /// The sender says something at least so often.
+    /// The sender publishes at least so often.
     pub(super) heartbeat_ms: u64,
     /// The last message of this run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) leaves: bool,
-    /// All that its pages hold, where that is said.
+    /// All that its pages hold, where the message lists it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tickets: Option<Vec<(Fingerprint, u32)>>,
 }
@@ -68,7 +68,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// A whole message, as it is heard.
+/// A whole message, as it is received.
 #[derive(Debug, Deserialize)]
 pub(super) struct Message<'a> {
     #[serde(flatten, borrow)]
@@ -113,7 +113,7 @@ impl PaymentIn<'_> {
     }
 }
 
-/// One payment, as it is said.
+/// One payment, as it is sent.
 #[derive(Serialize)]
 pub(super) struct PaymentOut<'a> {
     merchant_id: &'a str,

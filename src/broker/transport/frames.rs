@@ -1,16 +1,12 @@
 //! Cuts what RabbitMQ sends into frames as the bytes come, and mends those that lapin cannot read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use super::gate::{Gate, LARGE_BYTES};
-use super::mend;
+use super::gate::LARGE_BYTES;
+use super::mend::{self, END_BYTES, HEAD_BYTES};
+use super::witness::Witness;
 
-/// Type, channel, size.
-pub(super) const HEAD_BYTES: usize = 7;
-/// The octet that ends each frame.
-pub(super) const END_BYTES: usize = 1;
 /// RabbitMQ adds headers of its own to those of a publisher, without asking whether one frame still holds them.
 const HELD_BYTES_MAX: usize = 256 * 1024;
 
@@ -26,48 +22,6 @@ pub struct TooLarge(
     /// How large.
     pub u64,
 );
-
-/// What the frames said of messages, whether or not lapin could read them.
-#[derive(Debug)]
-pub struct Witness {
-    mended: AtomicU64,
-    delivery_count: AtomicI64,
-    gate: Arc<Gate>,
-}
-
-const NOT_SAID: i64 = -1;
-
-impl Default for Witness {
-    fn default() -> Self {
-        Self { mended: AtomicU64::new(0), delivery_count: AtomicI64::new(NOT_SAID), gate: Arc::default() }
-    }
-}
-
-impl Witness {
-    /// Frames that were mended since this was asked last.
-    pub fn take_mended(&self) -> u64 {
-        self.mended.swap(0, Ordering::Relaxed)
-    }
-
-    /// How often the last message had been delivered before, where a quorum queue said so.
-    #[must_use]
-    pub fn delivery_count(&self) -> Option<i64> {
-        Some(self.delivery_count.load(Ordering::Relaxed)).filter(|count| *count != NOT_SAID)
-    }
-
-    /// What bounds the large bodies that are in memory.
-    pub(crate) fn gate(&self) -> &Arc<Gate> {
-        &self.gate
-    }
-
-    pub(super) fn message_begins(&self) {
-        self.delivery_count.store(NOT_SAID, Ordering::Relaxed);
-    }
-
-    pub(super) fn delivered_before(&self, times: i64) {
-        self.delivery_count.store(times.max(0), Ordering::Relaxed);
-    }
-}
 
 /// A large body on its way.
 #[derive(Debug)]
@@ -138,16 +92,16 @@ impl Frames {
             (Some(_), 0) => HEAD_BYTES.saturating_sub(self.held.len()),
             (_, passing) => usize::try_from(passing).unwrap_or(bytes_max),
         };
-        self.witness.gate.poll_readable(cx, bytes_max, amid)
+        self.witness.gate().poll_readable(cx, bytes_max, amid)
     }
 
     fn let_in(&mut self) {
         if let Some(large) = &mut self.large
             && !large.is_let_in
-            && self.witness.gate.is_open()
+            && self.witness.gate().is_open()
         {
             large.is_let_in = true;
-            self.witness.gate.arrives(large.bytes);
+            self.witness.gate().arrives(large.bytes);
         }
     }
 
@@ -158,7 +112,7 @@ impl Frames {
         if large.left_bytes == 0 {
             // Signs of life may have brought all of it.
             if !large.is_let_in {
-                self.witness.gate.arrives(large.bytes);
+                self.witness.gate().arrives(large.bytes);
             }
             self.large = None;
         }
@@ -222,17 +176,17 @@ impl Frames {
             self.witness.message_begins();
         }
         if mend::method(payload) {
-            self.witness.mended.fetch_add(1, Ordering::Relaxed);
+            self.witness.mended();
         }
     }
 
     fn header(&mut self, ready: &mut Vec<u8>, from: usize) {
         let bytes = mend::body_bytes(payload(ready, from)).filter(|bytes| *bytes > LARGE_BYTES);
-        let counted = bytes.filter(|_| self.witness.gate.is_kept());
+        let counted = bytes.filter(|_| self.witness.gate().is_kept());
         self.large = counted.map(|bytes| Large { bytes, left_bytes: bytes, is_let_in: false });
         self.let_in();
         if mend::header(ready, from, self.frame_bytes_max, &self.witness) {
-            self.witness.mended.fetch_add(1, Ordering::Relaxed);
+            self.witness.mended();
         }
     }
 }

@@ -6,7 +6,12 @@
 
 use std::ops::Range;
 
-use super::frames::{END_BYTES, HEAD_BYTES, Witness};
+use super::witness::Witness;
+
+/// Type, channel, size.
+pub(super) const HEAD_BYTES: usize = 7;
+/// The octet that ends each frame.
+pub(super) const END_BYTES: usize = 1;
 
 /// A control character that no publisher means: SUBSTITUTE, "in the place of a character that is invalid".
 const MARK: u8 = 0x1a;

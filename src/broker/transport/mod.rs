@@ -11,6 +11,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
+pub mod witness;
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -28,8 +29,8 @@ use tokio::net::TcpStream;
 pub(super) use mend::is_mended;
 pub(super) use stream::Stream;
 
-use frames::Witness;
 use stream::Socket;
+use witness::Witness;
 
 /// Bytes. RabbitMQ's own default, and what its headers have to fit; lapin keeps room for 64 frames a connection.
 const FRAME_MAX: u32 = 131_072;

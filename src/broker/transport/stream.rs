@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::frames::{Frames, Witness};
+use super::frames::Frames;
+use super::witness::Witness;
 
 /// Bytes that are read at once.
 const READ_BYTES_MAX: usize = 32 * 1024;

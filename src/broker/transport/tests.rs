@@ -6,7 +6,8 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::frames::{Frames, TooLarge, Witness};
+use super::frames::{Frames, TooLarge};
+use super::witness::Witness;
 use super::{FRAME_MAX, is_mended};
 
 const CONTENT_TYPE: u16 = 1 << 15;

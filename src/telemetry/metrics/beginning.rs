@@ -3,7 +3,9 @@
 
 use metrics::Label;
 
-use super::{Metrics, counter, histogram, names};
+use super::Metrics;
+use super::registry::{counter, histogram};
+use crate::telemetry::names;
 
 const RESULTS: [&str; 2] = ["ok", "error"];
 
@@ -13,6 +15,7 @@ impl Metrics {
         self.begin(names::EVENTS_STORED, "outcome", outcomes);
         self.begin(names::CONFLICTS, "kind", conflicts);
         self.begin(names::DEAD_LETTERS, "reason", refusals);
+        refusals.iter().for_each(|reason| self.inner.recent.dead_lettered(reason, 0));
         self.begin(names::BROKER_CONNECTS, "result", &RESULTS);
         self.set_broker_connected(false);
     }

@@ -1,12 +1,14 @@
-//! What is looked at when the metrics are read: the parts' health and the process.
+//! What is looked at when the metrics are read: the components' health and the process.
 
 use metrics::Label;
 
-use super::{Metrics, gauge, names};
+use super::Metrics;
+use super::registry::gauge;
 use crate::runtime::{Component, Health};
+use crate::telemetry::names;
 
 impl Metrics {
-    /// Whose health is told. Once: another is not looked at.
+    /// Whose health is reported. Once: another is not looked at.
     pub fn watch_health(&self, health: &Health) {
         self.inner.health.get_or_init(|| health.clone());
     }
@@ -23,9 +25,9 @@ impl Metrics {
     pub(super) fn look(&self) {
         if let Some(health) = self.inner.health.get() {
             let faults = health.faults();
-            for part in Component::ALL {
-                let labels = vec![Label::new("part", part.as_str())];
-                let ready = f64::from(u8::from(!faults.contains_key(&part)));
+            for component in Component::ALL {
+                let labels = vec![Label::new("part", component.as_str())];
+                let ready = f64::from(u8::from(!faults.contains_key(&component)));
                 gauge(&self.inner.recorder, names::READY, labels).set(ready);
             }
         }
@@ -35,7 +37,7 @@ impl Metrics {
     }
 }
 
-/// Nothing where the system does not tell it as Linux does.
+/// Nothing where the system does not report it as Linux does.
 fn resident_memory_bytes() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -48,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_part_and_the_memory_are_told() {
+    fn each_component_and_the_memory_are_reported() {
         let (metrics, health) = (Metrics::new().unwrap(), Health::starting());
         health.ok(Component::Store);
         metrics.watch_health(&health);

@@ -2,7 +2,9 @@
 
 use metrics::Label;
 
-use super::{Metrics, as_f64, counter, gauge, names};
+use super::Metrics;
+use super::registry::{as_f64, counter, gauge};
+use crate::telemetry::names;
 
 impl Metrics {
     /// One TLS handshake by how it ended: ok, failed, timed_out, refused.

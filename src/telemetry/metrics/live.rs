@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Metrics, counter, gauge, histogram, names};
+use super::Metrics;
+use super::registry::{as_u64, counter, gauge, histogram};
+use crate::telemetry::names;
 
 impl Metrics {
     /// Whether this node hears the others.
@@ -40,8 +42,4 @@ impl Metrics {
     pub fn live_reread(&self, cause: &'static str, orders: usize) {
         self.count(names::LIVE_REREADS, "cause", cause, as_u64(orders));
     }
-}
-
-fn as_u64(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -18,8 +18,6 @@ const sdk = dirname(builds);
 const { startProgram } = createRequire(import.meta.url)(join(sdk, 'build/support.cjs'));
 const STEP_MS = 30_000;
 const BUILD_MS = 300_000;
-/** With CI set, uni-app's command sends nothing to its makers. */
-const ENVIRONMENT = { ...process.env, NODE_ENV: 'production', CI: 'true' };
 const FLAGS = '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
 const [UNI_H5, UNI_WEIXIN, TARO_H5, TARO_WEAPP] = ['uni-app/dist/build/h5', 'uni-app/dist/build/mp-weixin', 'taro/dist/h5', 'taro/dist/weapp'];
 const NO_PLATFORM = 'payment-notifier: no connectSocket or request: leave adapter out, or give the right one';
@@ -63,7 +61,7 @@ async function install() {
 /** What it printed; all of it is in the error where it fails. */
 async function run(command, args, cwd, timeout = STEP_MS) {
   try {
-    return (await promisify(execFile)(command, args, { cwd, timeout, maxBuffer: 2 ** 26, env: ENVIRONMENT })).stdout;
+    return (await promisify(execFile)(command, args, { cwd, timeout, maxBuffer: 2 ** 26, env: { ...process.env, NODE_ENV: 'production' } })).stdout;
   } catch (error) {
     throw new Error(`${command} ${args.join(' ')}: ${error.message}\n${error.stdout}\n${error.stderr}`);
   }

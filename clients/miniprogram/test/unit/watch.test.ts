@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertQuiet, ended, final, openPage } from '../support/page';
-import { createService, ticketFor } from '../support/service';
+import { createService } from '../support/service';
 import { createWorld } from '../support/world';
 
 test('tells each newer state, acknowledges it, and settles with the final one', async () => {
@@ -198,22 +198,6 @@ test('the last look tries again within its five seconds', async () => {
   world.weather.http = 'work';
   await world.until(() => !!page.outcome(), 2000);
   assert.equal(page.outcome()?.final, true);
-  await assertQuiet(world);
-});
-
-test('the last look tries again where the socket only seems to be there, and the ticket has run out', async () => {
-  const service = createService();
-  const world = createWorld(service);
-  let fetched = 0;
-  const page = openPage(world, { giveUpAfterMs: 15_000, ticket: () => ticketFor(`t${fetched++}`, 'o1') });
-  await world.advance(1000);
-  assert.equal(page.transport(), 'socket');
-  world.cutAll('silent');
-  service.expired.add(ticketFor('t0', 'o1'));
-  service.publish('o1', 'succeeded');
-  await world.until(() => !!page.outcome(), 17_000);
-  assert.equal(page.outcome()?.final, true);
-  assert.equal(fetched, 2);
   await assertQuiet(world);
 });
 
