@@ -61,30 +61,30 @@ struct DeadLettersOverAmqp {
 
 impl DeadLettersOverAmqp {
     async fn look(&self, filter: &Filter, limit: Option<u32>, keep: Keep) -> Result<Look, DeadLettersError> {
-        let queue = Queue::open(self.options.clone()).await.map_err(told)?;
-        let look = queue.look(&Want { filter, limit, keep }, u32::MAX).await.map_err(told)?;
-        look.hand_back(&queue, 0).await.map_err(told)?;
+        let queue = Queue::open(self.options.clone()).await.map_err(unreachable)?;
+        let look = queue.look(&Want { filter, limit, keep }, u32::MAX).await.map_err(unreachable)?;
+        look.hand_back(&queue, 0).await.map_err(unreachable)?;
         queue.close().await;
         Ok(look)
     }
 
     async fn replay_one(&self, id: &str, again: bool) -> Result<Replayed, DeadLettersError> {
-        let queue = Queue::open(self.options.clone()).await.map_err(told)?;
+        let queue = Queue::open(self.options.clone()).await.map_err(unreachable)?;
         let filter = of_id(id);
         // One, also where a message is there twice.
         let want = Want { filter: &filter, limit: Some(1), keep: Keep::Replayable { again } };
         let (mut outcome, now_ms) = (Replayed::Absent, unix_ms());
-        let mut hear = |letter: &broker::dead_letters::DeadLetter, became: &Outcome| {
-            let object = letter.object(now_ms);
+        let mut observe = |dead_letter: &broker::dead_letters::DeadLetter, became: &Outcome| {
+            let object = dead_letter.object(now_ms);
             outcome = match became {
                 Outcome::Replayed => Replayed::Done(object),
                 Outcome::FailedAgain => Replayed::FailedAgain(object),
                 Outcome::Refused(why) => Replayed::Refused(object, why.to_string()),
             };
         };
-        let done = Replay::new(want, None).run(&queue, &self.publisher, &mut hear).await;
+        let done = Replay::new(want, None).run(&queue, &self.publisher, &mut observe).await;
         queue.close().await;
-        done.map_err(told)?;
+        done.map_err(unreachable)?;
         Ok(outcome)
     }
 }
@@ -100,7 +100,7 @@ impl DeadLetters for DeadLettersOverAmqp {
             *reasons.entry(found.dead_letter.reason.clone()).or_insert(0) += 1;
         }
         Ok(Listed {
-            letters: look.found.iter().take(limit).map(|found| found.dead_letter.object(now_ms)).collect(),
+            dead_letters: look.found.iter().take(limit).map(|found| found.dead_letter.object(now_ms)).collect(),
             reasons,
             selected: look.found.len() as u64,
             in_queue: look.seen.in_queue.into(),
@@ -122,9 +122,9 @@ impl DeadLetters for DeadLettersOverAmqp {
     async fn replay(&self, id: &str, again: bool) -> Result<Replayed, DeadLettersError> {
         // As a task: who asks may go away between the publication and the removal, and would leave the message twice.
         let (answer, answered) = oneshot::channel();
-        let (letters, id) = (self.clone(), id.to_owned());
+        let (dead_letters, id) = (self.clone(), id.to_owned());
         self.tasks.spawn(async move {
-            if answer.send(letters.replay_one(&id, again).await).is_err() {
+            if answer.send(dead_letters.replay_one(&id, again).await).is_err() {
                 tracing::warn!(id, "the caller left before the replay ended");
             }
         });
@@ -136,6 +136,6 @@ fn of_id(id: &str) -> Filter {
     Filter { ids: vec![id.to_owned()], ..Filter::default() }
 }
 
-fn told(error: broker::Error) -> DeadLettersError {
+fn unreachable(error: broker::Error) -> DeadLettersError {
     DeadLettersError(error.to_string())
 }

@@ -18,7 +18,7 @@ use crate::store::{OutboxSignal, PageRef, PaymentStore, Revocation, TimelineReco
 use crate::telemetry::{Metrics, Transport};
 use crate::tickets::{Fingerprint, Minter, Refusal, Revocations, Ticket, Verifier};
 
-/// Publishes a payment result: mandatory, persistent; answers when the broker has confirmed, or says why it has not in words
+/// Publishes a payment result: mandatory, persistent; answers when the broker has confirmed, or why it has not in words
 /// for the caller. The event may have been taken all the same.
 pub type Publish = Arc<dyn Fn(Event) -> BoxFuture<'static, Result<(), &'static str>> + Send + Sync>;
 
@@ -131,21 +131,21 @@ impl Context {
     }
 
     /// A version was written to a page, as an update or as a snapshot.
-    pub(super) fn page_told(&self, page: PageRef, update: &Update) {
-        let after = self.count_told(page.transport, update);
+    pub(super) fn page_sent(&self, page: PageRef, update: &Update) {
+        let after = self.count_sent(page.transport, update);
         self.notes.pushed(&update.payment.key, page, update.payment.version, after);
     }
 
-    /// [`Context::page_waits`] for a page that asks again and again: told once a minute.
+    /// [`Context::page_waits`] for a page that asks again and again: noted once a minute.
     pub(super) fn page_polls(&self, page: PageRef, ticket: Fingerprint, key: &Key) {
         if self.polls.is_new(&(ticket, key, 0_u64)) {
             self.notes.watched(key, page);
         }
     }
 
-    /// [`Context::page_told`] for such a page: each version is told once a minute.
-    pub(super) fn poll_told(&self, page: PageRef, ticket: Fingerprint, update: &Update) {
-        let after = self.count_told(page.transport, update);
+    /// [`Context::page_sent`] for such a page: each version is noted once a minute.
+    pub(super) fn poll_sent(&self, page: PageRef, ticket: Fingerprint, update: &Update) {
+        let after = self.count_sent(page.transport, update);
         let (key, version) = (&update.payment.key, update.payment.version);
         if self.polls.is_new(&(ticket, key, version)) {
             self.notes.pushed(key, page, version, after);
@@ -153,13 +153,13 @@ impl Context {
     }
 
     /// Answers how long after this node received it.
-    fn count_told(&self, transport: Transport, update: &Update) -> Option<Duration> {
+    fn count_sent(&self, transport: Transport, update: &Update) -> Option<Duration> {
         let after = update.received_at?.elapsed();
         self.metrics.update_sent(transport, after, update.published_at_ms, unix_ms());
         Some(after)
     }
 
-    /// A moment within the drain time, drawn anew for each page, so that they do not all come back at once.
+    /// A time within the drain time, drawn anew for each page, so that they do not all come back at once.
     pub(super) fn drain_delay(&self) -> Duration {
         drain_delay(Duration::from_secs(self.http.drain_s))
     }

@@ -54,7 +54,7 @@ impl Context {
         self.limiter.held(tickets_max)
     }
 
-    /// The same of another node, for as long as `valid`, in place of what that node said before.
+    /// The same of another node, for as long as `valid`, in place of what that node reported before.
     pub fn held_by_peer(&self, node: u64, held: HeldByNode, valid: Duration) {
         self.limiter.held_by(node, held, Instant::now() + valid);
     }

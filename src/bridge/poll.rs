@@ -78,7 +78,7 @@ pub(super) async fn get(
         return Err(refusal.into());
     }
     if let Some(update) = update.as_ref().filter(|update| query.after != Some(update.payment.version)) {
-        context.poll_told(page, ticket.fingerprint, update);
+        context.poll_sent(page, ticket.fingerprint, update);
     }
     Ok(answer(&headers, &key, update.as_deref()))
 }

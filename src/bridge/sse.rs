@@ -129,7 +129,7 @@ impl Stream {
         format!("retry: {}\n\n", self.context.reconnect_after_ms())
     }
 
-    /// Says how soon to come back, and gives the payment unless the page has that version.
+    /// How soon to come back, and the payment unless the page has that version.
     fn opening(&mut self, snapshot: &Snapshot) -> String {
         if let Some(refusal) = self.refusal() {
             return self.end(refusal);
@@ -141,7 +141,7 @@ impl Stream {
             return retry;
         }
         if let Some(update) = &update {
-            self.context.page_told(self.page, update);
+            self.context.page_sent(self.page, update);
         }
         let text = update.map_or_else(|| wire::unknown_text(&self.key), |update| update.text(wire::payment_text));
         retry + &event(version, &text)
@@ -169,14 +169,14 @@ impl Stream {
                 }
                 update = self.watch.next() => match (self.refusal(), update) {
                     (Some(refusal), _) => return Some(self.end(refusal)),
-                    (None, Some(update)) => return Some(self.told(&update)),
+                    (None, Some(update)) => return Some(self.payment_event(&update)),
                     (None, None) => {}
                 },
             }
         }
     }
 
-    /// Why the page may be told nothing more.
+    /// Why nothing more may be sent to the page.
     fn refusal(&self) -> Option<Refusal> {
         if Instant::now() >= self.ends_at {
             return Some(Refusal::Expired);
@@ -191,8 +191,8 @@ impl Stream {
         format!("event: error\ndata: {frame}\n\n")
     }
 
-    fn told(&self, update: &Arc<Update>) -> String {
-        self.context.page_told(self.page, update);
+    fn payment_event(&self, update: &Arc<Update>) -> String {
+        self.context.page_sent(self.page, update);
         event(update.payment.version, &update.text(wire::payment_text))
     }
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use crate::tickets::Fingerprint;
 
-/// A ticket that holds less than this part of what it may is not told of: that is every page that behaves.
-const UNTOLD_SHARE: usize = 8;
+/// A ticket that holds less than this part of what it may is not reported: that is every page that behaves.
+const UNREPORTED_SHARE: usize = 8;
 /// Far more than there are nodes. What more of them say does not count.
 const NODES_MAX: usize = 4096;
 
@@ -25,7 +25,7 @@ struct Counts {
     elsewhere: HashMap<u64, Node>,
 }
 
-/// What a node has said last.
+/// What a node reported last.
 #[derive(Debug)]
 struct Node {
     held: HashMap<Fingerprint, u32>,
@@ -58,17 +58,17 @@ impl TicketLimiter {
 
     /// Tickets that hold more than a small share, at most `tickets_max`, the most pages first.
     pub(super) fn held(&self, tickets_max: usize) -> Vec<(Fingerprint, u32)> {
-        let share = self.each_max.div_ceil(UNTOLD_SHARE);
-        let told = |(ticket, pages): (&Fingerprint, &usize)| {
+        let share = self.each_max.div_ceil(UNREPORTED_SHARE);
+        let reported = |(ticket, pages): (&Fingerprint, &usize)| {
             (*pages >= share).then(|| (*ticket, u32::try_from(*pages).unwrap_or(u32::MAX)))
         };
-        let mut held: Vec<_> = self.lock().here.iter().filter_map(told).collect();
+        let mut held: Vec<_> = self.lock().here.iter().filter_map(reported).collect();
         held.sort_unstable_by_key(|(_, pages)| std::cmp::Reverse(*pages));
         held.truncate(tickets_max);
         held
     }
 
-    /// What another node has said, in place of what it said before.
+    /// What another node reports, in slot of its report before.
     pub(super) fn held_by(&self, node: u64, held: Vec<(Fingerprint, u32)>, until: Instant) {
         let mut counts = self.lock();
         let now = Instant::now();
@@ -138,24 +138,24 @@ mod tests {
         let (limiter, long) = (TicketLimiter::new(32), Instant::now() + Duration::from_secs(3600));
         limiter.held_by(1, vec![([1; 16], 20)], long);
         limiter.held_by(2, vec![([1; 16], 11), ([2; 16], 31)], long);
-        let place = limiter.take([1; 16]).unwrap();
+        let slot = limiter.take([1; 16]).unwrap();
         assert!(limiter.take([1; 16]).is_none());
         assert!(limiter.take([2; 16]).is_some() && limiter.take([3; 16]).is_some());
         limiter.held_by(1, vec![([1; 16], 19)], long);
         let other = limiter.take([1; 16]).unwrap();
-        drop((place, other));
+        drop((slot, other));
         limiter.held_by(2, Vec::new(), long);
         assert_eq!(limiter.lock().elsewhere.len(), 1);
         limiter.held_by(1, vec![([1; 16], 32)], Instant::now());
-        assert!(limiter.take([1; 16]).is_some(), "what was said is over");
+        assert!(limiter.take([1; 16]).is_some(), "the report has expired");
     }
 
     #[test]
-    fn only_who_holds_much_is_told_of_and_the_most_first() {
+    fn only_tickets_that_hold_much_are_reported_and_the_most_first() {
         let limiter = TicketLimiter::new(32);
-        let places =
+        let slots =
             |ticket: u8, pages: usize| -> Vec<_> { (0..pages).map(|_| limiter.take([ticket; 16]).unwrap()).collect() };
-        let _held = (places(1, 3), places(2, 4), places(3, 9), places(4, 6));
+        let _held = (slots(1, 3), slots(2, 4), slots(3, 9), slots(4, 6));
         assert_eq!(limiter.held(9), [([3; 16], 9), ([4; 16], 6), ([2; 16], 4)]);
         assert_eq!(limiter.held(1), [([3; 16], 9)]);
     }

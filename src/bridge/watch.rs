@@ -34,7 +34,7 @@ impl Watch {
         Ok(Some(Watched { snapshot, subscription }))
     }
 
-    /// Reads an order, and takes what was read as told to the page.
+    /// Reads an order, and takes what was read as sent to the page.
     pub(super) async fn read(&self, key: &Key) -> Result<Option<Arc<Update>>, store::Error> {
         let payment = self.context.store.read(key).await?;
         if let Some(payment) = &payment {
@@ -46,7 +46,7 @@ impl Watch {
         Ok(payment.map(Update::stored))
     }
 
-    /// The next version of any order that is newer than what the page was told. Not set where the page has to look whether
+    /// The next version of any order that is newer than what the page has. Not set where the page has to look whether
     /// it may stay. One task at a time may wait.
     pub(super) fn poll_next(&self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Arc<Update>>> {
         self.inbox.poll_next(context)

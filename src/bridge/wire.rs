@@ -18,7 +18,7 @@ pub(super) fn payment_text(payment: &Payment) -> Bytes {
     Bytes::from(payment.page_json())
 }
 
-/// The JSON text for an order that was never heard of.
+/// The JSON text for an order without any event.
 pub(super) fn unknown_text(key: &Key) -> Bytes {
     // The alphabet of order ids needs no escaping.
     Bytes::from(format!(r#"{{"order_id":"{}","version":0,"status":"unknown","final":false}}"#, key.order_id))

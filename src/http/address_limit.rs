@@ -88,7 +88,7 @@ impl AddressLimiter {
         Self { inner: Arc::new(inner) }
     }
 
-    /// A place for one more connection. Not set for an address that is not counted.
+    /// A slot for one more connection. Not set for an address that is not counted.
     ///
     /// # Errors
     /// [`TooMany`] where the address holds as many as it may.
@@ -212,7 +212,7 @@ impl Drop for AddressSlot {
 }
 
 impl AddressSlot {
-    /// True if it is a place of this address.
+    /// True if it is a slot of this address.
     pub(super) fn is_of(&self, address: IpAddr) -> bool {
         self.limiter.groups(address) == Some(self.groups)
     }

@@ -37,7 +37,7 @@ struct Inner {
 pub(super) enum Peer {
     /// The client itself, counted already.
     Direct(IpAddr),
-    /// A trusted proxy, with the place of the client whose request it carries.
+    /// A trusted proxy, with the slot of the client whose request it carries.
     Proxy(IpAddr, Arc<Mutex<Option<AddressSlot>>>),
 }
 
@@ -60,8 +60,8 @@ impl Clients {
     /// One more connection.
     pub(super) fn accept(&self, address: IpAddr) -> Result<(Peer, Kept), TooMany> {
         if self.0.forwarding.is_trusted(address) {
-            let place = Arc::default();
-            return Ok((Peer::Proxy(address, Arc::clone(&place)), (None, Some(place))));
+            let slot = Arc::default();
+            return Ok((Peer::Proxy(address, Arc::clone(&slot)), (None, Some(slot))));
         }
         Ok((Peer::Direct(address), (self.0.limiter.connect(address)?, None)))
     }
@@ -77,12 +77,12 @@ impl Clients {
                 self.warn_of_proxy(*address, request.headers());
                 *address
             }
-            Peer::Proxy(address, place) => {
+            Peer::Proxy(address, slot) => {
                 let client = self.0.forwarding.client(*address, request.headers());
-                let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-                if !place.as_ref().is_some_and(|place| place.is_of(client)) {
-                    *place = None;
-                    *place = self.0.limiter.connect(client).map_err(|TooMany| too_many_connections())?;
+                let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+                if !slot.as_ref().is_some_and(|slot| slot.is_of(client)) {
+                    *slot = None;
+                    *slot = self.0.limiter.connect(client).map_err(|TooMany| too_many_connections())?;
                 }
                 client
             }
@@ -91,7 +91,7 @@ impl Clients {
         Ok(Client(client))
     }
 
-    /// Behind a proxy of a network without limits that is not trusted either, no client of it is counted. Told once: anybody
+    /// Behind a proxy of a network without limits that is not trusted either, no client of it is counted. Logged once: anybody
     /// in such a network can send such a header.
     fn warn_of_proxy(&self, address: IpAddr, headers: &HeaderMap) {
         let Some(name) = FORWARDING_HEADERS.iter().find(|name| headers.contains_key(**name)) else { return };

@@ -1,6 +1,6 @@
-//! The only place that turns what went wrong into HTTP: a problem document (RFC 9457) with a stable `code`.
+//! The only slot that turns what went wrong into HTTP: a problem document (RFC 9457) with a stable `code`.
 //!
-//! The words are for the caller; what went wrong inside is logged here and not told.
+//! The words are for the caller; what went wrong inside is logged here and not sent.
 
 use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -88,6 +88,10 @@ impl Problem {
         self.status
     }
 
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }
@@ -98,7 +102,7 @@ impl Problem {
     }
 }
 
-/// Drawn, so that those who were refused at one moment do not come back at one moment.
+/// Drawn, so that those who were refused at one time do not come back at one time.
 fn retry_after_s() -> u64 {
     rand::random_range(1..=3)
 }

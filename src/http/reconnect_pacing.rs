@@ -48,7 +48,7 @@ fn span_ms(pages: usize, pages_per_s_max: u32) -> u64 {
     (pages.saturating_mul(1000) / u64::from(pages_per_s_max.max(1))).max(SPAN_MS_MIN)
 }
 
-/// A moment within the drain time, drawn anew for each page. The last fifth is left for their farewells.
+/// A time within the drain time, drawn anew for each page. The last fifth is left for closing them.
 pub(crate) fn drain_delay(drain: Duration) -> Duration {
     drain.mul_f64(rand::random_range(0.0..0.8))
 }

@@ -1,4 +1,4 @@
-//! What is said to a connection that is not served. Nothing of its request matters.
+//! What a connection is answered that is not served. Nothing of its request matters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::runtime::Tasks;
 
-/// Connections that are being told why. More are closed without a word: a flood must not cost more than it has to.
+/// Connections that are being answered. More are closed without an answer: a flood must not cost more than it has to.
 const UNDER_WAY_MAX: usize = 256;
 /// For the request to come, for the answer to go, and for the peer to close.
 const STEP_TIME_MAX: Duration = Duration::from_secs(1);
@@ -62,33 +62,33 @@ impl Why {
 /// Refuses connections.
 #[derive(Clone, Debug)]
 pub(super) struct Refusals {
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
 }
 
 impl Refusals {
     pub(super) fn new() -> Self {
-        Self { places: Arc::new(Semaphore::new(UNDER_WAY_MAX)) }
+        Self { slots: Arc::new(Semaphore::new(UNDER_WAY_MAX)) }
     }
 
-    /// Says why, as a task of `tasks`, and closes.
+    /// Answers why, as a task of `tasks`, and closes.
     pub(super) fn refuse(&self, tasks: &Tasks, mut stream: TcpStream, why: Why, retry_after_s: u64) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return };
         tasks.spawn(async move {
             // Clients take an answer that comes before their request for a fault.
             let asked = tokio::time::timeout(STEP_TIME_MAX, request_head(&mut stream)).await;
             let answer = why.answer(retry_after_s);
-            let said = tokio::time::timeout(STEP_TIME_MAX, async {
+            let answered = tokio::time::timeout(STEP_TIME_MAX, async {
                 stream.write_all(answer.as_bytes()).await?;
                 stream.shutdown().await
             });
-            let said = matches!((asked, said.await), (Ok(Ok(())), Ok(Ok(()))));
+            let was_answered = matches!((asked, answered.await), (Ok(Ok(())), Ok(Ok(()))));
             // A close on unread bytes is a reset, which may overtake the answer.
             let mut rest = stream.take(READ_BYTES_MAX);
             let read = tokio::time::timeout(STEP_TIME_MAX, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
-            if !said || read.is_err() {
+            if !was_answered || read.is_err() {
                 tracing::debug!("a refused connection did not send, read or close in time");
             }
-            drop(place);
+            drop(slot);
         });
     }
 }

@@ -27,7 +27,7 @@ use crate::config::Http;
 use crate::runtime::{Backoff, Tasks};
 use crate::telemetry::Metrics;
 
-/// A connection that was accepted a moment before the node stops is closed only when its request had time to come: a close
+/// A connection that was accepted shortly before the node stops is closed only when its request had time to come: a close
 /// without an answer is a fault to its client.
 const REQUEST_ON_ITS_WAY: Duration = Duration::from_millis(500);
 /// After this much silence on an unacknowledged write the kernel gives a peer up.
@@ -77,7 +77,7 @@ pub struct Server {
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     pages: Option<(Clients, ReconnectPacing)>,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     refusals: Refusals,
     metrics: Option<Metrics>,
     tasks: Tasks,
@@ -105,10 +105,10 @@ impl Server {
         tasks: Tasks,
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        let places = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
+        let slots = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
         let serving = Arc::new(Serving { router, options, metrics: metrics.clone(), tasks: tasks.clone() });
         let refusals = Refusals::new();
-        Ok(Self { listener, tls: None, pages: None, places, refusals, metrics, tasks, serving })
+        Ok(Self { listener, tls: None, pages: None, slots, refusals, metrics, tasks, serving })
     }
 
     /// Serves pages: each address has its limits, those who are refused are told when to come back, and TLS is spoken
@@ -165,7 +165,7 @@ impl Server {
     }
 
     fn accepted(&self, stream: TcpStream, address: IpAddr) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             return self.refuse(&self.tasks, stream, Why::Full);
         };
         let (caller, of_address) = match self.pages.as_ref().map(|(clients, _)| clients.accept(address)) {
@@ -180,7 +180,7 @@ impl Server {
             tracing::debug!(%error, "socket option not set");
         }
         // What counts a connection goes along with its stream, into an upgrade too.
-        let counted = (place, of_address, self.metrics.as_ref().map(Metrics::connection));
+        let counted = (slot, of_address, self.metrics.as_ref().map(Metrics::connection));
         let Some(tls) = &self.tls else {
             self.tasks.spawn(self.serving.serve(stream, caller, counted));
             return;

@@ -90,26 +90,26 @@ impl Tls {
         certified_key(contents).map(drop).map_err(TlsError)
     }
 
-    /// A place for one handshake. Not set where as many are under way as may be: each costs a signature.
+    /// A permit for one handshake. Not set where as many are under way as may be: each costs a signature.
     pub(super) fn begin(&self) -> Option<OwnedSemaphorePermit> {
-        let place = Arc::clone(&self.handshakes).try_acquire_owned().ok();
-        if place.is_none() {
+        let slot = Arc::clone(&self.handshakes).try_acquire_owned().ok();
+        if slot.is_none() {
             self.metrics.tls_handshake("refused");
         }
-        place
+        slot
     }
 
     /// Not set for a peer that does not come to the end of it in time, or speaks something else.
     pub(super) async fn handshake(
         &self,
         stream: TcpStream,
-        place: OwnedSemaphorePermit,
+        slot: OwnedSemaphorePermit,
     ) -> Option<Box<TlsStream<TcpStream>>> {
         let accepting = self.acceptor.accept_with(stream, |connection| {
             connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
         });
         let accepted = tokio::time::timeout(self.handshake_timeout, accepting).await;
-        drop(place);
+        drop(slot);
         let (result, stream) = match accepted {
             Ok(Ok(stream)) => ("ok", Some(Box::new(stream))),
             Ok(Err(error)) => {
@@ -165,7 +165,7 @@ fn config(certificate: Arc<Certificate>) -> Result<ServerConfig, rustls::Error> 
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = ring::Ticketer::new()?;
     config.send_tls13_tickets = 1;
-    // What is said before the peer has proved that it is there could be said to anybody.
+    // What is sent before the peer has proved that it is there could be sent to anybody.
     config.send_half_rtt_data = false;
     config.max_early_data_size = 0;
     Ok(config)

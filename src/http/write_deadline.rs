@@ -85,9 +85,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_does_not_read_is_given_up() {
         let (ours, theirs) = tokio::io::duplex(8);
-        let mut stall = WriteDeadline::new(ours, Duration::from_secs(10), ());
-        stall.write_all(&[0; 8]).await.unwrap();
-        assert_eq!(stall.write_all(&[0; 8]).await.unwrap_err().kind(), ErrorKind::TimedOut);
+        let mut stream = WriteDeadline::new(ours, Duration::from_secs(10), ());
+        stream.write_all(&[0; 8]).await.unwrap();
+        assert_eq!(stream.write_all(&[0; 8]).await.unwrap_err().kind(), ErrorKind::TimedOut);
         drop(theirs);
     }
 }

@@ -53,7 +53,7 @@ impl Close {
 /// How a session ends.
 #[derive(Debug)]
 pub(super) enum End {
-    /// The socket broke: nothing more can be said.
+    /// The socket broke: nothing more can be sent.
     Gone,
     /// The page closes: its close frame has its answer.
     Left,

@@ -1,9 +1,9 @@
 //! `GET /v1/ws`: one socket, several orders.
 
 mod close;
-mod edge;
+mod frame_socket;
 mod handshake;
-mod line;
+mod message_boundary;
 mod session;
 mod subscriptions;
 

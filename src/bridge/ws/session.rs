@@ -18,7 +18,7 @@ use tungstenite::error::ProtocolError;
 use tungstenite::{Error, Message};
 
 use super::close::{Close, End};
-use super::line::{Line, Read};
+use super::frame_socket::{FrameSocket, Read};
 use super::subscriptions::Subscriptions;
 use crate::bridge::context::Context;
 use crate::bridge::watch::Watch;
@@ -35,7 +35,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 pub(super) struct Session {
     context: Context,
     page: PageRef,
-    line: Line,
+    socket: FrameSocket,
     client: Option<Client>,
     watch: Watch,
     subscriptions: Subscriptions,
@@ -50,8 +50,8 @@ pub(super) struct Session {
     had_ticket: bool,
     drain_at: Option<Instant>,
     waits: Option<GaugeGuard>,
-    /// Rings at the next of all those times or before it.
-    alarm: Pin<Box<Sleep>>,
+    /// Fires at the next of all those times or before it.
+    timer: Pin<Box<Sleep>>,
     stopping: Stopping,
 }
 
@@ -60,7 +60,7 @@ type Step = Result<(), End>;
 /// What a session waits for.
 enum Happened {
     Read(Result<Read, Error>),
-    Rang,
+    TimerFired,
     Stopping,
     Interrupted,
     Broken,
@@ -84,7 +84,7 @@ impl Session {
         let ping_at = now + Duration::from_secs(http.ping_s);
         Box::new(Self {
             page: context.page(Transport::WebSocket),
-            line: Line::new(upgraded, message_bytes_max),
+            socket: FrameSocket::new(upgraded, message_bytes_max),
             client,
             watch: Watch::new(&context),
             subscriptions: Subscriptions::default(),
@@ -96,7 +96,7 @@ impl Session {
             had_ticket: false,
             drain_at: None,
             waits: None,
-            alarm: Box::pin(sleep_until(ping_at.min(now + Duration::from_secs(http.silent_s.min(http.ticket_wait_s))))),
+            timer: Box::pin(sleep_until(ping_at.min(now + Duration::from_secs(http.silent_s.min(http.ticket_wait_s))))),
             stopping: context.tasks.until_stopping(),
             context,
         })
@@ -126,7 +126,7 @@ impl Session {
             if let Some(due) = self.due() {
                 return Poll::Ready(due);
             }
-            match self.line.poll_flush(context) {
+            match self.socket.poll_flush(context) {
                 Poll::Ready(Err(_broken)) => return Poll::Ready(Happened::Broken),
                 Poll::Pending => break,
                 Poll::Ready(Ok(())) => {}
@@ -135,21 +135,21 @@ impl Session {
                 let Some(update) = update else {
                     return Poll::Ready(Happened::Interrupted);
                 };
-                if !self.subscriptions.may_be_told(&update.payment.key, Instant::now()) {
+                if !self.subscriptions.may_receive(&update.payment.key, Instant::now()) {
                     continue;
                 }
                 self.push_update(&update);
-                // Written before it is counted as told; what does not fit is on its way.
-                if matches!(self.line.poll_flush(context), Poll::Ready(Err(_))) {
+                // Written before it is counted as sent; what does not fit is on its way.
+                if matches!(self.socket.poll_flush(context), Poll::Ready(Err(_))) {
                     return Poll::Ready(Happened::Broken);
                 }
-                self.context.page_told(self.page, &update);
+                self.context.page_sent(self.page, &update);
                 continue;
             }
-            match self.line.poll_read(context) {
+            match self.socket.poll_read(context) {
                 Poll::Ready(read) => return Poll::Ready(Happened::Read(read)),
                 // Reading may have made an answer to a ping.
-                Poll::Pending if self.line.unwritten_bytes() > 0 => {}
+                Poll::Pending if self.socket.unwritten_bytes() > 0 => {}
                 Poll::Pending => break,
             }
         }
@@ -157,17 +157,17 @@ impl Session {
         if self.drain_at.is_none() && Pin::new(&mut unconstrained(self.stopping.as_mut())).poll(context).is_ready() {
             return Poll::Ready(Happened::Stopping);
         }
-        Pin::new(&mut unconstrained(self.alarm.as_mut())).poll(context).map(|()| Happened::Rang)
+        Pin::new(&mut unconstrained(self.timer.as_mut())).poll(context).map(|()| Happened::TimerFired)
     }
 
     fn take(&mut self, happened: Happened) -> Result<Option<Work>, End> {
         match happened {
             Happened::Read(Ok(read)) => self.read(read),
             Happened::Read(Err(error)) => self.broken(&error).map(|()| None),
-            Happened::Rang => self.wake().map(|()| None),
+            Happened::TimerFired => self.wake().map(|()| None),
             Happened::Stopping => {
                 self.drain_at = Some(Instant::now() + self.context.drain_delay());
-                self.set_alarm();
+                self.set_timer();
                 Ok(None)
             }
             Happened::Interrupted => self.end_revoked().map(|()| None),
@@ -178,7 +178,7 @@ impl Session {
     /// Each frame counts, whether a message ends with it or not.
     fn read(&mut self, read: Read) -> Result<Option<Work>, End> {
         let now = Instant::now();
-        self.message_since = if self.line.is_between_messages() { None } else { self.message_since.or(Some(now)) };
+        self.message_since = if self.socket.is_between_messages() { None } else { self.message_since.or(Some(now)) };
         match read {
             Read::Message(message) => self.message(message, now),
             Read::Frame => self.take_from_bucket(now).map(|()| None),
@@ -196,7 +196,7 @@ impl Session {
                 return self.take_from_bucket(now).map(|()| None);
             }
             Message::Close(_) => {
-                self.line.push_close_answer();
+                self.socket.push_close_answer();
                 return Err(End::Left);
             }
         };
@@ -256,16 +256,16 @@ impl Session {
             let metrics = &self.context.metrics;
             self.waits.get_or_insert_with(|| metrics.page_waits(Transport::WebSocket));
         }
-        self.set_alarm();
+        self.set_timer();
     }
 
     fn push_update(&mut self, update: &Update) {
         let [before, after] = wire::PAYMENT;
-        self.line.push_text(&[before, &update.text(wire::payment_text), after]);
+        self.socket.push_text(&[before, &update.text(wire::payment_text), after]);
     }
 
     fn push(&mut self, text: &str) {
-        self.line.push_text(&[text.as_bytes()]);
+        self.socket.push_text(&[text.as_bytes()]);
     }
 
     fn refuse(&mut self, code: &'static str, message: &str, order_id: Option<&str>, close: Option<Close>) -> Step {
@@ -278,15 +278,15 @@ impl Session {
         // What it waited for is given up before the page's own end is waited for.
         self.subscriptions = Subscriptions::default();
         self.waits = None;
-        let said = match end {
+        let closed = match end {
             End::Gone => return,
-            End::Left => timeout(CLOSE_WAIT, std::future::poll_fn(|context| self.line.poll_flush(context))).await,
+            End::Left => timeout(CLOSE_WAIT, std::future::poll_fn(|context| self.socket.poll_flush(context))).await,
             End::Close(close) => {
-                self.line.push_close(close.frame());
-                timeout(CLOSE_WAIT, self.line.farewell()).await
+                self.socket.push_close(close.frame());
+                timeout(CLOSE_WAIT, self.socket.shut_down()).await
             }
         };
-        if !matches!(said, Ok(Ok(()))) {
+        if !matches!(closed, Ok(Ok(()))) {
             tracing::debug!("page did not close");
         }
     }

@@ -45,7 +45,7 @@ impl Subscriptions {
     }
 
     /// False where the order's ticket has run out, whether that was seen yet or not.
-    pub(super) fn may_be_told(&self, key: &Key, now: Instant) -> bool {
+    pub(super) fn may_receive(&self, key: &Key, now: Instant) -> bool {
         self.entries.iter().any(|entry| entry.subscription.key() == key && entry.ends_at > now)
     }
 

@@ -15,7 +15,7 @@ impl Session {
         if self.drain_at.is_none() && self.context.tasks.is_stopping() {
             return Some(Happened::Stopping);
         }
-        (Instant::now() >= self.alarm.deadline()).then_some(Happened::Rang)
+        (Instant::now() >= self.timer.deadline()).then_some(Happened::TimerFired)
     }
 
     /// When the page has been silent for too long: of what, and for how many seconds.
@@ -36,11 +36,11 @@ impl Session {
         ends.into_iter().flatten().fold(self.ping_at.min(self.silent_at().0), Instant::min)
     }
 
-    /// Lets the alarm ring earlier if something is due earlier. What is due later is seen when it rings.
-    pub(super) fn set_alarm(&mut self) {
+    /// Lets the timer fire earlier if something is due earlier. What is due later is seen when it fires.
+    pub(super) fn set_timer(&mut self) {
         let wake_at = self.wake_at();
-        if wake_at < self.alarm.deadline() {
-            self.alarm.as_mut().reset(wake_at);
+        if wake_at < self.timer.deadline() {
+            self.timer.as_mut().reset(wake_at);
         }
     }
 
@@ -70,10 +70,10 @@ impl Session {
         }
         if now >= self.ping_at {
             self.ping_at = now + Duration::from_secs(self.context.http.ping_s);
-            self.line.push_ping();
+            self.socket.push_ping();
         }
         let wake_at = self.wake_at();
-        self.alarm.as_mut().reset(wake_at);
+        self.timer.as_mut().reset(wake_at);
         Ok(())
     }
 }

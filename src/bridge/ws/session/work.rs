@@ -120,11 +120,11 @@ impl Session {
             }
         };
         match snapshot {
-            // Reading took its time. Why the order is not told of is said when the ticket's orders are done.
-            Ok(_) if !self.may_be_told(&key) => Ok(()),
+            // Reading took its time. The page learns why this order is left out when the ticket's orders are done.
+            Ok(_) if !self.may_receive(&key) => Ok(()),
             Ok(snapshot) => {
                 if let Some(update) = snapshot.as_ref().filter(|_| is_new) {
-                    self.context.page_told(self.page, update);
+                    self.context.page_sent(self.page, update);
                 }
                 let text = snapshot.map(|update| update.text(wire::payment_text));
                 self.push(&wire::subscribed(&key, text.as_ref()));
@@ -140,7 +140,7 @@ impl Session {
         }
     }
 
-    fn may_be_told(&mut self, key: &Key) -> bool {
+    fn may_receive(&mut self, key: &Key) -> bool {
         let Some(entry) = self.subscriptions.by_key(key) else { return false };
         let ticket = entry.slot.ticket();
         entry.ends_at > Instant::now() && self.context.revocations.refusal(ticket, key, unix_s()).is_none()
@@ -181,9 +181,9 @@ impl Session {
 
     /// Waits until what is to be written was written, if it is much.
     async fn make_room(&mut self) -> Step {
-        if self.line.unwritten_bytes() < UNWRITTEN_BYTES_MAX {
+        if self.socket.unwritten_bytes() < UNWRITTEN_BYTES_MAX {
             return Ok(());
         }
-        std::future::poll_fn(|context| self.line.poll_flush(context)).await.map_err(|_broken| End::Gone)
+        std::future::poll_fn(|context| self.socket.poll_flush(context)).await.map_err(|_broken| End::Gone)
     }
 }

@@ -1,6 +1,6 @@
 //! One WebSocket below its messages.
 //!
-//! A line that is silent holds no buffer: tungstenite's part of it lives from the first byte of a message to the last,
+//! A socket that is silent holds no buffer: tungstenite's part of it lives from the first byte of a message to the last,
 //! and what is to be written waits in one buffer that goes once it is empty. What is not written yet is bounded by its
 //! user, who reads nothing and adds nothing meanwhile. Nothing is read beyond one frame at a time, so that its user can
 //! count frames and look at the clock between any two.
@@ -19,14 +19,14 @@ use tungstenite::protocol::frame::{Frame, FrameHeader};
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
-use super::edge::Edge;
+use super::message_boundary::MessageBoundary;
 
 /// Nearly all frames of a page fit; of a longer one the rest is read in further steps.
 const FIRST_READ_BYTES: usize = 1024;
 /// What tungstenite takes at once, for the rest of a message.
 const READ_BUFFER_BYTES: usize = 1024;
 
-/// Taken after the last word, for a page that is in the midst of a long message. Who sends more waits for the end.
+/// Read and thrown away after the close frame, for a page that is in the midst of a long message.
 const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What was read.
@@ -40,7 +40,7 @@ pub(super) enum Read {
     Part,
 }
 
-pub(super) struct Line {
+pub(super) struct FrameSocket {
     io: TokioIo<Upgraded>,
     /// Set while a message is being read.
     reader: Option<Box<Reader>>,
@@ -53,12 +53,12 @@ pub(super) struct Line {
 
 struct Reader {
     context: WebSocketContext,
-    edge: Edge,
+    boundary: MessageBoundary,
     /// Read from the socket, and behind the frame that is being taken apart.
     ahead: Bytes,
 }
 
-impl Line {
+impl FrameSocket {
     /// Messages over `message_bytes_max` are an [`Error::Capacity`].
     pub(super) fn new(upgraded: Upgraded, message_bytes_max: usize) -> Self {
         let io = TokioIo::new(upgraded);
@@ -81,15 +81,15 @@ impl Line {
                 none.insert(Box::new(Reader::new(ahead, self.message_bytes_max)))
             }
         };
-        let Reader { context: socket, edge, ahead } = &mut **reader;
-        let source = Some(Source { io: &mut self.io, edge, ahead, context });
+        let Reader { context: socket, boundary, ahead } = &mut **reader;
+        let source = Some(Source { io: &mut self.io, boundary, ahead, context });
         let mut stream = Stream { source, out: &mut self.out, passed: None };
         match (socket.read(&mut stream), stream.passed) {
             (Err(Error::Io(error)), passed) if error.kind() == io::ErrorKind::WouldBlock => match passed {
                 Some(true) => Poll::Ready(Ok(Read::Frame)),
                 Some(false) => Poll::Ready(Ok(Read::Part)),
                 None => {
-                    if reader.edge.is_between_messages() && reader.context.can_write() {
+                    if reader.boundary.is_between_messages() && reader.context.can_write() {
                         self.reader = None;
                     }
                     Poll::Pending
@@ -101,7 +101,7 @@ impl Line {
 
     /// True where nothing of a message was read whose end is still to come.
     pub(super) fn is_between_messages(&self) -> bool {
-        self.reader.as_ref().is_none_or(|reader| reader.edge.is_between_messages())
+        self.reader.as_ref().is_none_or(|reader| reader.boundary.is_between_messages())
     }
 
     /// Adds a text frame of these parts to what is to be written.
@@ -150,7 +150,7 @@ impl Line {
             self.flushing = true;
         }
         if self.flushing {
-            // Not cleared: a silent line holds nothing.
+            // Not cleared: a silent socket holds nothing.
             self.out = Vec::new();
             self.written = 0;
             ready!(Pin::new(&mut self.io).poll_flush(context))?;
@@ -159,9 +159,9 @@ impl Line {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes what waits, says that nothing follows, and takes whatever still comes until the page has closed too:
+    /// Writes what waits, ends the sending side, and throws away whatever still comes until the page has closed too:
     /// closing on unread bytes would reset the connection and could take the last frames with it.
-    pub(super) async fn farewell(&mut self) -> io::Result<()> {
+    pub(super) async fn shut_down(&mut self) -> io::Result<()> {
         std::future::poll_fn(|context| self.poll_flush(context)).await?;
         std::future::poll_fn(|context| Pin::new(&mut self.io).poll_shutdown(context)).await?;
         let mut left = DISCARDED_BYTES_MAX;
@@ -199,11 +199,11 @@ impl Reader {
             .write_buffer_size(0)
             .max_frame_size(Some(message_bytes_max))
             .max_message_size(Some(message_bytes_max));
-        Self { context: WebSocketContext::new(Role::Server, Some(config)), edge: Edge::default(), ahead }
+        Self { context: WebSocketContext::new(Role::Server, Some(config)), boundary: MessageBoundary::default(), ahead }
     }
 }
 
-/// What tungstenite reads from and writes to. Writing only adds to the buffer, so there is one way out of the line.
+/// What tungstenite reads from and writes to. Writing only adds to the buffer, so there is one way out.
 struct Stream<'a, 'c> {
     source: Option<Source<'a, 'c>>,
     out: &'a mut Vec<u8>,
@@ -213,14 +213,15 @@ struct Stream<'a, 'c> {
 
 struct Source<'a, 'c> {
     io: &'a mut TokioIo<Upgraded>,
-    edge: &'a mut Edge,
+    boundary: &'a mut MessageBoundary,
     ahead: &'a mut Bytes,
     context: &'a mut Context<'c>,
 }
 
 impl io::Read for Stream<'_, '_> {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        let Some(Source { io, edge, ahead, context }) = self.source.as_mut().filter(|_| self.passed.is_none()) else {
+        let Some(Source { io, boundary, ahead, context }) = self.source.as_mut().filter(|_| self.passed.is_none())
+        else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         if ahead.is_empty() {
@@ -230,7 +231,7 @@ impl io::Read for Stream<'_, '_> {
             };
         }
         // At the end of the stream there is nothing to pass.
-        let (bytes, ended) = edge.pass(&ahead[..ahead.len().min(space.len())]);
+        let (bytes, ended) = boundary.pass(&ahead[..ahead.len().min(space.len())]);
         space[..bytes].copy_from_slice(&ahead.split_to(bytes));
         self.passed = Some(ended);
         Ok(bytes)

@@ -3,9 +3,9 @@
 /// Two bytes, eight of length, four of mask (RFC 6455, 5.2).
 const HEADER_BYTES_MAX: usize = 14;
 
-/// Follows frame headers without looking at payloads. Says nothing of whether the frames are good.
+/// Follows frame headers without looking at payloads. Does not check whether the frames are valid.
 #[derive(Debug, Default)]
-pub(super) struct Edge {
+pub(super) struct MessageBoundary {
     header: [u8; HEADER_BYTES_MAX],
     header_bytes: usize,
     payload_bytes_left: u64,
@@ -13,7 +13,7 @@ pub(super) struct Edge {
     in_message: bool,
 }
 
-impl Edge {
+impl MessageBoundary {
     /// Takes bytes up to the end of a frame, at most: how many, and whether a frame has ended with them.
     pub(super) fn pass(&mut self, bytes: &[u8]) -> (usize, bool) {
         let mut passed = 0;
@@ -104,19 +104,19 @@ mod tests {
             frames in proptest::collection::vec((any::<bool>(), any::<bool>(), prop_oneof![0..200_usize, 65_000..66_000_usize], any::<bool>()), 1..8),
             step in 1..40_usize,
         ) {
-            let mut edge = Edge::default();
+            let mut boundary = MessageBoundary::default();
             let mut in_message = false;
             for (control, is_final, payload_bytes, masked) in frames {
                 let bytes = frame(opcode(control, !in_message), is_final || control, payload_bytes, masked);
                 if !control { in_message = !is_final }
                 let (last, before) = bytes.split_last().unwrap();
                 for part in before.chunks(step) {
-                    prop_assert_eq!(edge.pass(part), (part.len(), false));
-                    prop_assert!(!edge.is_between_messages());
+                    prop_assert_eq!(boundary.pass(part), (part.len(), false));
+                    prop_assert!(!boundary.is_between_messages());
                 }
                 // What follows the frame is left.
-                prop_assert_eq!(edge.pass(&[*last, 0x81, 0x80]), (1, true));
-                prop_assert_eq!(edge.is_between_messages(), !in_message);
+                prop_assert_eq!(boundary.pass(&[*last, 0x81, 0x80]), (1, true));
+                prop_assert_eq!(boundary.is_between_messages(), !in_message);
             }
         }
     }
