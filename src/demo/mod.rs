@@ -63,6 +63,7 @@ pub fn router(demo: Demo) -> Router {
         router.route(path, get(move || async move { file(content_type, text) }))
     });
     pages
+        .route("/", get(|| async { Redirect::to("/demo") }))
         .route("/demo/", get(|| async { Redirect::permanent("/demo") }))
         .route("/demo/api/tickets", post(ticket))
         .route("/demo/api/payments", post(payment))

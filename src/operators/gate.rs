@@ -1,6 +1,6 @@
 //! Who may use the operators' listener.
 //!
-//! Three doors, in this order. **Host**: without a token everybody on this machine is let in, his browser too; a web site
+//! Three checks, in this order. **Host**: without a token everybody on this machine is let in, his browser too; a web site
 //! whose name is made to point here would be of one origin with us and read everything. Such a request carries that name, so
 //! only names that cannot be pointed elsewhere are answered. With a token the name does not matter: a browser keeps a
 //! login for the origin that it was given for. **Token**. **Origin**: a browser sends what it is logged in with on behalf of
@@ -95,13 +95,12 @@ impl Gate {
 
 /// Lets in who may come in.
 pub(super) async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let problem = match gate.check(&request) {
-        Ok(()) => return next.run(request).await,
-        Err(problem) => problem,
+    let Err(problem) = gate.check(&request) else {
+        return next.run(request).await;
     };
     let status = problem.status();
     let mut response = if pages::is_page(request.uri().path()) {
-        pages::refused(&problem, request.uri().path())
+        pages::refused(&problem, request.uri().path(), request.headers())
     } else {
         problem.into_response()
     };

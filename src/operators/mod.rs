@@ -5,15 +5,17 @@
 
 mod context;
 mod dead_letters;
+mod entries;
 mod gate;
 mod health;
-mod labels;
+mod mark;
 mod orders;
 mod pages;
 mod problems;
 mod revocations;
 mod router;
 mod status;
+mod words;
 
 pub use context::{EnforceRevocation, OperatorServices};
 pub use dead_letters::{DeadLetters, DeadLettersError, Listed, Replayed, Selection};

@@ -6,8 +6,9 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::context::OperatorContext;
-use super::labels::{self, since};
+use super::entries::{EntryText, entry_text, since, state};
 use super::problems::store_problem;
+use super::words::ENGLISH;
 use crate::http::Problem;
 use crate::payment::{Key, MerchantId, OrderId};
 use crate::runtime::rfc3339_ms;
@@ -18,8 +19,8 @@ pub(super) async fn get(
     Path((merchant_id, order_id)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
     let key = key(&merchant_id, &order_id)?;
-    let story = told(&context, &key).await?.ok_or_else(never_heard_of)?;
-    Ok(Json(object(&key, &story)))
+    let timeline = timeline(&context, &key).await?.ok_or_else(unknown_order)?;
+    Ok(Json(object(&key, &timeline)))
 }
 
 pub(super) fn key(merchant_id: &str, order_id: &str) -> Result<Key, Problem> {
@@ -29,33 +30,33 @@ pub(super) fn key(merchant_id: &str, order_id: &str) -> Result<Key, Problem> {
     Ok(Key::new(merchant_id, order_id))
 }
 
-/// The story, unless nothing of the order was ever told.
-pub(super) async fn told(context: &OperatorContext, key: &Key) -> Result<Option<Timeline>, Problem> {
-    let mut story = context.store.timeline(key).await.map_err(store_problem)?;
-    story.entries.sort_by_key(place);
-    Ok((story.payment.is_some() || !story.entries.is_empty()).then_some(story))
+/// The timeline, unless nothing is known of the order.
+pub(super) async fn timeline(context: &OperatorContext, key: &Key) -> Result<Option<Timeline>, Problem> {
+    let mut timeline = context.store.timeline(key).await.map_err(store_problem)?;
+    timeline.entries.sort_by_key(sort_key);
+    Ok((timeline.payment.is_some() || !timeline.entries.is_empty()).then_some(timeline))
 }
 
-/// By time. What a page was given is written down after what it says of it, and a millisecond may hold both.
-fn place(entry: &Entry) -> (i64, bool) {
+/// By time. What a page was sent is written after its acknowledgement, and a millisecond may hold both.
+fn sort_key(entry: &Entry) -> (i64, bool) {
     (entry.at_ms, entry.what.get("type").is_some_and(|kind| kind == "acknowledged"))
 }
 
-fn never_heard_of() -> Problem {
+fn unknown_order() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown_order", "this order is unknown")
 }
 
-fn object(key: &Key, story: &Timeline) -> Value {
-    let payment = story.payment.as_ref().map(|payment| payment.page_json());
+fn object(key: &Key, timeline: &Timeline) -> Value {
+    let payment = timeline.payment.as_ref().map(|payment| payment.page_json());
     let payment: Value = payment.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-    let first_ms = story.entries.first().map_or(0, |entry| entry.at_ms);
+    let first_ms = timeline.entries.first().map_or(0, |entry| entry.at_ms);
     json!({
         "merchant_id": key.merchant_id,
         "order_id": key.order_id,
         "payment": payment,
-        "acked_version": story.acked_version,
-        "text": labels::state(story),
-        "entries": story.entries.iter().map(|entry| of_entry(entry, first_ms)).collect::<Vec<_>>(),
+        "acked_version": timeline.acked_version,
+        "text": state(timeline),
+        "entries": timeline.entries.iter().map(|entry| of_entry(entry, first_ms)).collect::<Vec<_>>(),
         "entries_max": ENTRIES_MAX,
     })
 }
@@ -67,9 +68,9 @@ fn of_entry(entry: &Entry, first_ms: i64) -> Value {
     object.insert("since".to_owned(), since(entry.at_ms.saturating_sub(first_ms)).into());
     object.insert("node".to_owned(), entry.node.clone().into());
     object.extend(entry.what.iter().map(|(name, value)| (name.clone(), value.clone())));
-    let told = labels::of(&entry.what);
-    object.insert("label".to_owned(), told.label.into());
-    object.insert("text".to_owned(), told.text.into());
+    let EntryText { label, text, .. } = entry_text(&entry.what, &ENGLISH.timeline);
+    object.insert("label".to_owned(), label.into());
+    object.insert("text".to_owned(), text.into());
     Value::Object(object)
 }
 
@@ -84,7 +85,7 @@ mod tests {
             Entry { at_ms, node: "n".to_owned(), what }
         };
         let mut entries = [entry(1, "arrived"), entry(2, "acknowledged"), entry(2, "pushed"), entry(3, "undelivered")];
-        entries.sort_by_key(place);
+        entries.sort_by_key(sort_key);
         let kinds = entries.map(|entry| entry.what["type"].as_str().unwrap().to_owned());
         assert_eq!(kinds, ["arrived", "pushed", "acknowledged", "undelivered"]);
     }

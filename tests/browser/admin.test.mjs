@@ -6,7 +6,7 @@
 //   CHROMIUM      path of the browser, /usr/bin/chromium if not set
 //   SCREENSHOTS   folder for pictures; none are taken if not set
 //
-// Two dead letters of one order must wait, and the order `whole-story` of the merchant `shop` must have been told a duplicate,
+// Two dead letters of one order must wait, and the order `whole-timeline` of the merchant `shop` must have been told a duplicate,
 // a stale event and a conflict, and nobody may acknowledge it: it is escalated. Nothing here waits for a fixed time.
 
 import assert from "node:assert/strict";
@@ -140,37 +140,37 @@ describe("the operators' page", { concurrency: false }, () => {
     quiet();
   });
 
-  test("an order: found by its number, and its story grows while it is looked at", async () => {
+  test("an order: found by its number, and its timeline grows while it is looked at", async () => {
     await open("/");
     await page.fill("[name=merchant_id]", MERCHANT);
-    await page.fill("[name=order_id]", "story-1");
+    await page.fill("[name=order_id]", "timeline-1");
     await page.click(".finder button");
-    await shows("#story", "Nothing was ever heard of this order");
+    await shows("#timeline", "Nothing was ever heard of this order");
     await isLive();
     await mark();
-    const page_ = await waiting("story-1");
-    await publish("story-1", "processing");
-    await shows("#story .verdict", "not final yet");
-    await publish("story-1", "succeeded");
-    await shows("#story .verdict", "succeeded, final");
-    await acknowledge("story-1", page_.ticket, 2);
-    await shows("#story .verdict", "A page has shown it");
+    const page_ = await waiting("timeline-1");
+    await publish("timeline-1", "processing");
+    await shows("#timeline .verdict", "not final yet");
+    await publish("timeline-1", "succeeded");
+    await shows("#timeline .verdict", "succeeded, final");
+    await acknowledge("timeline-1", page_.ticket, 2);
+    await shows("#timeline .verdict", "A page has shown it");
     page_.stop();
     assert.ok(await isMarked());
     await onEachScreen("order");
     quiet();
   });
 
-  test("a story is a picture that is read without its colours, and a table that says the same", async () => {
-    await open("/orders/shop/whole-story");
+  test("a timeline is a picture that is read without its colours, and a table that says the same", async () => {
+    await open("/orders/shop/whole-timeline");
     await isLive();
-    await shows("#story", "payment.undelivered published");
-    await shows("#story .verdict", "The merchant was told");
+    await shows("#timeline", "payment.undelivered published");
+    await shows("#timeline .verdict", "The merchant was told");
     const drawn = await page.$$eval(".timeline .mark > text:last-child", (all) => all.map((text) => text.textContent));
     assert.deepEqual(drawn, ["v1", "v2", "repeat", "stale", "stale", "conflict", "escalated"]);
     const rows = await page.$$eval(".entries .what strong", (all) => all.map((word) => word.textContent));
     assert.deepEqual(rows, ["arrived", "arrived", "arrived", "arrived", "arrived", "CONFLICT", "escalated"]);
-    const picture = page.getByRole("img", { name: "The order's story as a timeline" });
+    const picture = page.getByRole("img", { name: "The order's timeline" });
     assert.equal(await picture.count(), 1);
     assert.match(await page.textContent("#timeline-desc"), /CONFLICT, failed_after_succeeded/);
     // Nothing is cut off at the edge of the picture.
@@ -180,7 +180,7 @@ describe("the operators' page", { concurrency: false }, () => {
       return all.filter((text) => isBeyond(text.getBoundingClientRect())).map((text) => text.textContent);
     });
     assert.deepEqual(beyond, []);
-    await onEachScreen("story");
+    await onEachScreen("timeline");
     quiet();
   });
 
@@ -202,7 +202,7 @@ describe("the operators' page", { concurrency: false }, () => {
     await shows("h1", "Dead letters");
     await shows("main", "unknown_status");
     await onEachScreen("dead-letters");
-    await page.click(".letters a.id >> nth=0");
+    await page.click(".dead-letters a.id >> nth=0");
     await shows("main", "routing key");
     assert.equal(await page.locator("pre").count(), 0);
     await onEachScreen("dead-letter");
@@ -217,7 +217,7 @@ describe("the operators' page", { concurrency: false }, () => {
     // It is still wrong, so it comes back, and says so.
     await page.waitForFunction(() => /2 wait in the queue/.test(document.getElementById("waiting").textContent));
     await page.click("text=Look again");
-    await shows(".letters", "failed again");
+    await shows(".dead-letters", "failed again");
     quiet();
   });
 
@@ -244,9 +244,9 @@ describe("the operators' page", { concurrency: false }, () => {
       await page.goto(BASE);
       assert.match(await page.textContent("#as-of"), /as of \d\d:\d\d:\d\d/);
       await page.fill("[name=merchant_id]", MERCHANT);
-      await page.fill("[name=order_id]", "story-1");
+      await page.fill("[name=order_id]", "timeline-1");
       await page.click(".finder button");
-      assert.match(await page.textContent("#story"), /succeeded, final/i);
+      assert.match(await page.textContent("#timeline"), /succeeded, final/i);
       await page.click("nav >> text=Dead letters");
       assert.match(await page.textContent("main"), /unknown_status/);
     } finally {

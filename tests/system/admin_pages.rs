@@ -215,7 +215,7 @@ async fn a_real_browser_shows_it_on_desktop_and_phone_and_keeps_it_live() {
         ["e-9", "failed", "09"],
     ] {
         let changes = json!({ "event_id": event_id, "occurred_at": format!("2026-01-31T08:30:{second}+08:00") });
-        publisher.publish(&changed(event("whole-story", status), changes)).await;
+        publisher.publish(&changed(event("whole-timeline", status), changes)).await;
     }
     let mut command = Command::new("node");
     command

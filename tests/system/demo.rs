@@ -2,12 +2,15 @@
 
 use std::process::Command;
 
+use reqwest::redirect::Policy;
+
+use crate::support::api::Answer;
 use crate::support::{Service, Setup, tools};
 
 #[tokio::test]
 async fn the_demo_is_off_unless_it_is_asked_for() {
     let service = Service::start().await;
-    for path in ["/demo", "/demo/demo.js", "/demo/api/tickets"] {
+    for path in ["/", "/demo", "/demo/demo.js", "/demo/api/tickets"] {
         assert_eq!(service.get(path, "").await.status, 404, "{path}");
     }
 }
@@ -23,4 +26,12 @@ async fn a_real_browser_pays_in_the_demo_over_each_transport() {
         .env("SCREENSHOTS", service.setup.folder())
         .current_dir(tools::browser_tests());
     println!("{}", tools::run(command, String::new()).await);
+}
+
+#[tokio::test]
+async fn the_root_leads_to_the_demo_where_it_is_on() {
+    let service = Setup::new().await.set("DEMO__ENABLED", true).start().await;
+    let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().expect("a client");
+    let root = Answer::of(client.get(format!("http://{}/", service.http))).await;
+    assert_eq!((root.status, root.header("location")), (303, "/demo"), "{}", root.text);
 }

@@ -20,6 +20,7 @@ mod postgres_server;
 
 mod address_limits;
 mod admin_auth;
+mod admin_languages;
 mod admin_pages;
 mod alerts;
 mod arrays;

@@ -57,7 +57,7 @@ pub(in crate::operators) async fn list(
         seen: listed.looked_at,
         selected: listed.selected,
         reasons: listed.reasons,
-        dead_letters: listed.letters,
+        dead_letters: listed.dead_letters,
     }))
 }
 
@@ -95,8 +95,8 @@ pub(in crate::operators) async fn replay(
     if !confirm {
         return Err(not_confirmed());
     }
-    let letter = context.looks.replay(&id, again).await?;
-    Ok(Json(json!({ "outcome": "replayed", "dead_letter": letter })))
+    let dead_letter = context.looks.replay(&id, again).await?;
+    Ok(Json(json!({ "outcome": "replayed", "dead_letter": dead_letter })))
 }
 
 pub(in crate::operators) fn not_confirmed() -> Problem {

@@ -22,7 +22,7 @@ const ID_CHARS: usize = 12;
 /// The dead letters, one look at a time, and what the last whole look has seen. Clones share it.
 #[derive(Clone)]
 pub(in crate::operators) struct Looks {
-    letters: Arc<dyn DeadLetters>,
+    dead_letters: Arc<dyn DeadLetters>,
     queue: Arc<str>,
     turn: Arc<Semaphore>,
     last: Arc<Mutex<Option<Arc<Look>>>>,
@@ -35,8 +35,8 @@ pub(in crate::operators) struct Look {
 }
 
 impl Looks {
-    pub(in crate::operators) fn new(letters: Arc<dyn DeadLetters>, queue: String) -> Self {
-        Self { letters, queue: queue.into(), turn: Arc::new(Semaphore::new(1)), last: Arc::default() }
+    pub(in crate::operators) fn new(dead_letters: Arc<dyn DeadLetters>, queue: String) -> Self {
+        Self { dead_letters, queue: queue.into(), turn: Arc::new(Semaphore::new(1)), last: Arc::default() }
     }
 
     pub(in crate::operators) fn queue(&self) -> &str {
@@ -54,7 +54,7 @@ impl Looks {
 
     pub(in crate::operators) async fn list(&self, selection: &Selection, limit: usize) -> Result<Listed, Problem> {
         let _turn = self.turn().await?;
-        Ok(self.letters.list(selection, limit).await?)
+        Ok(self.dead_letters.list(selection, limit).await?)
     }
 
     /// Looks at all, and remembers.
@@ -67,19 +67,19 @@ impl Looks {
     pub(in crate::operators) async fn show(&self, id: &str, with_body: bool) -> Result<Value, Problem> {
         let id = checked(id)?;
         let _turn = self.turn().await?;
-        self.letters.show(id, with_body).await?.ok_or_else(absent)
+        self.dead_letters.show(id, with_body).await?.ok_or_else(absent)
     }
 
     /// The object of what was replayed.
     pub(in crate::operators) async fn replay(&self, id: &str, again: bool) -> Result<Value, Problem> {
         let id = checked(id)?;
         let _turn = self.turn().await?;
-        let replayed = self.letters.replay(id, again).await?;
+        let replayed = self.dead_letters.replay(id, again).await?;
         match replayed {
-            Replayed::Done(letter) => {
-                tracing::info!(id, reason = letter["reason"].as_str(), "dead letter replayed");
+            Replayed::Done(dead_letter) => {
+                tracing::info!(id, reason = dead_letter["reason"].as_str(), "dead letter replayed");
                 self.forget(id);
-                Ok(letter)
+                Ok(dead_letter)
             }
             Replayed::FailedAgain(_) => {
                 let detail = "it came back for the same reason after its last replay and was kept: \
@@ -100,9 +100,9 @@ impl Looks {
     fn forget(&self, id: &str) {
         let Some(last) = self.last() else { return };
         let mut listed = last.listed.clone();
-        let Some(place) = listed.letters.iter().position(|letter| letter["id"] == id) else { return };
-        let letter = listed.letters.remove(place);
-        if let Some(count) = letter["reason"].as_str().and_then(|reason| listed.reasons.get_mut(reason)) {
+        let Some(at) = listed.dead_letters.iter().position(|dead_letter| dead_letter["id"] == id) else { return };
+        let dead_letter = listed.dead_letters.remove(at);
+        if let Some(count) = dead_letter["reason"].as_str().and_then(|reason| listed.reasons.get_mut(reason)) {
             *count = count.saturating_sub(1);
         }
         listed.reasons.retain(|_, count| *count > 0);

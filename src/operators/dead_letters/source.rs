@@ -18,7 +18,7 @@ pub struct Selection {
 #[derive(Debug, Clone, Default)]
 pub struct Listed {
     /// Each as an object, as `payment-notifier dead-letters list --json` has it; at most as many as were asked for.
-    pub letters: Vec<Value>,
+    pub dead_letters: Vec<Value>,
     /// Of all that were selected.
     pub reasons: BTreeMap<String, u64>,
     /// Selected, listed or not.

@@ -47,9 +47,9 @@ async function refresh() {
   asking = true;
   try {
     show(await ask());
-    say("live", "live");
+    say("live", live.dataset.whenLive);
   } catch {
-    say("stale", "not live: this node does not answer");
+    say("stale", live.dataset.whenStale);
   } finally {
     asking = false;
     timer = setTimeout(refresh, EVERY_MS);

@@ -4,25 +4,40 @@
 
 use axum::Form;
 use axum::extract::rejection::{FormRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Redirect;
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::layout::{PageProblem, Section, as_of, clock, count, page, problem, thousands};
+use super::layout::{PageProblem, Section, as_of, clock, page, problem};
+use super::view::View;
 use crate::http::Problem;
-use crate::operators::context::OperatorContext;
 use crate::operators::dead_letters::api::{ShowQuery, not_confirmed};
 use crate::operators::dead_letters::looks::{LISTED_MAX, Look};
 use crate::operators::status::Status;
+use crate::operators::words::{DeadLetterWords, Words, thousands};
 use crate::runtime::rfc3339_ms;
 
 /// Sent by the page's script.
 const KEPT_FRESH: &str = "x-kept-fresh";
 /// Rows of the page.
 const SHOWN_MAX: usize = 200;
+
+/// Of a dead letter, as far as it has them.
+const MEMBERS: [&str; 10] = [
+    "reason",
+    "error",
+    "order_id",
+    "dead_lettered_at",
+    "replays",
+    "history",
+    "exchange",
+    "routing_key",
+    "body_bytes",
+    "delivery_count",
+];
 
 /// `?reason=…&order=…`
 #[derive(Deserialize)]
@@ -34,180 +49,166 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    fn selects(&self, letter: &Value) -> bool {
-        (self.reason.is_empty() || letter["reason"] == self.reason.as_str())
-            && (self.order.trim().is_empty() || letter["order_id"] == self.order.trim())
+    fn selects(&self, dead_letter: &Value) -> bool {
+        (self.reason.is_empty() || dead_letter["reason"] == self.reason.as_str())
+            && (self.order.trim().is_empty() || dead_letter["order_id"] == self.order.trim())
     }
 }
 
 pub(super) async fn list(
-    State(context): State<OperatorContext>,
+    view: View,
     headers: HeaderMap,
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Markup, PageProblem> {
-    let refuse = problem(&context, Section::DeadLetters);
+    let refuse = problem(&view, Section::DeadLetters);
     let Query(filter) = filter.map_err(|rejection| refuse(rejection.into()))?;
-    let status = Status::of(&context).await;
-    let waiting = status.dead_letters.waiting;
+    let status = Status::of(&view.context).await;
+    let (waiting, words) = (status.dead_letters.waiting, &view.words.dead_letters);
     // A person who comes for the first time, or whom the last look showed nothing; not the script that keeps it fresh.
-    let has_seen_some = context.looks.last().is_some_and(|look| look.listed.in_queue > 0);
+    let has_seen_some = view.context.looks.last().is_some_and(|look| look.listed.in_queue > 0);
     if !has_seen_some && !headers.contains_key(KEPT_FRESH) {
-        context.looks.look().await.map_err(&refuse)?;
+        view.context.looks.look().await.map_err(&refuse)?;
     }
-    let look = context.looks.last();
+    let look = view.context.looks.last();
     let content = html! {
-        (as_of(&status.at))
+        (as_of(&view, &status.at))
         div.with-action {
-            h1 { "Dead letters" }
-            form method="post" action="/dead-letters/look" { button { "Look again" } }
+            h1 { (view.words.page.dead_letters) }
+            form method="post" action="/dead-letters/look" { button { (words.look_again) } }
         }
-        p.lead #waiting data-live { (waits(waiting, look.as_deref())) }
+        p.lead #waiting data-live { (waits(waiting, look.as_deref(), words)) }
         p.note {
-            "Each is a payment result that was not applied. A look takes every message and hands it back, which RabbitMQ \
-             counts as a delivery of each; so this page looks only when it is told to."
+            (words.look_costs)
         }
-        @if let Some(look) = &look { (looked(look, &filter)) }
+        @if let Some(look) = &look { (looked(look, &filter, view.words)) }
     };
-    Ok(page(&context, Section::DeadLetters, "Dead letters", &content))
+    Ok(page(&view, Section::DeadLetters, view.words.page.dead_letters, &content))
 }
 
-fn waits(waiting: Option<u64>, look: Option<&Look>) -> Markup {
+fn waits(waiting: Option<u64>, look: Option<&Look>, words: &DeadLetterWords) -> Markup {
     let waiting_text = waiting.map_or_else(
-        || "How many wait is not known yet.".to_owned(),
+        || words.not_known_yet.to_owned(),
         |n| match n {
-            0 => "None waits.".to_owned(),
-            n => format!("{} wait in the queue.", thousands(n)),
+            0 => words.none_waits.to_owned(),
+            n => (words.wait)(&thousands(n)),
         },
     );
     html! {
         (waiting_text)
         @if let Some(look) = look {
-            " Looked at " (clock(&rfc3339_ms(look.at_ms))) ": " (count(look.listed.in_queue, "message", "messages"))
-            @if look.listed.looked_at < look.listed.in_queue {
-                ", of which " (thousands(look.listed.looked_at)) " were looked at"
-            }
-            "."
+            @let (in_queue, looked_at) = (look.listed.in_queue, look.listed.looked_at);
+            @let part = (looked_at < in_queue).then(|| thousands(looked_at));
+            ((words.looked_at)(clock(&rfc3339_ms(look.at_ms)), in_queue, part.as_deref()))
         }
     }
 }
 
-fn looked(look: &Look, filter: &Filter) -> Markup {
+fn looked(look: &Look, filter: &Filter, words: &Words) -> Markup {
+    let (order_number, words) = (words.page.order_number, &words.dead_letters);
     let listed = &look.listed;
-    let selected: Vec<&Value> = listed.letters.iter().filter(|letter| filter.selects(letter)).collect();
+    let selected: Vec<&Value> = listed.dead_letters.iter().filter(|dead_letter| filter.selects(dead_letter)).collect();
     html! {
         @if !listed.reasons.is_empty() {
-            section { h2 { "By reason" } table.bars {
+            section { h2 { (words.by_reason) } table.bars {
                 @for (reason, n) in &listed.reasons {
                     @let filtered = format!("/dead-letters?reason={}", query_value(reason));
                     tr { th scope="row" { a href=(filtered) { code { (reason) } } } td.number { (thousands(*n)) } }
                 }
             } }
-            form.finder action="/dead-letters" method="get" aria-label="Filter" {
-                label { span { "Reason" } select name="reason" {
-                    option value="" { "any" }
+            form.finder action="/dead-letters" method="get" aria-label=(words.filter) {
+                label { span { (words.reason) } select name="reason" {
+                    option value="" { (words.any) }
                     @for reason in listed.reasons.keys() {
                         option value=(reason) selected[*reason == filter.reason] { (reason) }
                     }
                 } }
-                label { span { "Order number" }
+                label { span { (order_number) }
                     input name="order" value=(filter.order) autocapitalize="off" spellcheck="false";
                 }
-                button { "Filter" }
+                button { (words.filter) }
             }
-            ul.letters {
-                @for letter in selected.iter().take(SHOWN_MAX) { li { (row(letter)) } }
+            ul.dead-letters {
+                @for dead_letter in selected.iter().take(SHOWN_MAX) { li { (row(dead_letter, words)) } }
             }
-            @if selected.is_empty() { p { "None of those is selected by the filter." } }
-            @if selected.len() > SHOWN_MAX { p.note { "The first " (SHOWN_MAX) " of " (selected.len()) "." } }
-            @if listed.selected > listed.letters.len() as u64 {
+            @if selected.is_empty() { p { (words.none_selected) } }
+            @if selected.len() > SHOWN_MAX { p.note { ((words.first_of)(SHOWN_MAX, selected.len())) } }
+            @if listed.selected > listed.dead_letters.len() as u64 {
                 p.note {
-                    "No more than " (LISTED_MAX) " are kept here: " code { "payment-notifier dead-letters list" } " shows more."
+                    ((words.no_more_than)(LISTED_MAX)) code { "payment-notifier dead-letters list" } (words.shows_more)
                 }
             }
         }
     }
 }
 
-fn row(letter: &Value) -> Markup {
+fn row(dead_letter: &Value, words: &DeadLetterWords) -> Markup {
     html! {
-        a.id href={ "/dead-letters/" (text(letter, "id")) } { code { (text(letter, "id")) } }
-        span.reason { (text(letter, "reason")) }
-        @if let Some(order) = letter["order_id"].as_str() { span { "order " code { (order) } } }
-        @if let Some(at) = letter["dead_lettered_at"].as_str() { span.time { (moment(at)) } }
-        @if letter["replays"].as_i64().unwrap_or(0) > 0 {
-            span { "replayed " (letter["replays"]) "×" @if letter["failed_again"] == true { ", failed again" } }
-        }
-        span.error { (text(letter, "error")) }
+        a.id href={ "/dead-letters/" (text(dead_letter, "id")) } { code { (text(dead_letter, "id")) } }
+        span.reason { (text(dead_letter, "reason")) }
+        @if let Some(order) = dead_letter["order_id"].as_str() { span { (words.order) code { (order) } } }
+        @if let Some(at) = dead_letter["dead_lettered_at"].as_str() { span.time { (date_and_time(at)) } }
+        @let replays = dead_letter["replays"].as_i64().unwrap_or(0);
+        @if replays > 0 { span { ((words.replays)(replays, dead_letter["failed_again"] == true)) } }
+        span.error lang="en" { (text(dead_letter, "error")) }
     }
 }
 
 /// `2026-01-31 08:30:00`
-fn moment(at: &str) -> String {
+fn date_and_time(at: &str) -> String {
     at.get(..19).unwrap_or(at).replace('T', " ")
 }
 
-pub(super) async fn look(State(context): State<OperatorContext>) -> Result<Redirect, PageProblem> {
-    context.looks.look().await.map_err(problem(&context, Section::DeadLetters))?;
+pub(super) async fn look(view: View) -> Result<Redirect, PageProblem> {
+    view.context.looks.look().await.map_err(problem(&view, Section::DeadLetters))?;
     Ok(Redirect::to("/dead-letters"))
 }
 
 pub(super) async fn show(
-    State(context): State<OperatorContext>,
+    view: View,
     Path(id): Path<String>,
     query: Result<Query<ShowQuery>, QueryRejection>,
 ) -> Result<Markup, PageProblem> {
-    let refuse = problem(&context, Section::DeadLetters);
+    let refuse = problem(&view, Section::DeadLetters);
     let Query(ShowQuery { body }) = query.map_err(|rejection| refuse(rejection.into()))?;
-    let letter = context.looks.show(&id, body).await.map_err(&refuse)?;
+    let dead_letter = view.context.looks.show(&id, body).await.map_err(&refuse)?;
+    let words = &view.words.dead_letters;
     let content = html! {
-        p { a href="/dead-letters" { "All dead letters" } }
-        h1.order { span.kind { "Dead letter" } code { (text(&letter, "id")) } }
-        (summary(&letter))
+        p { a href="/dead-letters" { (words.all) } }
+        h1.order { span.kind { (words.dead_letter) } code { (text(&dead_letter, "id")) } }
+        (summary(&dead_letter, words))
         p.actions {
-            a.button href={ "/dead-letters/" (text(&letter, "id")) "/replay" } { "Replay…" }
+            a.button href={ "/dead-letters/" (text(&dead_letter, "id")) "/replay" } { (words.replay_step) }
             @if !body {
-                a href="?body=true" { "Show the body" }
-                span.note { "it may hold what the payer would not like to see on a screen" }
+                a href="?body=true" { (words.show_body) }
+                span.note { (words.body_warning) }
             }
         }
-        @for part in ["properties", "headers"] {
-            @if let Some(members) = letter[part].as_object().filter(|members| !members.is_empty()) {
+        @for (part, title) in [("properties", words.properties), ("headers", words.headers)] {
+            @if let Some(members) = dead_letter[part].as_object().filter(|members| !members.is_empty()) {
                 section {
-                    h2 { (part) }
+                    h2 { (title) }
                     dl.facts.wide {
                         @for (name, value) in members { dt { code { (name) } } dd { code { (shown(value)) } } }
                     }
                 }
             }
         }
-        @for part in ["body", "body_base64"] {
-            @if let Some(body) = letter[part].as_str() {
-                section { h2 { (part.replace('_', ", ")) } pre tabindex="0" { (body) } }
+        @for (part, title) in [("body", words.body), ("body_base64", words.body_base64)] {
+            @if let Some(body) = dead_letter[part].as_str() {
+                section { h2 { (title) } pre tabindex="0" { (body) } }
             }
         }
     };
-    Ok(page(&context, Section::DeadLetters, &id, &content))
+    Ok(page(&view, Section::DeadLetters, &id, &content))
 }
 
-fn summary(letter: &Value) -> Markup {
-    let members = [
-        "reason",
-        "error",
-        "order_id",
-        "dead_lettered_at",
-        "replays",
-        "history",
-        "exchange",
-        "routing_key",
-        "body_bytes",
-        "delivery_count",
-    ];
+fn summary(dead_letter: &Value, words: &DeadLetterWords) -> Markup {
     html! {
         dl.facts.wide {
-            @for name in members {
-                @let value = &letter[name];
+            @for (name, title) in MEMBERS.into_iter().zip(words.members) {
+                @let value = &dead_letter[name];
                 @if !value.is_null() && *value != Value::Array(Vec::new()) {
-                    dt { (name.replace('_', " ")) } dd { (shown(value)) }
+                    dt { (title) } dd lang=[(name == "error").then_some("en")] { (shown(value)) }
                 }
             }
         }
@@ -215,31 +216,32 @@ fn summary(letter: &Value) -> Markup {
 }
 
 /// The confirm step. Asks nothing of the broker.
-pub(super) async fn ask(State(context): State<OperatorContext>, Path(id): Path<String>) -> Markup {
-    let look = context.looks.last();
-    let known = look.as_ref().and_then(|look| look.listed.letters.iter().find(|letter| letter["id"] == id.as_str()));
-    let failed_again = known.is_some_and(|letter| letter["failed_again"] == true);
+pub(super) async fn ask(view: View, Path(id): Path<String>) -> Markup {
+    let words = &view.words.dead_letters;
+    let look = view.context.looks.last();
+    let known = look
+        .as_ref()
+        .and_then(|look| look.listed.dead_letters.iter().find(|dead_letter| dead_letter["id"] == id.as_str()));
+    let failed_again = known.is_some_and(|dead_letter| dead_letter["failed_again"] == true);
     let content = html! {
-        h1 { "Replay this dead letter?" }
-        @if let Some(letter) = known { (summary(letter)) } @else { p { "Dead letter " code { (id) } "." } }
+        h1 { (words.replay_question) }
+        @if let Some(dead_letter) = known { (summary(dead_letter, words)) } @else { p { (words.dead_letter) " " code { (id) } } }
         p.lead {
-            "It is published to the results again, with the routing key that it had first, and taken out of the dead letters \
-             once RabbitMQ has confirmed that. If it is still wrong it comes back. Other queues that are bound to the \
-             exchange get it too."
+            (words.replay_means)
         }
         form.confirm method="post" {
             input type="hidden" name="confirm" value="yes";
             @if failed_again {
                 label.check {
                     input type="checkbox" name="again" value="yes";
-                    span { "It has failed again for the same reason after its last replay. Replay it all the same." }
+                    span { (words.replay_again) }
                 }
             }
-            button.strong { "Replay " (id) }
-            a href="/dead-letters" { "No, go back" }
+            button.strong { ((words.replay)(&id)) }
+            a href="/dead-letters" { (words.no) }
         }
     };
-    page(&context, Section::DeadLetters, "Replay?", &content)
+    page(&view, Section::DeadLetters, words.replay_title, &content)
 }
 
 /// The confirm step's form.
@@ -252,33 +254,34 @@ pub(super) struct Confirmation {
 }
 
 pub(super) async fn replay(
-    State(context): State<OperatorContext>,
+    view: View,
     Path(id): Path<String>,
     form: Result<Form<Confirmation>, FormRejection>,
 ) -> Result<Markup, PageProblem> {
-    let refuse = problem(&context, Section::DeadLetters);
+    let words = &view.words.dead_letters;
+    let refuse = problem(&view, Section::DeadLetters);
     let unreadable = |_rejection| Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the form cannot be read");
     let Form(Confirmation { confirm, again }) = form.map_err(|rejection| refuse(unreadable(rejection)))?;
     if confirm != "yes" {
         return Err(refuse(not_confirmed()));
     }
-    let letter = context.looks.replay(&id, again == "yes").await.map_err(&refuse)?;
+    let dead_letter = view.context.looks.replay(&id, again == "yes").await.map_err(&refuse)?;
     let content = html! {
-        h1 { "Replayed" }
+        h1 { (words.replayed) }
         p.verdict.ok {
-            "Dead letter " code { (text(&letter, "id")) } " was published to the results again, confirmed, and taken out."
+            (words.was_published[0]) code { (text(&dead_letter, "id")) } (words.was_published[1])
         }
-        (summary(&letter))
+        (summary(&dead_letter, words))
         p {
-            "Whether it is understood this time shows in the order's story, or here again. "
-            a href="/dead-letters" { "All dead letters" }
+            (words.shows_in_order)
+            a href="/dead-letters" { (words.all) }
         }
     };
-    Ok(page(&context, Section::DeadLetters, "Replayed", &content))
+    Ok(page(&view, Section::DeadLetters, words.replayed, &content))
 }
 
-fn text<'a>(letter: &'a Value, member: &str) -> &'a str {
-    letter[member].as_str().unwrap_or_default()
+fn text<'a>(dead_letter: &'a Value, member: &str) -> &'a str {
+    dead_letter[member].as_str().unwrap_or_default()
 }
 
 fn shown(value: &Value) -> String {

@@ -1,11 +1,13 @@
 //! What every page has around its content, and the small pieces that several pages share.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
+use super::language::{Language, switch};
+use super::view::View;
 use crate::http::Problem;
-use crate::operators::context::OperatorContext;
+use crate::operators::words::PageWords;
 
 /// The sections of the page, to mark the one that is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,30 +18,35 @@ pub(super) enum Section {
 }
 
 /// A whole page around its content. What carries `data-live` and an id is kept fresh by the script.
-pub(super) fn page(context: &OperatorContext, section: Section, title: &str, content: &Markup) -> Markup {
+pub(super) fn page(view: &View, section: Section, title: &str, content: &Markup) -> Markup {
+    let words = &view.words.page;
     let link = |to: Section, href: &str, name: &str| {
         html! { a href=(href) aria-current=[(to == section).then_some("page")] { (name) } }
     };
+    let other = view.language.other();
     html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang=(view.words.tag) {
             (head(title))
             body {
-                a.skip href="#content" { "Skip to the content" }
+                a.skip href="#content" { (words.skip) }
                 header.top {
                     div.names {
                         a.brand href="/" { "payment-notifier" }
-                        span.node title="The name of this node" { (context.instance) }
+                        span.node title=(words.node_title) { (view.context.instance) }
+                        a.language href=(switch(&view.here, other)) lang=(other.words().tag) hreflang=(other.words().tag) {
+                            (other.name())
+                        }
                     }
-                    nav aria-label="Parts of this page" {
-                        (link(Section::Home, "/", "Health"))
-                        (link(Section::Orders, "/orders", "Orders"))
-                        (link(Section::DeadLetters, "/dead-letters", "Dead letters"))
+                    nav aria-label=(words.sections) {
+                        (link(Section::Home, "/", words.health))
+                        (link(Section::Orders, "/orders", words.orders))
+                        (link(Section::DeadLetters, "/dead-letters", words.dead_letters))
                     }
                 }
                 main #content { (content) }
                 footer {
-                    p { "payment-notifier " (env!("CARGO_PKG_VERSION")) " · all times are UTC" }
+                    p { "payment-notifier " (env!("CARGO_PKG_VERSION")) " · " (words.in_utc) }
                 }
             }
         }
@@ -62,11 +69,12 @@ fn head(title: &str) -> Markup {
 }
 
 /// When this was looked up, and whether it is kept fresh.
-pub(super) fn as_of(at: &str) -> Markup {
+pub(super) fn as_of(view: &View, at: &str) -> Markup {
+    let words = &view.words.page;
     html! {
         p.as-of {
-            span #as-of data-live { "as of " (clock(at)) }
-            " " span #live role="status" {}
+            span #as-of data-live { ((words.as_of)(clock(at))) }
+            " " span #live role="status" data-when-live=(words.live) data-when-stale=(words.not_live) {}
         }
     }
 }
@@ -77,65 +85,77 @@ pub(super) fn clock(at: &str) -> &str {
 }
 
 /// A form by which an order is found.
-pub(super) fn finder(context: &OperatorContext, merchant_id: Option<&str>, order_id: &str) -> Markup {
-    let merchant_id = merchant_id.unwrap_or(&context.default_merchant);
+pub(super) fn finder(view: &View, merchant_id: Option<&str>, order_id: &str) -> Markup {
+    let words = &view.words.page;
+    let merchant_id = merchant_id.unwrap_or(&view.context.default_merchant);
     html! {
-        form.finder action="/orders" method="get" role="search" aria-label="Find an order" {
-            label { span { "Merchant" }
+        form.finder action="/orders" method="get" role="search" aria-label=(words.find_an_order) {
+            label { span { (words.merchant) }
                 input name="merchant_id" value=(merchant_id) required maxlength="64" autocapitalize="off" spellcheck="false";
             }
-            label { span { "Order number" }
+            label { span { (words.order_number) }
                 input name="order_id" value=(order_id) required maxlength="64" autocapitalize="off" spellcheck="false";
             }
-            button { "Find" }
+            button { (words.find) }
         }
     }
 }
 
 /// A refusal as a page.
 pub(super) struct PageProblem {
-    context: OperatorContext,
+    view: View,
     section: Section,
     problem: Problem,
 }
 
 impl IntoResponse for PageProblem {
     fn into_response(self) -> Response {
-        let status = self.problem.status();
+        let (status, words) = (self.problem.status(), &self.view.words.page);
+        let title = (words.status)(status);
         let content = html! {
-            h1 { (title_of(status)) }
-            p.lead { (self.problem.detail()) "." }
-            p { a href="/" { "Health of this node" } }
+            h1 { (title) }
+            (explanation(words, &self.problem))
+            p { a href="/" { (words.health_of_node) } }
         };
-        (status, page(&self.context, self.section, title_of(status), &content)).into_response()
+        (status, page(&self.view, self.section, title, &content)).into_response()
     }
 }
 
 /// Makes a refusal of a section a page.
-pub(super) fn problem(context: &OperatorContext, section: Section) -> impl Fn(Problem) -> PageProblem {
-    let context = context.clone();
-    move |problem| PageProblem { context: context.clone(), section, problem }
+pub(super) fn problem(view: &View, section: Section) -> impl Fn(Problem) -> PageProblem {
+    let view = view.clone();
+    move |problem| PageProblem { view: view.clone(), section, problem }
 }
 
 /// What somebody is told who was not let in: nothing of this node.
-pub(in crate::operators) fn refused(problem: &Problem, path: &str) -> Response {
-    let status = problem.status();
+pub(in crate::operators) fn refused(problem: &Problem, path: &str, headers: &HeaderMap) -> Response {
+    let (status, words) = (problem.status(), Language::of(headers).words());
+    let title = (words.page.status)(status);
     let content = html! {
         (DOCTYPE)
-        html lang="en" {
-            (head(title_of(status)))
+        html lang=(words.tag) {
+            (head(title))
             body {
                 main #content {
-                    h1 { (title_of(status)) }
-                    p.lead { (problem.detail()) "." }
+                    h1 { (title) }
+                    (explanation(&words.page, problem))
                     @if status == StatusCode::FORBIDDEN {
-                        p { a href=(path) { "Open " (path) } }
+                        p { a href=(path) { ((words.page.open)(path)) } }
                     }
                 }
             }
         }
     };
     (status, content).into_response()
+}
+
+fn explanation(words: &PageWords, problem: &Problem) -> Markup {
+    html! {
+        p.lead {
+            ((words.problem)(problem.code(), problem.detail()))
+            @if (words.shows_detail)(problem.code()) { " " code lang="en" { (problem.detail()) } }
+        }
+    }
 }
 
 /// A tick in a circle, or a cross in a square: told apart without colour.
@@ -145,38 +165,5 @@ pub(super) fn icon(is_well: bool) -> Markup {
             @if is_well { circle cx="12" cy="12" r="11" {} path d="M7 12.5l3.5 3.5L17 8.5" {} }
             @else { rect x="1" y="1" width="22" height="22" rx="3" {} path d="M7.5 7.5l9 9m0-9l-9 9" {} }
         }
-    }
-}
-
-fn title_of(status: StatusCode) -> &'static str {
-    status.canonical_reason().unwrap_or("Error")
-}
-
-/// `12,345`
-pub(super) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 message`, `2,000 messages`
-pub(super) fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", thousands(number), if number == 1 { one } else { many })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!((count(1, "page", "pages"), count(0, "page", "pages")), ("1 page".into(), "0 pages".into()));
     }
 }

@@ -5,12 +5,15 @@
 
 mod dead_letters;
 mod home;
+mod language;
 mod layout;
 mod order;
 mod timeline;
+mod view;
 
 use axum::Router;
 use axum::http::{HeaderValue, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
@@ -30,6 +33,7 @@ pub(super) fn router() -> Router<OperatorContext> {
         .route("/dead-letters/look", post(dead_letters::look))
         .route("/dead-letters/{id}", get(dead_letters::show))
         .route("/dead-letters/{id}/replay", get(dead_letters::ask).post(dead_letters::replay))
+        .route_layer(from_fn(language::keep_choice))
         .route("/assets/admin.css", get(|| async { asset("text/css; charset=utf-8", CSS) }))
         .route("/assets/icon.svg", get(|| async { asset("image/svg+xml", ICON) }))
         .route("/assets/admin.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))

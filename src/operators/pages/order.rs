@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
@@ -11,13 +11,15 @@ use serde::Deserialize;
 
 use super::layout::{PageProblem, Section, as_of, finder, page, problem};
 use super::timeline;
+use super::view::View;
 use crate::http::Problem;
-use crate::operators::context::OperatorContext;
-use crate::operators::labels::{self, Mark, Told, since};
+use crate::operators::entries::{EntryText, amount, entry_text, since};
+use crate::operators::mark::Mark;
 use crate::operators::orders;
+use crate::operators::words::{OrderWords, Words};
 use crate::payment::{Key, Payment};
 use crate::runtime::{rfc3339_ms, unix_ms};
-use crate::store::{ENTRIES_MAX, Timeline};
+use crate::store::{ENTRIES_MAX, Entry, Timeline};
 
 /// `?merchant_id=…&order_id=…`
 #[derive(Deserialize)]
@@ -27,14 +29,11 @@ pub(super) struct Sought {
 }
 
 /// The empty form, or on to the order, or what is wrong with what was typed.
-pub(super) async fn find(
-    State(context): State<OperatorContext>,
-    query: Result<Query<Sought>, QueryRejection>,
-) -> Result<Response, PageProblem> {
+pub(super) async fn find(view: View, query: Result<Query<Sought>, QueryRejection>) -> Result<Response, PageProblem> {
     let Query(Sought { merchant_id, order_id }) =
-        query.map_err(|rejection| problem(&context, Section::Orders)(Problem::from(rejection)))?;
+        query.map_err(|rejection| problem(&view, Section::Orders)(Problem::from(rejection)))?;
     let (Some(merchant_id), Some(order_id)) = (&merchant_id, &order_id) else {
-        return Ok(form(&context, StatusCode::OK, merchant_id.as_deref(), "", None));
+        return Ok(form(&view, StatusCode::OK, merchant_id.as_deref(), "", None));
     };
     // What people copy has spaces around it.
     Ok(match orders::key(merchant_id.trim(), order_id.trim()) {
@@ -42,162 +41,155 @@ pub(super) async fn find(
         Ok(key)
             if [".", ".."].iter().any(|dots| key.order_id.as_str() == *dots || key.merchant_id.as_str() == *dots) =>
         {
-            form(
-                &context,
-                StatusCode::NOT_FOUND,
-                Some(merchant_id),
-                order_id,
-                Some("a browser cannot ask for an order of this name"),
-            )
+            form(&view, StatusCode::NOT_FOUND, Some(merchant_id), order_id, Some(view.words.order.not_by_browser))
         }
         Ok(key) => Redirect::to(&format!("/orders/{}/{}", key.merchant_id, key.order_id)).into_response(),
-        Err(wrong) => form(&context, StatusCode::BAD_REQUEST, Some(merchant_id), order_id, Some(wrong.detail())),
+        Err(wrong) => form(
+            &view,
+            StatusCode::BAD_REQUEST,
+            Some(merchant_id),
+            order_id,
+            Some(&(view.words.page.problem)(wrong.code(), wrong.detail())),
+        ),
     })
 }
 
-fn form(
-    context: &OperatorContext,
-    status: StatusCode,
-    merchant_id: Option<&str>,
-    order_id: &str,
-    wrong: Option<&str>,
-) -> Response {
+fn form(view: &View, status: StatusCode, merchant_id: Option<&str>, order_id: &str, wrong: Option<&str>) -> Response {
     let content = html! {
-        h1 { "Where is an order?" }
+        h1 { (view.words.order.where_is_an_order) }
         @if let Some(wrong) = wrong { p.wrong role="alert" { (wrong) } }
-        (finder(context, merchant_id, order_id))
+        (finder(view, merchant_id, order_id))
     };
-    (status, page(context, Section::Orders, "Orders", &content)).into_response()
+    (status, page(view, Section::Orders, view.words.order.title, &content)).into_response()
 }
 
 pub(super) async fn get(
-    State(context): State<OperatorContext>,
+    view: View,
     Path((merchant_id, order_id)): Path<(String, String)>,
 ) -> Result<Markup, PageProblem> {
-    let refuse = problem(&context, Section::Orders);
+    let refuse = problem(&view, Section::Orders);
     let key = orders::key(&merchant_id, &order_id).map_err(&refuse)?;
-    let story = orders::told(&context, &key).await.map_err(&refuse)?;
-    let told = story.as_ref().map_or_else(unknown, told);
+    let words = &view.words.order;
+    let timeline = orders::timeline(&view.context, &key).await.map_err(&refuse)?;
+    let found = timeline.as_ref().map_or_else(|| unknown(words), |timeline| found(timeline, view.words));
     let content = html! {
-        (as_of(&rfc3339_ms(unix_ms())))
-        (heading(&key))
-        div #story data-live { (told) }
-        details.another { summary { "Another order" } (finder(&context, Some(key.merchant_id.as_str()), "")) }
+        (as_of(&view, &rfc3339_ms(unix_ms())))
+        (heading(&key, words))
+        div #timeline data-live { (found) }
+        details.another { summary { (words.another) } (finder(&view, Some(key.merchant_id.as_str()), "")) }
     };
-    Ok(page(&context, Section::Orders, key.order_id.as_str(), &content))
+    Ok(page(&view, Section::Orders, key.order_id.as_str(), &content))
 }
 
 /// Not a 404: this page waits for the order with whoever looks at it.
-fn unknown() -> Markup {
+fn unknown(words: &OrderWords) -> Markup {
     html! {
         p.verdict.open {
-            strong { "Nothing was ever heard of this order." }
-            " No result has come, and no page has waited for it. Is the merchant the right one?"
+            strong { (words.unknown) }
+            (words.unknown_means)
         }
     }
 }
 
-fn heading(key: &Key) -> Markup {
-    html! { h1.order { span.kind { "Order of " (key.merchant_id) } code { (key.order_id) } } }
+fn heading(key: &Key, words: &OrderWords) -> Markup {
+    html! { h1.order { span.kind { ((words.order_of)(key.merchant_id.as_str())) } code { (key.order_id) } } }
 }
 
-fn told(story: &Timeline) -> Markup {
-    let entries: Vec<(i64, &str, Told)> =
-        story.entries.iter().map(|entry| (entry.at_ms, entry.node.as_str(), labels::of(&entry.what))).collect();
+fn found(timeline: &Timeline, words: &Words) -> Markup {
+    let text = |entry: &'_ Entry| entry_text(&entry.what, &words.timeline);
+    let entries: Vec<(i64, &str, EntryText)> =
+        timeline.entries.iter().map(|entry| (entry.at_ms, entry.node.as_str(), text(entry))).collect();
     let first_ms = entries.first().map_or(0, |(at_ms, ..)| *at_ms);
     html! {
-        (verdict(story, &entries))
-        @if let Some(payment) = &story.payment { (facts(payment)) }
+        (verdict(timeline, &entries, &words.order))
+        @if let Some(payment) = &timeline.payment { (facts(payment, words)) }
         @if entries.is_empty() {
             p.note {
-                "Nothing is remembered of how it came here: the timeline is switched off, or it is longer ago than "
-                code { "timeline.keep" } "."
+                (words.order.no_timeline[0]) code { "timeline.keep" } (words.order.no_timeline[1])
             }
         } @else {
-            div.story {
-                figure { (timeline::picture(&entries)) }
-                (table(&entries, first_ms))
+            div.overview {
+                figure { (timeline::picture(&entries, &words.timeline)) }
+                (table(&entries, first_ms, &words.order))
             }
         }
     }
 }
 
 /// The answer to "I paid and the page did not move", in a sentence each.
-fn verdict(story: &Timeline, entries: &[(i64, &str, Told)]) -> Markup {
-    let has = |mark: Mark| entries.iter().any(|(.., told)| told.mark == mark);
-    let Some(payment) = &story.payment else {
+fn verdict(timeline: &Timeline, entries: &[(i64, &str, EntryText)], words: &OrderWords) -> Markup {
+    let has = |mark: Mark| entries.iter().any(|(.., entry)| entry.mark == mark);
+    let Some(payment) = &timeline.payment else {
         return html! {
             p.verdict.open {
-                strong { "No result has arrived." }
-                " The payment system has not published one for this order, or it was put into the dead letters."
+                strong { (words.no_result) }
+                (words.no_result_means)
             }
         };
     };
-    let is_acked = story.acked_version >= payment.version;
+    let is_acked = timeline.acked_version >= payment.version;
     html! {
         p.verdict .ok[payment.is_final() && is_acked] .open[!payment.is_final()] .bad[payment.is_final() && !is_acked] {
-            strong {
-                (payment.status.as_str().replace('_', " "))
-                @if payment.is_final() { ", final." } @else { ", not final yet." }
-            }
+            strong { ((words.status)(payment.status, payment.is_final())) }
             " "
-            @if is_acked { "A page has shown it." }
-            @else if story.acked_version > 0 { "A page has shown version " (story.acked_version) ", and not this one." }
-            @else if has(Mark::Pushed) { "It was sent to a page, and no page has said that it was shown." }
-            @else { "No page has said that it was shown." }
-            @if has(Mark::Undelivered) { " The merchant was told: " code { "payment.undelivered" } "." }
+            @if is_acked { (words.page_has_shown_it) }
+            @else if timeline.acked_version > 0 { ((words.page_has_shown_version)(timeline.acked_version)) }
+            @else if has(Mark::Pushed) { (words.sent_and_not_acknowledged) }
+            @else { (words.not_acknowledged) }
+            @if has(Mark::Undelivered) { (words.merchant_was_told) code { "payment.undelivered" } (words.full_stop) }
         }
         @if has(Mark::Conflict) {
             p.verdict.bad {
-                strong { "Contradiction." }
-                " Events of this order cannot all be true; the greater one stands. Ask the payment provider."
+                strong { (words.conflict) }
+                (words.conflict_means)
             }
         }
     }
 }
 
-fn facts(payment: &Payment) -> Markup {
+fn facts(payment: &Payment, words: &Words) -> Markup {
+    let (version, words) = (words.home.version, &words.order);
     html! {
         dl.facts.wide {
-            dt { "Version" } dd { (payment.version) }
-            @if let Some(amount) = payment.amount { dt { "Amount" } dd { (labels::amount(amount)) } }
-            @if let Some(provider) = &payment.provider { dt { "Provider" } dd { (provider) } }
-            dt { "Occurred at" } dd { (payment.occurred_at.as_str()) }
+            dt { (version) } dd { (payment.version) }
+            @if let Some(money) = payment.amount { dt { (words.amount) } dd { (amount(money)) } }
+            @if let Some(provider) = &payment.provider { dt { (words.provider) } dd { (provider) } }
+            dt { (words.occurred_at) } dd { (payment.occurred_at.as_str()) }
             @if let Some(refund) = payment.refund {
-                dt { "Refund" }
-                dd { (refund.status.as_str()) @if let Some(amount) = refund.amount { ", " (labels::amount(amount)) } }
+                dt { (words.refund) }
+                dd { (refund.status.as_str()) @if let Some(money) = refund.amount { ", " (amount(money)) } }
             }
             @if let Some(reason) = &payment.reason {
-                dt { "Reason" } dd { @for text in [&reason.code, &reason.message].into_iter().flatten() { (text) " " } }
+                dt { (words.reason) } dd { @for text in [&reason.code, &reason.message].into_iter().flatten() { (text) " " } }
             }
         }
     }
 }
 
-fn table(entries: &[(i64, &str, Told)], first_ms: i64) -> Markup {
+fn table(entries: &[(i64, &str, EntryText)], first_ms: i64, words: &OrderWords) -> Markup {
     let date = |at_ms: i64| rfc3339_ms(at_ms).get(..10).unwrap_or_default().to_owned();
     let dates: Vec<String> = entries.iter().map(|(at_ms, ..)| date(*at_ms)).collect();
     let nodes: BTreeSet<&str> = entries.iter().map(|(_, node, _)| *node).collect();
     let is_by_several = nodes.len() > 1;
     let columns = if is_by_several { "4" } else { "3" };
-    let is_first_of_day = |place: usize| place == 0 || dates[place - 1] != dates[place];
+    let is_first_of_day = |at: usize| at == 0 || dates[at - 1] != dates[at];
     html! {
         table.entries {
             caption {
-                @if is_by_several { "Times are UTC, by the clock of the node that wrote the entry" }
-                @else { "Times are UTC, by the clock of " @for node in &nodes { code { (node) } } }
-                @if entries.len() >= ENTRIES_MAX { "; the latest " (ENTRIES_MAX) " entries" } }
+                @if is_by_several { (words.clocks_of_nodes) }
+                @else { (words.clock_of) @for node in &nodes { code { (node) } } }
+                @if entries.len() >= ENTRIES_MAX { ((words.latest_entries)(ENTRIES_MAX)) } }
             thead { tr {
-                th scope="col" { "Time" } th scope="col" { "Since the first" } th scope="col" { "What" }
-                @if is_by_several { th scope="col" { "Node" } }
+                th scope="col" { (words.time) } th scope="col" { (words.since_the_first) } th scope="col" { (words.what) }
+                @if is_by_several { th scope="col" { (words.node) } }
             } }
             tbody {
-                @for (place, (at_ms, node, told)) in entries.iter().enumerate() {
-                    @if is_first_of_day(place) { tr.day { th colspan=(columns) scope="rowgroup" { (dates[place]) } } }
-                    tr class=[class(told.mark)] {
+                @for (at, (at_ms, node, entry)) in entries.iter().enumerate() {
+                    @if is_first_of_day(at) { tr.day { th colspan=(columns) scope="rowgroup" { (dates[at]) } } }
+                    tr class=[class(entry.mark)] {
                         td.time { (rfc3339_ms(*at_ms).get(11..23).unwrap_or_default()) }
                         td.since { (since(at_ms.saturating_sub(first_ms))) }
-                        td.what { strong { (told.label) } " " (told.text) }
+                        td.what { strong { (entry.label) } " " (entry.text) }
                         @if is_by_several { td.by { (node) } }
                     }
                 }

@@ -1,11 +1,13 @@
-//! An order's story as a picture: time runs down, one lane for each kind of thing, one row for each entry.
+//! An order's timeline as a picture: time runs down, one lane for each kind of thing, one row for each entry.
 //!
 //! It runs down and not across, so that a phone shows it at the size it was drawn for. Each mark has a shape and a word of
 //! its own; colour only repeats them.
 
 use maud::{Markup, html};
 
-use crate::operators::labels::{Mark, Told, since};
+use crate::operators::entries::{EntryText, since};
+use crate::operators::mark::Mark;
+use crate::operators::words::TimelineWords;
 
 /// The latest entries that are drawn. The table has them all.
 const DRAWN_MAX: usize = 60;
@@ -16,26 +18,26 @@ const ROW: u32 = 28;
 const PAUSE_MS: i64 = 1000;
 const GAP: u32 = 20;
 const AXIS: u32 = 72;
-const LANES: [(&str, u32); 4] = [("arrived", 86), ("pushed", 148), ("acked", 204), ("out", 260)];
+/// Where the lanes stand, in the order of [`TimelineWords::lanes`].
+const LANES: [u32; 4] = [86, 148, 204, 260];
 
 struct Row<'a> {
     y: u32,
     at_ms: i64,
-    told: &'a Told,
+    entry: &'a EntryText,
 }
 
 /// The picture of these entries: when, by whom, what.
-pub(super) fn picture(entries: &[(i64, &str, Told)]) -> Markup {
+pub(super) fn picture(entries: &[(i64, &str, EntryText)], words: &TimelineWords) -> Markup {
     let first_ms = entries.first().map_or(0, |(at_ms, ..)| *at_ms);
     let drawn = &entries[entries.len().saturating_sub(DRAWN_MAX)..];
     let rows = rows(drawn);
     let height = rows.last().map_or(TOP, |row| row.y) + 24;
-    let title = "The order's story as a timeline";
     html! {
         svg.timeline viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-labelledby="timeline-title timeline-desc" {
-            title #timeline-title { (title) }
+            title #timeline-title { (words.title) }
             desc #timeline-desc { (described(&rows, first_ms)) }
-            @for (name, x) in LANES {
+            @for (name, x) in words.lanes.into_iter().zip(LANES) {
                 text.lane x=(x) y="14" text-anchor="middle" { (name) }
                 line.lane x1=(x) x2=(x) y1="22" y2=(height - 8) {}
             }
@@ -46,57 +48,57 @@ pub(super) fn picture(entries: &[(i64, &str, Told)]) -> Markup {
                 }
             }
             @for row in &rows { (thread(row, &rows)) }
-            @for row in &rows { (drawing(row, first_ms)) }
+            @for row in &rows { (drawing(row, first_ms, words)) }
         }
         figcaption {
-            "Time runs down. A dashed line is a pause of a second or more, not drawn to scale."
-            @if entries.len() > DRAWN_MAX { " The latest " (DRAWN_MAX) " of " (entries.len()) " entries." }
+            (words.caption)
+            @if entries.len() > DRAWN_MAX { ((words.latest_of)(DRAWN_MAX, entries.len())) }
         }
     }
 }
 
-fn rows<'a>(entries: &'a [(i64, &str, Told)]) -> Vec<Row<'a>> {
+fn rows<'a>(entries: &'a [(i64, &str, EntryText)]) -> Vec<Row<'a>> {
     let (mut y, mut last_ms) = (TOP + ROW / 2 - ROW, None);
-    let row = |(at_ms, _, told): &'a (i64, &str, Told)| {
+    let row = |(at_ms, _, entry): &'a (i64, &str, EntryText)| {
         y += ROW + if last_ms.is_some_and(|last_ms| at_ms - last_ms >= PAUSE_MS) { GAP } else { 0 };
         last_ms = Some(*at_ms);
-        Row { y, at_ms: *at_ms, told }
+        Row { y, at_ms: *at_ms, entry }
     };
     entries.iter().map(row).collect()
 }
 
 fn lane(mark: Mark) -> u32 {
-    let place = match mark {
+    let lane = match mark {
         Mark::Applied | Mark::Duplicate | Mark::Stale | Mark::Refused | Mark::Other => 0,
         Mark::Watched | Mark::Pushed => 1,
         Mark::Acknowledged => 2,
         Mark::Conflict | Mark::Undelivered | Mark::Inquired => 3,
     };
-    LANES[place].1
+    LANES[lane]
 }
 
 /// A line from what brought a version to what was done with it.
 fn thread(row: &Row<'_>, rows: &[Row<'_>]) -> Markup {
-    let from = match row.told.mark {
+    let from = match row.entry.mark {
         Mark::Pushed => Mark::Applied,
         Mark::Acknowledged => Mark::Pushed,
         _ => return html! {},
     };
     let is_origin =
-        |other: &&Row<'_>| other.y < row.y && other.told.mark == from && other.told.version == row.told.version;
+        |other: &&Row<'_>| other.y < row.y && other.entry.mark == from && other.entry.version == row.entry.version;
     let Some(origin) = rows.iter().rev().find(is_origin) else { return html! {} };
-    let (x1, x2) = (lane(from), lane(row.told.mark));
+    let (x1, x2) = (lane(from), lane(row.entry.mark));
     html! { path.thread d=(format!("M{x1} {} C{x1} {} {x2} {} {x2} {}", origin.y, row.y, origin.y, row.y)) {} }
 }
 
-fn drawing(row: &Row<'_>, first_ms: i64) -> Markup {
-    let (x, y, mark) = (lane(row.told.mark), row.y, row.told.mark);
+fn drawing(row: &Row<'_>, first_ms: i64, words: &TimelineWords) -> Markup {
+    let (x, y, mark) = (lane(row.entry.mark), row.y, row.entry.mark);
     html! {
         text.axis x=(AXIS) y=(y + 4) text-anchor="end" { (since(row.at_ms.saturating_sub(first_ms))) }
         g class=(format!("mark {}", class(mark))) {
-            title { (row.told.label) ": " (row.told.text) }
+            title { (row.entry.label) ": " (row.entry.text) }
             (shape(mark, x, y))
-            text x=(x + 10) y=(y + 4) { (word(row.told)) }
+            text x=(x + 10) y=(y + 4) { (word(row.entry, words)) }
         }
     }
 }
@@ -112,18 +114,12 @@ fn class(mark: Mark) -> &'static str {
     }
 }
 
-fn word(told: &Told) -> String {
-    let version = || told.version.map(|version| format!("v{version}")).unwrap_or_default();
-    match told.mark {
-        Mark::Applied | Mark::Pushed | Mark::Acknowledged => version(),
-        Mark::Duplicate => "repeat".to_owned(),
-        Mark::Stale => "stale".to_owned(),
-        Mark::Refused => "refused".to_owned(),
-        Mark::Conflict => "conflict".to_owned(),
-        Mark::Watched => "waits".to_owned(),
-        Mark::Undelivered => "escalated".to_owned(),
-        Mark::Inquired => "inquiry".to_owned(),
-        Mark::Other => "other".to_owned(),
+fn word(entry: &EntryText, words: &TimelineWords) -> String {
+    match entry.mark {
+        Mark::Applied | Mark::Pushed | Mark::Acknowledged => {
+            entry.version.map(|version| format!("v{version}")).unwrap_or_default()
+        }
+        mark => (words.mark)(mark).to_owned(),
     }
 }
 
@@ -150,7 +146,7 @@ fn shape(mark: Mark, x: u32, y: u32) -> Markup {
 /// The same in sentences, for who cannot see it.
 fn described(rows: &[Row<'_>], first_ms: i64) -> String {
     let sentence = |row: &Row<'_>| {
-        format!("{}: {}, {}.", since(row.at_ms.saturating_sub(first_ms)), row.told.label, row.told.text)
+        format!("{}: {}, {}.", since(row.at_ms.saturating_sub(first_ms)), row.entry.label, row.entry.text)
     };
     rows.iter().map(sentence).collect::<Vec<_>>().join(" ")
 }
@@ -160,21 +156,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::operators::labels;
+    use crate::operators::entries::entry_text;
+    use crate::operators::words::ENGLISH;
 
-    fn story() -> Vec<(i64, &'static str, Told)> {
+    fn entries() -> Vec<(i64, &'static str, EntryText)> {
         [
             (1_000, json!({ "type": "arrived", "event_id": "<e&1>", "outcome": "applied", "version": 1 })),
             (1_002, json!({ "type": "pushed", "transport": "sse", "connection": 1, "version": 1, "ms": 2 })),
             (61_002, json!({ "type": "undelivered", "version": 1 })),
         ]
-        .map(|(at_ms, what)| (at_ms, "n", labels::of(what.as_object().unwrap())))
+        .map(|(at_ms, what)| (at_ms, "n", entry_text(what.as_object().unwrap(), &ENGLISH.timeline)))
         .into()
     }
 
     #[test]
     fn marks_stand_in_their_lanes_and_what_others_wrote_is_escaped() {
-        let drawn = picture(&story()).into_string();
+        let drawn = picture(&entries(), &ENGLISH.timeline).into_string();
         assert!(drawn.contains("&lt;e&amp;1&gt;") && !drawn.contains("<e&1>"), "{drawn}");
         assert_eq!(drawn.matches("class=\"pause\"").count(), 1, "{drawn}");
         assert_eq!(drawn.matches("class=\"thread\"").count(), 1, "{drawn}");
@@ -182,9 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn a_long_story_is_drawn_from_its_end() {
-        let long: Vec<_> = (0..200).flat_map(|_| story()).collect();
-        let drawn = picture(&long).into_string();
+    fn a_long_timeline_is_drawn_from_its_end() {
+        let long: Vec<_> = (0..200).flat_map(|_| entries()).collect();
+        let drawn = picture(&long, &ENGLISH.timeline).into_string();
         assert_eq!(drawn.matches("<g ").count(), DRAWN_MAX);
         assert!(drawn.contains("The latest 60 of 600 entries"), "{drawn}");
     }
