@@ -30,7 +30,7 @@ fn routing_word(provider: Option<&str>) -> &str {
     provider.filter(is_word).filter(|text| !text.is_empty()).unwrap_or("other")
 }
 
-/// [`ResultsOverAmqp`] for the pages and the demo. Why an event was not published is logged here, and told to the caller in
+/// [`ResultsOverAmqp`] for the pages and the demo. Why an event was not published is logged here, and given to the caller in
 /// words that hold nothing of the inside.
 pub(super) fn publish(results: ResultsOverAmqp) -> Publish {
     Arc::new(move |event: Event| {

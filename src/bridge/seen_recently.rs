@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// What is remembered at once: 32 KiB. Two that share a slot are told more often, and nothing worse.
+/// What is remembered at once: 32 KiB. Two that share a slot are noted more often, and nothing worse.
 const SLOTS: usize = 4096;
 const SECONDS: u64 = 60;
 /// The bits of a slot that hold the time; the others are of the hash.

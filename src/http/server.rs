@@ -111,7 +111,7 @@ impl Server {
         Ok(Self { listener, tls: None, pages: None, slots, refusals, metrics, tasks, serving })
     }
 
-    /// Serves pages: each address has its limits, those who are refused are told when to come back, and TLS is spoken
+    /// Serves pages: each address has its limits, those who are refused learn when to come back, and TLS is used
     /// where it is set.
     #[must_use]
     pub fn for_pages(mut self, clients: Clients, pacing: ReconnectPacing, tls: Option<Arc<Tls>>) -> Self {

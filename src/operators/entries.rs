@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::mark::Mark;
-use super::words::TimelineWords;
+use super::words::{Mark, TimelineWords};
 use crate::payment::{Conflict, Money, Payment};
 use crate::store::Timeline;
 
@@ -73,7 +72,7 @@ pub(super) fn entry_text(what: &Map<String, Value>, words: &TimelineWords) -> En
         "conflict" => {
             let kinds = what.get("kinds").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
             let known = |kind: &str| Conflict::ALL.into_iter().find(|known| known.as_str() == kind);
-            let kinds: Vec<_> = kinds.map(|kind| format!("{kind} ({})", (words.conflict_kind)(known(kind)))).collect();
+            let kinds: Vec<_> = kinds.map(|kind| (words.conflict_kind)(kind, known(kind))).collect();
             entry(words.conflict_label, Mark::Conflict, (words.conflict)(&kinds.join(", "), text(what, "event_id")))
         }
         "watched" => {

@@ -113,7 +113,7 @@ pub(super) async fn admit(State(gate): State<Gate>, request: Request, next: Next
     response
 }
 
-/// What every answer of this listener tells a browser: keep nothing, load nothing of others, show it in no frame.
+/// What every answer of this listener asks of a browser: keep nothing, load nothing of others, show it in no frame.
 pub(super) async fn harden(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

@@ -14,7 +14,7 @@ use super::status::Readiness;
 use crate::http::Problem;
 use crate::runtime::{Component, Health};
 
-/// Of what was asked to be left out and does not exist: so much is told again.
+/// Of what was asked to be left out and does not exist: so much is repeated.
 const UNKNOWN_MAX: usize = 8;
 const UNKNOWN_CHARS_MAX: usize = 64;
 

@@ -8,7 +8,6 @@ mod dead_letters;
 mod entries;
 mod gate;
 mod health;
-mod mark;
 mod orders;
 mod pages;
 mod problems;

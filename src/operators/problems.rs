@@ -3,7 +3,7 @@
 use crate::http::Problem;
 use crate::store;
 
-/// The store cannot be used. What went wrong inside is logged here and not told.
+/// The store cannot be used. What went wrong inside is logged here and not sent.
 pub(super) fn store_problem(error: store::Error) -> Problem {
     match error {
         store::Error::Overloaded => tracing::debug!("read refused: overloaded"),

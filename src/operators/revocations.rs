@@ -33,7 +33,7 @@ pub(super) struct Answer {
     until: String,
 }
 
-/// Durable first, then in force for who comes, then told to those who wait. Where the store does not say whether it is
+/// Durable first, then in force for pages to come, then for those that wait. Where the store does not say whether it is
 /// durable, it is in force, and the operator is told to try again.
 pub(super) async fn post(
     State(context): State<OperatorContext>,

@@ -69,7 +69,7 @@ pub(super) struct Rates {
 pub(super) struct Percentiles {
     pub(super) p50_ms: Option<f64>,
     pub(super) p99_ms: Option<f64>,
-    /// Pages that were told.
+    /// Updates sent to pages.
     pub(super) pages: u64,
     /// Over which that was.
     pub(super) window_s: u64,

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-use super::keys::{VerifyingKey, parse_jwks};
-use super::load_error::LoadError;
+use super::keys::{LoadError, VerifyingKey, parse_jwks};
 use crate::config::{Secret, Tickets};
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;

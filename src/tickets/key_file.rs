@@ -4,8 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::keys::{VerifyingKey, parse_jwks};
-use super::load_error::LoadError;
+use super::keys::{LoadError, VerifyingKey, parse_jwks};
 use crate::runtime::{Contents, Tasks, WatchedFiles};
 use crate::telemetry::Metrics;
 

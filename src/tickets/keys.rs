@@ -8,7 +8,6 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, P
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 
-use super::load_error::LoadError;
 use super::public_key;
 use crate::config::TicketKey;
 use crate::payment::MerchantId;
@@ -19,6 +18,11 @@ const JWKS_KEYS_MAX: usize = 64;
 
 /// Of the keys that a set may hold: a shared secret has no place in what is published.
 pub(super) const SET_ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+
+/// Why keys cannot be used: one line that names the setting.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LoadError(pub(super) String);
 
 pub(super) struct VerifyingKey {
     pub(super) kid: Option<String>,

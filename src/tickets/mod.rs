@@ -7,7 +7,6 @@ mod claims;
 mod jwks;
 mod key_file;
 mod keys;
-mod load_error;
 mod mint;
 mod public_key;
 mod refusal;
@@ -15,7 +14,7 @@ mod revocations;
 mod ticket;
 mod verify;
 
-pub use load_error::LoadError;
+pub use keys::LoadError;
 pub use mint::{MintError, Minted, Minter};
 pub use refusal::Refusal;
 pub use revocations::{Full, Revocations};

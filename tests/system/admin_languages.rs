@@ -72,6 +72,7 @@ async fn with_everything() -> Service {
     }
     publisher.publish(&changed(event("lost-1", "succeeded"), json!({ "status": "PAID" }))).await;
     publisher.publish_bytes(b"no json", BasicProperties::default()).await;
+    service.payment_with_status("spoken-1", &ticket("spoken-1"), "succeeded").await;
     EventStream::open(&service, "spoken-1", &ticket("spoken-1")).await.payment().await;
     wait_for_ready(&service, LETTERS, 2).await;
     wait_for("the timeline is whole", async || {

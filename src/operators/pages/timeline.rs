@@ -6,8 +6,7 @@
 use maud::{Markup, html};
 
 use crate::operators::entries::{EntryText, since};
-use crate::operators::mark::Mark;
-use crate::operators::words::TimelineWords;
+use crate::operators::words::{Mark, TimelineWords};
 
 /// The latest entries that are drawn. The table has them all.
 const DRAWN_MAX: usize = 60;

@@ -2,8 +2,7 @@
 
 use axum::http::StatusCode;
 
-use super::{DeadLetterWords, HomeWords, OrderWords, PageWords, TimelineWords, Words, thousands};
-use crate::operators::mark::Mark;
+use super::{DeadLetterWords, HomeWords, Mark, OrderWords, PageWords, TimelineWords, Words, thousands};
 use crate::payment::{Conflict, Status};
 use crate::runtime::Component;
 use crate::telemetry::Transport;
@@ -75,7 +74,7 @@ const HOME: HomeWords = HomeWords {
     lag: "积压",
     waiting_in: "等待于 ",
     events_per_s: "每秒事件数",
-    rates: |of_60_s| format!("近 10 秒；近 60 秒为 {of_60_s}"),
+    rates: |of_60_s| format!("近 10 秒均值；近 60 秒 {of_60_s}"),
     arrival_to_page: "从到达到页面，p99",
     percentiles: |p50, pages, window_s| {
         let window = if window_s >= 60 { format!("{} 分钟", window_s / 60) } else { format!("{window_s} 秒") };
@@ -243,37 +242,40 @@ const TIMELINE: TimelineWords = TimelineWords {
     id_reused: |status, event_id, again| format!("{status} 使用了另一事件的 id（{event_id}{again}），无变化"),
     other_outcome: |status, event_id, again, outcome| format!("{status}（事件 {event_id}{again}），{outcome}"),
     conflict: |kinds, event_id| format!("{kinds}，来自事件 {event_id}：已发布 payment.conflict"),
-    conflict_kind: |kind| match kind {
-        None => "其他类型",
-        Some(Conflict::FailedAndCanceled) => "既失败又取消",
-        Some(Conflict::FailedAndExpired) => "既失败又过期",
-        Some(Conflict::CanceledAndExpired) => "既取消又过期",
-        Some(Conflict::FailedAfterSucceeded) => "失败晚于成功",
-        Some(Conflict::CanceledAfterSucceeded) => "取消晚于成功",
-        Some(Conflict::ExpiredAfterSucceeded) => "过期晚于成功",
+    conflict_kind: |code, kind| {
+        let meaning = match kind {
+            None => "其他类型",
+            Some(Conflict::FailedAndCanceled) => "既失败又取消",
+            Some(Conflict::FailedAndExpired) => "既失败又过期",
+            Some(Conflict::CanceledAndExpired) => "既取消又过期",
+            Some(Conflict::FailedAfterSucceeded) => "失败晚于成功",
+            Some(Conflict::CanceledAfterSucceeded) => "取消晚于成功",
+            Some(Conflict::ExpiredAfterSucceeded) => "过期晚于成功",
+        };
+        format!("{code}（{meaning}）")
     },
     page: |transport, connection| {
         let transport = match transport {
-            "websocket" => "WebSocket",
+            "websocket" => " WebSocket",
             "sse" => "事件流",
             "long_poll" => "长轮询",
             "poll" => "轮询",
-            other => other,
+            other => return format!(" {other}（连接 {connection}）"),
         };
         format!("{transport}（连接 {connection}）")
     },
     version: |version| version.map_or_else(|| "某个版本".to_owned(), |version| format!("版本 {version}")),
     watched: |page, more_pages| match more_pages {
-        0 => format!("页面开始等待，经由 {page}"),
-        more => format!("页面开始等待，经由 {page}，此后又有 {more} 个"),
+        0 => format!("页面开始等待，经由{page}"),
+        more => format!("页面开始等待，经由{page}，此后又有 {more} 个"),
     },
     pushed: |version, page, after_ms| match after_ms {
-        Some(ms) => format!("{version} 推送到页面，经由 {page}，到达后 {ms} 毫秒"),
-        None => format!("{version} 推送到页面，经由 {page}，为页面连接时的状态"),
+        Some(ms) => format!("{version} 推送到页面，经由{page}，到达后 {ms} 毫秒"),
+        None => format!("{version} 推送到页面，经由{page}，为页面连接时的状态"),
     },
     page_acknowledged: |version, page, after_ms| {
         let after = after_ms.map(|ms| format!("，到达后 {ms} 毫秒")).unwrap_or_default();
-        format!("页面确认已展示{version}，经由 {page}{after}")
+        format!("页面确认已展示{version}，经由{page}{after}")
     },
     undelivered: |version| format!("没有页面确认{version}：已发布 payment.undelivered"),
     inquired: |waited_s| format!("页面已等待 {waited_s} 秒仍无结果：已发布 payment.inquiry"),

@@ -1,7 +1,6 @@
 //! The words in English.
 
-use super::{DeadLetterWords, HomeWords, OrderWords, PageWords, TimelineWords, Words, thousands};
-use crate::operators::mark::Mark;
+use super::{DeadLetterWords, HomeWords, Mark, OrderWords, PageWords, TimelineWords, Words, thousands};
 use crate::payment::Conflict;
 use crate::runtime::Component;
 use crate::telemetry::Transport;
@@ -53,7 +52,7 @@ const HOME: HomeWords = HomeWords {
     arrival_to_page: "Arrival to page, p99",
     percentiles: |p50, pages, window_s| {
         let window = if window_s >= 60 { format!("{} min", window_s / 60) } else { format!("{window_s} s") };
-        format!("p50 {p50}; {} told in {window}", count(pages, "page", "pages"))
+        format!("p50 {p50}; {} updated in {window}", count(pages, "page", "pages"))
     },
     pages_waiting: "Pages waiting",
     on_this_node: "on this node",
@@ -216,14 +215,17 @@ const TIMELINE: TimelineWords = TimelineWords {
     },
     other_outcome: |status, event_id, again, outcome| format!("{status} (event {event_id}{again}), {outcome}"),
     conflict: |kinds, event_id| format!("{kinds}, by event {event_id}: payment.conflict published"),
-    conflict_kind: |kind| match kind {
-        None => "another kind",
-        Some(Conflict::FailedAndCanceled) => "both failed and canceled",
-        Some(Conflict::FailedAndExpired) => "both failed and expired",
-        Some(Conflict::CanceledAndExpired) => "both canceled and expired",
-        Some(Conflict::FailedAfterSucceeded) => "failed at a later time than succeeded",
-        Some(Conflict::CanceledAfterSucceeded) => "canceled at a later time than succeeded",
-        Some(Conflict::ExpiredAfterSucceeded) => "expired at a later time than succeeded",
+    conflict_kind: |code, kind| {
+        let meaning = match kind {
+            None => "another kind",
+            Some(Conflict::FailedAndCanceled) => "both failed and canceled",
+            Some(Conflict::FailedAndExpired) => "both failed and expired",
+            Some(Conflict::CanceledAndExpired) => "both canceled and expired",
+            Some(Conflict::FailedAfterSucceeded) => "failed at a later time than succeeded",
+            Some(Conflict::CanceledAfterSucceeded) => "canceled at a later time than succeeded",
+            Some(Conflict::ExpiredAfterSucceeded) => "expired at a later time than succeeded",
+        };
+        format!("{code} ({meaning})")
     },
     page: |transport, connection| {
         let transport = match transport {

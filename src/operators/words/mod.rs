@@ -6,13 +6,28 @@ mod english;
 
 use axum::http::StatusCode;
 
-use super::mark::Mark;
 use crate::payment::{Conflict, Status};
 use crate::runtime::Component;
 use crate::telemetry::Transport;
 
 pub(super) use chinese::CHINESE;
 pub(super) use english::ENGLISH;
+
+/// What kind of thing an entry of a timeline is of, as a picture shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    Applied,
+    Duplicate,
+    Stale,
+    Refused,
+    Conflict,
+    Watched,
+    Pushed,
+    Acknowledged,
+    Undelivered,
+    Inquired,
+    Other,
+}
 
 /// The words of one language.
 pub(super) struct Words {
@@ -192,7 +207,8 @@ pub(super) struct TimelineWords {
     pub(super) id_reused: fn(status: &str, event_id: &str, again: &str) -> String,
     pub(super) other_outcome: fn(status: &str, event_id: &str, again: &str, outcome: &str) -> String,
     pub(super) conflict: fn(kinds: &str, event_id: &str) -> String,
-    pub(super) conflict_kind: fn(Option<Conflict>) -> &'static str,
+    /// The code of a kind of conflict with what it means.
+    pub(super) conflict_kind: fn(code: &str, kind: Option<Conflict>) -> String,
     pub(super) page: fn(transport: &str, connection: u64) -> String,
     pub(super) version: fn(Option<u64>) -> String,
     pub(super) watched: fn(page: &str, more_pages: u64) -> String,
