@@ -41,7 +41,7 @@ pub enum Error {
         key: &'static str,
         /// Its value.
         address: std::net::SocketAddr,
-        /// The reason for the status.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// Metrics cannot be set up.

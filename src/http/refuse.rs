@@ -16,7 +16,7 @@ const STEP_TIME_MAX: Duration = Duration::from_secs(1);
 /// Of a request that is thrown away.
 const READ_BYTES_MAX: u64 = 64 * 1024;
 
-/// The reason for the status.
+/// Why a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
     /// `http.connections_max`
