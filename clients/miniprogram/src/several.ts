@@ -10,7 +10,7 @@ const ORDERS_MAX = 20;
 /** Questions at once, and as many acknowledgements: together what a mini-program has. */
 const REQUESTS_MAX = 5;
 /** Milliseconds for which one order waits for the fetch of another. */
-const FETCH_SHARED_MS = 1000;
+const FETCH_SHARED_MS = 250;
 /** Seconds that a long poll is held where more orders wait than requests are allowed: each has its turn within ten. */
 const SHARED_WAIT_S = 2;
 
