@@ -3,19 +3,18 @@
 //! [`PaymentStore`] is all that the rest of the program knows; its rules are the contract tests in `store/contract/`,
 //! which every implementation passes.
 
-mod arrival;
 mod bounded;
+mod columns;
 #[cfg(test)]
 mod contract;
 mod error;
+mod intake;
 mod ledger;
 mod outbox;
-mod outbox_signal;
-mod outcome;
 mod pieces;
 pub mod postgres;
 mod recorder;
-mod revocation;
+mod requests;
 pub mod sqlite;
 mod timeline;
 
@@ -26,16 +25,13 @@ use futures_util::future::try_join_all;
 
 use crate::payment::{Event, Key, Payment};
 
-pub use arrival::{Arrival, PageRef};
 pub use bounded::{Bounded, silent};
 pub use error::Error;
-pub use outbox::{Escalated, EscalatedOrders, Escalation, Inquiry, Outgoing, PurgeBefore, Purged};
-pub use outbox_signal::OutboxSignal;
-pub use outcome::{Acknowledgement, Applied, Outcome};
+pub use outbox::{Escalated, EscalatedOrders, Escalation, Inquiry, OutboxSignal, Outgoing, PurgeBefore, Purged};
 pub use pieces::Pieces;
 pub use postgres::Postgres;
 pub use recorder::{TimelineOptions, TimelineRecorder, TimelineWriter};
-pub use revocation::{Revocation, Revoked};
+pub use requests::{Acknowledgement, Applied, Arrival, Outcome, PageRef, Revocation, Revoked};
 pub use sqlite::{Options, Sqlite};
 pub use timeline::{ENTRIES_MAX, Entry, Note, NoteKind, Timeline};
 

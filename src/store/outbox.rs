@@ -1,5 +1,9 @@
 //! What the service itself tells merchants: written with the change that it tells of, published later.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
 use crate::payment::Key;
 
 /// When and for whom something is published. Set once, when a store is opened.
@@ -79,4 +83,21 @@ pub struct Purged {
     pub damaged: usize,
     /// Nothing older is left: the next step may wait.
     pub done: bool,
+}
+
+/// Says that something may have come into the outbox. Clones are one signal; what nobody waits for is kept for the next who
+/// does, once.
+#[derive(Clone, Debug, Default)]
+pub struct OutboxSignal(Arc<Notify>);
+
+impl OutboxSignal {
+    /// Tells who waits, and waits for nobody.
+    pub fn notify(&self) {
+        self.0.notify_one();
+    }
+
+    /// Ends with the next [`OutboxSignal::notify`], at once if there was one since the last time. For one task.
+    pub async fn notified(&self) {
+        self.0.notified().await;
+    }
 }

@@ -36,7 +36,7 @@ impl<T> Pieces<T> {
 }
 
 /// Does `step` for at most so many rows, and where one row stands in the way, row by row: what fails alone is passed over.
-/// `step` is told how many rows, and whether to pass over what it comes upon. `failed` is what is logged of such a row.
+/// `step` is given how many rows, and whether to pass over what it comes upon. `failed` is what is logged of such a row.
 ///
 /// # Errors
 /// Those of `step` that are of no single row.

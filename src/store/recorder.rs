@@ -1,4 +1,4 @@
-//! What is told of orders beside their events: taken without waiting, and written behind the events.
+//! Notes for the timelines of orders, beside their events: taken without waiting, and written behind the events.
 //!
 //! A page and an event never wait for a note. What does not fit into the queue is left out and counted, pushes before what
 //! an escalation depends on.
@@ -102,7 +102,7 @@ impl TimelineRecorder {
         let Some(inner) = self.wanted(|options| options.timeline) else {
             return;
         };
-        // The last quarter is kept for what is more than a tale.
+        // The last quarter is kept for what escalations depend on.
         if inner.queue.capacity() < inner.options.waiting_max / 4 {
             inner.metrics.notes_dropped(1);
             return;

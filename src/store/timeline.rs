@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::PageRef;
 use crate::payment::{Key, Payment};
 
-/// Something to be told of an order that is not part of a commit: written soon, in batches, and lost where the process is
+/// Something for the timeline of an order that is not part of a commit: written soon, in batches, and lost where the process is
 /// killed before that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Note {
@@ -17,7 +17,7 @@ pub struct Note {
     pub what: NoteKind,
 }
 
-/// What a [`Note`] tells.
+/// What a [`Note`] says.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NoteKind {
     /// A page began to wait. From here on the order counts as watched.

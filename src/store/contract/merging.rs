@@ -82,7 +82,7 @@ pub(crate) async fn a_conflict_is_found_whichever_event_comes_first(place: &impl
             let outcomes = one_by_one(&store, events.into_iter().chain([again])).await;
             assert!(outcomes[0].conflicts.is_empty(), "{order}");
             assert_eq!(outcomes[1].conflicts.iter().collect::<Vec<_>>(), [conflict], "{order}");
-            assert!(outcomes[2].conflicts.is_empty(), "a conflict is told once: {order}");
+            assert!(outcomes[2].conflicts.is_empty(), "a conflict is answered once: {order}");
             ends.push(outcomes[2].payment.status);
         }
         assert_eq!(ends[0], ends[1]);

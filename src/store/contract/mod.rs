@@ -116,13 +116,13 @@ macro_rules! contract_tests {
             a_revocation_ends_and_the_last_word_on_a_thing_counts
             a_closed_store_revokes_nothing
             who_stops_waiting_harms_nobody
-            a_story_tells_what_each_event_did
-            a_story_tells_of_pages
-            a_story_begins_before_the_first_event
-            one_commit_tells_of_all_that_is_in_it
-            a_story_keeps_its_latest_entries
-            switched_off_nothing_is_told_and_all_else_is_as_before
-            a_closed_store_tells_nothing
+            a_timeline_says_what_each_event_did
+            a_timeline_says_what_pages_did
+            a_timeline_begins_before_the_first_event
+            one_commit_records_all_that_is_in_it
+            a_timeline_keeps_its_latest_entries
+            switched_off_nothing_is_recorded_and_all_else_is_as_before
+            a_closed_store_records_nothing
             the_first_acknowledgement_of_a_result_is_delivered
             a_result_that_no_page_shows_is_undelivered_once
             an_acknowledgement_ends_the_escalation
@@ -134,8 +134,8 @@ macro_rules! contract_tests {
             old_payments_go_with_all_that_belongs_to_them
             old_entries_go_and_their_payment_stays
             what_waits_to_be_published_outlives_its_payment
-            retiring_stands_in_nobodys_way
-            an_order_of_many_events_keeps_little_more_than_it_tells
+            purging_stands_in_nobodys_way
+            an_order_of_many_events_keeps_little_more_than_it_shows
             what_is_known_of_an_order_without_a_payment_goes_whatever_is_kept_of_payments
             a_payment_that_cannot_be_read_holds_up_no_other
             damaged_results_do_not_keep_those_of_others_from_being_escalated

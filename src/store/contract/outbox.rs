@@ -1,4 +1,4 @@
-//! What is told to merchants, and how often.
+//! What merchants are sent, and how often.
 
 use serde_json::{Value, json};
 

@@ -103,7 +103,7 @@ pub(crate) async fn what_waits_to_be_published_outlives_its_payment(place: &impl
     assert_eq!(store.escalate(LATER_MS, 10).await.unwrap().messages, 0);
 }
 
-pub(crate) async fn retiring_stands_in_nobodys_way(place: &impl Place) {
+pub(crate) async fn purging_stands_in_nobodys_way(place: &impl Place) {
     let store = open_with(place, settings()).await;
     let applying = async {
         for n in 0..100 {
@@ -125,7 +125,7 @@ pub(crate) async fn retiring_stands_in_nobodys_way(place: &impl Place) {
     }
 }
 
-pub(crate) async fn an_order_of_many_events_keeps_little_more_than_it_tells(place: &impl Place) {
+pub(crate) async fn an_order_of_many_events_keeps_little_more_than_it_shows(place: &impl Place) {
     let store = open_with(place, settings()).await;
     for turn in 0..40 {
         // Two of one order to one of another each time: a rhythm.

@@ -1,4 +1,4 @@
-//! What is told of an order.
+//! Timelines.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::store::{
 use crate::telemetry::Transport;
 
 /// What each entry says, times and nodes left out.
-fn told(entries: &[Entry]) -> Vec<Value> {
+fn whats(entries: &[Entry]) -> Vec<Value> {
     entries.iter().map(|entry| Value::Object(entry.what.clone())).collect()
 }
 
@@ -38,7 +38,7 @@ fn arrived(id: &str, status: &str, at: &str, redelivered: bool, outcome: &str, v
     })
 }
 
-pub(crate) async fn a_story_tells_what_each_event_did(place: &impl Place) {
+pub(crate) async fn a_timeline_says_what_each_event_did(place: &impl Place) {
     let store = open(place).await;
     let failed = arrival("a", "e1", Status::Failed, 5, 1_000);
     let again = Arrival { redelivered: true, received_ms: 2_000, ..failed.clone() };
@@ -62,7 +62,7 @@ pub(crate) async fn a_story_tells_what_each_event_did(place: &impl Place) {
         json!({"type": "conflict", "kinds": ["failed_and_canceled"], "event_id": "e3"}),
         arrived("e1", "succeeded", "2026-01-31T08:00:05Z", false, "id_reused", 1),
     ];
-    assert_eq!(told(&timeline.entries), expected);
+    assert_eq!(whats(&timeline.entries), expected);
     let times: Vec<_> = timeline.entries.iter().map(|entry| entry.at_ms).collect();
     assert_eq!(times, [1_000, 2_000, 3_000, 4_000, 4_000, 5_000]);
     assert!(timeline.entries.iter().all(|entry| entry.node == settings().instance));
@@ -70,7 +70,7 @@ pub(crate) async fn a_story_tells_what_each_event_did(place: &impl Place) {
     assert_eq!(timeline.acked_version, 0);
 }
 
-pub(crate) async fn a_story_tells_of_pages(place: &impl Place) {
+pub(crate) async fn a_timeline_says_what_pages_did(place: &impl Place) {
     let store = open(place).await;
     let other = PageRef { transport: Transport::LongPoll, connection: 8 };
     store.apply(vec![arrival("a", "e1", Status::Pending, 1, 1_000)]).await.unwrap();
@@ -96,13 +96,13 @@ pub(crate) async fn a_story_tells_of_pages(place: &impl Place) {
         json!({"type": "dead_lettered", "event_id": "e9", "reason": "id_reused"}),
         json!({"type": "acknowledged", "transport": "long_poll", "connection": 8, "version": 1}),
     ];
-    assert_eq!(told(&timeline.entries), expected);
+    assert_eq!(whats(&timeline.entries), expected);
     assert_eq!(timeline.acked_version, 1);
     store.acknowledge(&key("never"), 1, page()).await.unwrap();
     assert!(entries(&*store, "never").await.is_empty());
 }
 
-pub(crate) async fn a_story_begins_before_the_first_event(place: &impl Place) {
+pub(crate) async fn a_timeline_begins_before_the_first_event(place: &impl Place) {
     let store = open(place).await;
     let nothing = store.timeline(&key("a")).await.unwrap();
     assert!(nothing.payment.is_none() && nothing.entries.is_empty());
@@ -117,11 +117,11 @@ pub(crate) async fn a_story_begins_before_the_first_event(place: &impl Place) {
     let store = open(place).await;
     assert_eq!(types(&entries(&*store, "a").await), ["dead_lettered", "watched", "inquired", "arrived"]);
     let inquired = json!({"type": "inquired", "step": 1, "waited_s": 5});
-    assert_eq!(told(&entries(&*store, "a").await)[2], inquired);
+    assert_eq!(whats(&entries(&*store, "a").await)[2], inquired);
     assert!(entries(&*store, "b").await.is_empty());
 }
 
-pub(crate) async fn one_commit_tells_of_all_that_is_in_it(place: &impl Place) {
+pub(crate) async fn one_commit_records_all_that_is_in_it(place: &impl Place) {
     let store = open(place).await;
     // More orders than a batch and all at once, some of them more than once.
     let apply = |n: u32| {
@@ -142,7 +142,7 @@ pub(crate) async fn one_commit_tells_of_all_that_is_in_it(place: &impl Place) {
     }
 }
 
-pub(crate) async fn a_story_keeps_its_latest_entries(place: &impl Place) {
+pub(crate) async fn a_timeline_keeps_its_latest_entries(place: &impl Place) {
     let store = open(place).await;
     let seen = ENTRIES_MAX + ENTRIES_MAX / 2;
     let same = |n: usize| arrival("a", "e1", Status::Pending, 1, i64::try_from(n).unwrap());
@@ -155,7 +155,7 @@ pub(crate) async fn a_story_keeps_its_latest_entries(place: &impl Place) {
     assert!(entries.is_sorted_by_key(|entry| entry.at_ms));
 }
 
-pub(crate) async fn switched_off_nothing_is_told_and_all_else_is_as_before(place: &impl Place) {
+pub(crate) async fn switched_off_nothing_is_recorded_and_all_else_is_as_before(place: &impl Place) {
     let off = super::Settings { timeline: false, ..settings() }.escalating(60_000, EscalatedOrders::Watched);
     let store = open_with(place, off).await;
     store.record(vec![note("a", 10, NoteKind::Watched(page()))]).await.unwrap();
@@ -173,7 +173,7 @@ pub(crate) async fn switched_off_nothing_is_told_and_all_else_is_as_before(place
     assert_eq!((timeline.acked_version, timeline.payment.unwrap().version), (1, 1));
 }
 
-pub(crate) async fn a_closed_store_tells_nothing(place: &impl Place) {
+pub(crate) async fn a_closed_store_records_nothing(place: &impl Place) {
     let store = open(place).await;
     store.close().await;
     assert!(matches!(store.record(vec![note("a", 1, NoteKind::Watched(page()))]).await, Err(Error::Closed)));

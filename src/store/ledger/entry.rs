@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_left_out() {
         let inquiry = Inquiry { key: event("e1", Status::Pending, 1).key, step: 2, waited_s: 31 };
-        for (told, json) in [
+        for (entry, json) in [
             (
                 TimelineEntry::pushed(PAGE, 3, Some(12)),
                 r#"{"type":"pushed","transport":"long_poll","connection":7,"version":3,"ms":12}"#,
@@ -197,7 +197,7 @@ mod tests {
                 r#"{"type":"dead_lettered","event_id":"e9","reason":"id_reused"}"#,
             ),
         ] {
-            assert_eq!(told.json().unwrap(), json);
+            assert_eq!(entry.json().unwrap(), json);
         }
     }
 }

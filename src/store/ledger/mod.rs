@@ -7,6 +7,7 @@ mod entry;
 mod finality;
 mod log;
 mod message;
+mod pages;
 mod progress;
 mod purge;
 mod row;
@@ -19,8 +20,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::{Acknowledgement, Applied, Arrival, Error, EscalatedOrders, Escalation, Inquiry, Note, NoteKind};
-use super::{Outcome, PageRef};
+use super::{Applied, Arrival, Error, EscalatedOrders, Escalation, Outcome, PageRef};
 use crate::payment::{Change, Conflicts, EventId, Key, Merged};
 use entry::TimelineEntry;
 use message::Envelope;
@@ -67,7 +67,7 @@ pub(super) struct Ledger<'r> {
     now_ms: i64,
     rows: IndexMap<Key, Row>,
     began: BTreeMap<Key, Began>,
-    /// What an attempt before did whose answer was lost: told once more of an event that is a duplicate by that.
+    /// What an attempt before did whose answer was lost: answered once, of an event that is a duplicate by that.
     earlier: HashMap<(Key, EventId), Did>,
     pub(super) log: TransactionLog,
 }
@@ -115,7 +115,7 @@ impl<'r> Ledger<'r> {
     }
 
     /// The place of `key`, if its row was read or is known to be absent or damaged.
-    pub(super) fn read(&self, key: &Key) -> Option<usize> {
+    pub(super) fn place(&self, key: &Key) -> Option<usize> {
         self.rows.get_full(key).filter(|(_, _, row)| !matches!(row, Row::Unread)).map(|(place, ..)| place)
     }
 
@@ -146,26 +146,27 @@ impl<'r> Ledger<'r> {
         unknown
     }
 
-    /// Whether it matters to `arrival` if a page has waited for its order.
-    pub(super) fn asks_watched(&self, arrival: &Arrival) -> bool {
-        let status = match self.rows.get(&arrival.event.key) {
-            Some(Row::Read(record)) => Some(record.payment.status),
-            _ => None,
+    /// Whether it matters to `arrival`, of the order at `place`, if a page has waited for that order.
+    pub(super) fn asks_watched(&self, place: usize, arrival: &Arrival) -> bool {
+        let is_known = match self.rows.get_index(place) {
+            Some((_, Row::Read(record))) => record.payment.status == arrival.event.status,
+            _ => false,
         };
         self.rules.escalation.orders == EscalatedOrders::Watched
+            && arrival.event.status.is_final()
+            && !is_known
             && !arrival.watched
             && !self.began.contains_key(&arrival.event.key)
-            && arrival.event.status.is_final()
-            && status != Some(arrival.event.status)
     }
 
-    /// Merges one event, unless its payment cannot be understood. `watched` says whether a page has waited for the order.
+    /// Merges one event of the order at `place`, unless its payment cannot be understood. `watched` says whether a page has
+    /// waited for the order.
     ///
     /// # Errors
     /// After one of these nothing of the transaction may be committed.
-    pub(super) fn apply(&mut self, arrival: &Arrival, watched: bool) -> Result<Applied, Error> {
+    pub(super) fn apply(&mut self, place: usize, arrival: &Arrival, watched: bool) -> Result<Applied, Error> {
         let (event, at_ms) = (&arrival.event, arrival.received_ms);
-        let Some((place, _, row)) = self.rows.get_full_mut(&event.key) else { return Err(unloaded(&event.key)) };
+        let Some((_, row)) = self.rows.get_index_mut(place) else { return Err(unloaded(&event.key)) };
         let (before, Merged { change, conflicts }) = match row {
             Row::Damaged(damage) => return Ok(Err(damage.clone())),
             Row::Unread => return Err(unloaded(&event.key)),
@@ -201,127 +202,6 @@ impl<'r> Ledger<'r> {
             self.record(place, at_ms, || TimelineEntry::conflict(event, conflicts))?;
         }
         Ok(Ok(Outcome { change, conflicts, payment }))
-    }
-
-    /// A page has shown `version`, unless the payment cannot be understood.
-    ///
-    /// # Errors
-    /// As for [`Ledger::apply`].
-    pub(super) fn acknowledge(
-        &mut self,
-        key: &Key,
-        version: u64,
-        by: PageRef,
-    ) -> Result<Result<Acknowledgement, Error>, Error> {
-        let (place, record) = match self.rows.get_full_mut(key) {
-            Some((place, _, Row::Read(record))) => (place, record),
-            Some((_, _, Row::Damaged(damage))) => return Ok(Err(damage.clone())),
-            _ => return Ok(Ok(Acknowledgement::NoSuchVersion)),
-        };
-        if !(1..=record.payment.version).contains(&version) {
-            return Ok(Ok(Acknowledgement::NoSuchVersion));
-        }
-        if version <= record.acked_version {
-            return Ok(Ok(Acknowledgement::Known));
-        }
-        let delivers = record.finality.acknowledged(record.acked_version, version);
-        record.acked_version = version;
-        record.changed = true;
-        let Finality { version: final_version, at_ms, .. } = record.finality;
-        let payment = Arc::clone(&record.payment);
-        let now_ms = self.now_ms;
-        let is_of_result = final_version > 0 && version >= final_version;
-        let ms_since_arrival = is_of_result.then(|| now_ms.saturating_sub(at_ms).max(0));
-        self.record(place, now_ms, || TimelineEntry::acknowledged(by, version, ms_since_arrival))?;
-        if delivers {
-            let message = self.envelope(now_ms).delivered(&payment, version, by, at_ms)?;
-            self.log.messages.push(message);
-        }
-        Ok(Ok(Acknowledgement::First))
-    }
-
-    /// Takes a note. The row of its order is loaded, but for [`NoteKind::Watched`] where no escalation can begin by it.
-    ///
-    /// # Errors
-    /// As for [`Ledger::apply`].
-    pub(super) fn note(&mut self, note: &Note) -> Result<(), Error> {
-        let Note { key, at_ms, what } = note;
-        match what {
-            NoteKind::Watched(page) => {
-                let new = Began { first: *page, pages: 0, first_ms: *at_ms, last_ms: *at_ms };
-                let began = self.began.entry(key.clone()).or_insert(new);
-                began.pages += 1;
-                began.last_ms = began.last_ms.max(*at_ms);
-                self.watch(key, *at_ms);
-                Ok(())
-            }
-            _ if !self.rules.timeline => Ok(()),
-            NoteKind::Pushed { page, version, after_ms } => match self.rows.get_full(key) {
-                // Removed since.
-                None | Some((_, _, Row::Absent)) => Ok(()),
-                Some((place, ..)) => self.record(place, *at_ms, || TimelineEntry::pushed(*page, *version, *after_ms)),
-            },
-            NoteKind::DeadLettered { event_id, reason } => {
-                let place = self.rows.get_index_of(key).ok_or_else(|| unloaded(key))?;
-                self.record(place, *at_ms, || TimelineEntry::DeadLettered { event_id, reason })
-            }
-        }
-    }
-
-    /// A page began to wait: where the result is there already, it may have to be escalated from here on. Of a payment that
-    /// cannot be understood it is known that a page waits, and no more.
-    pub(super) fn watch(&mut self, key: &Key, at_ms: i64) {
-        if let Some(Row::Read(record)) = self.rows.get_mut(key) {
-            record.changed |= record.finality.watched(record.acked_version, at_ms, self.rules.escalation);
-        }
-    }
-
-    /// Whether there is something to ask the provider: the order has no final result, and is not one of which nothing can be
-    /// understood.
-    pub(super) fn is_open(&self, key: &Key) -> bool {
-        match self.rows.get(key) {
-            None | Some(Row::Absent) => true,
-            Some(Row::Read(record)) => !record.payment.is_final(),
-            Some(Row::Damaged(_) | Row::Unread) => false,
-        }
-    }
-
-    /// Publishes an inquiry of an order that [`Ledger::is_open`], once the store has seen to it that nobody else does.
-    ///
-    /// # Errors
-    /// As for [`Ledger::apply`].
-    pub(super) fn inquired(&mut self, inquiry: &Inquiry) -> Result<(), Error> {
-        let now_ms = self.now_ms;
-        let place = self.rows.get_index_of(&inquiry.key).ok_or_else(|| unloaded(&inquiry.key))?;
-        let (payment, transaction_id) = match &self.rows[place] {
-            Row::Read(record) => (Some(&*record.payment), record.state.provider_transaction_id()),
-            _ => (None, None),
-        };
-        let message = self.envelope(now_ms).inquiry(inquiry, payment, transaction_id)?;
-        self.log.messages.push(message);
-        self.record(place, now_ms, || TimelineEntry::inquired(inquiry))
-    }
-
-    /// Publishes that no page has shown the result of `key`, if that is due at `now_ms`. True if it was: it may have been
-    /// acknowledged in this very transaction. The inner error says why the payment has to be passed over.
-    ///
-    /// # Errors
-    /// As for [`Ledger::apply`].
-    pub(super) fn escalate(&mut self, key: &Key, now_ms: i64) -> Result<Result<bool, Error>, Error> {
-        let (place, record) = match self.rows.get_full_mut(key) {
-            Some((place, _, Row::Read(record))) => (place, record),
-            Some((_, _, Row::Damaged(damage))) => return Ok(Err(damage.clone())),
-            _ => return Ok(Err(damaged(key, "its row is not found by its order"))),
-        };
-        if !record.finality.escalate(now_ms) {
-            return Ok(Ok(false));
-        }
-        record.changed = true;
-        let (payment, arrived_ms) = (Arc::clone(&record.payment), record.finality.at_ms);
-        let message = self.envelope(now_ms).undelivered(&payment, arrived_ms)?;
-        self.log.messages.push(message);
-        self.record(place, now_ms, || TimelineEntry::Undelivered { version: payment.version })?;
-        Ok(Ok(true))
     }
 
     /// Adds to a timeline, where timelines are kept.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::payment::{Event, MerchantId, OrderId, Status, Timestamp};
-use crate::store::{ENTRIES_MAX, Entry};
+use crate::store::{Acknowledgement, ENTRIES_MAX, Entry, Inquiry, Note, NoteKind};
 use crate::telemetry::Transport;
 
 const PAGE: PageRef = PageRef { transport: Transport::Sse, connection: 3 };
@@ -31,7 +31,7 @@ fn ledger<'r>(rules: &'r Rules, before: &[Arrival]) -> Ledger<'r> {
     let mut past = Ledger::new(rules, NOW_MS);
     past.load(key("a"), Row::Absent);
     for arrival in before {
-        past.apply(arrival, false).unwrap().unwrap();
+        past.apply(0, arrival, false).unwrap().unwrap();
     }
     let mut ledger = Ledger::new(rules, NOW_MS);
     for (key, row) in past.rows {
@@ -54,7 +54,7 @@ fn record<'l>(ledger: &'l Ledger<'_>) -> &'l Record {
 }
 
 /// The kinds of the entries, and the keys of the messages.
-fn told(ledger: &Ledger<'_>) -> (Vec<String>, Vec<&'static str>) {
+fn recorded(ledger: &Ledger<'_>) -> (Vec<String>, Vec<&'static str>) {
     let kind = |json: &str| {
         let entry: Value = serde_json::from_str(json).unwrap();
         entry.get("outcome").unwrap_or(&entry["type"]).as_str().unwrap().to_owned()
@@ -112,10 +112,10 @@ fn what_becomes_of_an_event() {
         ),
     ] {
         let mut ledger = ledger(&rules, &before);
-        let outcome = ledger.apply(&event, false).unwrap().unwrap();
+        let outcome = ledger.apply(0, &event, false).unwrap().unwrap();
         assert_eq!((outcome.change, outcome.payment.version), (change, version), "{name}");
         assert_eq!(record(&ledger).changed, changed, "{name}");
-        assert_eq!(told(&ledger), (entries.into_iter().map(str::to_owned).collect(), messages), "{name}");
+        assert_eq!(recorded(&ledger), (entries.into_iter().map(str::to_owned).collect(), messages), "{name}");
     }
 }
 
@@ -124,27 +124,27 @@ fn a_damaged_payment_is_answered_and_left_alone() {
     let rules = rules(EscalatedOrders::Watched);
     let mut ledger = Ledger::new(&rules, NOW_MS);
     ledger.load(key("a"), Row::Damaged(damaged(&key("a"), "no state")));
-    let applied = ledger.apply(&arrival("e1", Status::Succeeded, 1), false).unwrap();
+    let applied = ledger.apply(0, &arrival("e1", Status::Succeeded, 1), false).unwrap();
     assert!(matches!(applied, Err(Error::Corrupt(_))));
-    assert!(matches!(ledger.acknowledge(&key("a"), 1, PAGE).unwrap(), Err(Error::Corrupt(_))));
+    assert!(matches!(ledger.acknowledge(0, 1, PAGE).unwrap(), Err(Error::Corrupt(_))));
     assert!(matches!(ledger.escalate(&key("a"), NOW_MS).unwrap(), Err(Error::Corrupt(_))));
     assert!(!ledger.is_open(&key("a")));
     ledger.note(&Note { key: key("a"), at_ms: 5, what: NoteKind::Watched(PAGE) }).unwrap();
     assert_eq!(ledger.began()[&key("a")].pages, 1, "that a page waits is known all the same");
-    assert_eq!(told(&ledger), (vec![], vec![]));
+    assert_eq!(recorded(&ledger), (vec![], vec![]));
 }
 
 #[test]
 fn a_row_that_was_not_loaded_is_a_fault_and_no_new_payment() {
     let rules = rules(EscalatedOrders::Off);
     let mut ledger = Ledger::new(&rules, NOW_MS);
-    assert!(ledger.apply(&arrival("e1", Status::Succeeded, 1), false).is_err());
+    assert!(ledger.apply(0, &arrival("e1", Status::Succeeded, 1), false).is_err());
     ledger.load(key("a"), Row::Unread);
-    assert!(ledger.apply(&arrival("e1", Status::Succeeded, 1), false).is_err());
-    assert_eq!(ledger.read(&key("a")), None);
+    assert!(ledger.apply(0, &arrival("e1", Status::Succeeded, 1), false).is_err());
+    assert_eq!(ledger.place(&key("a")), None);
     ledger.load(key("a"), Row::Absent);
-    assert_eq!(ledger.read(&key("a")), Some(0));
-    ledger.apply(&arrival("e1", Status::Succeeded, 1), false).unwrap().unwrap();
+    assert_eq!(ledger.place(&key("a")), Some(0));
+    ledger.apply(0, &arrival("e1", Status::Succeeded, 1), false).unwrap().unwrap();
     ledger.load(key("a"), Row::Absent);
     assert_eq!(record(&ledger).payment.version, 1, "what a transaction has made of it is not loaded over");
 }
@@ -164,22 +164,22 @@ fn which_versions_are_acknowledged() {
         (vec![2, 1], vec![Acknowledgement::First, Acknowledgement::Known], vec!["payment.delivered"]),
     ] {
         let mut ledger = ledger(&rules, &before);
-        let told_of: Vec<_> =
-            acks.iter().map(|version| ledger.acknowledge(&key("a"), *version, PAGE).unwrap().unwrap()).collect();
-        assert_eq!(told_of, answers, "{acks:?}");
-        assert_eq!(told(&ledger).1, messages, "{acks:?}");
+        let answered: Vec<_> =
+            acks.iter().map(|version| ledger.acknowledge(0, *version, PAGE).unwrap().unwrap()).collect();
+        assert_eq!(answered, answers, "{acks:?}");
+        assert_eq!(recorded(&ledger).1, messages, "{acks:?}");
         assert_eq!(record(&ledger).finality.escalate_ms.is_none(), !messages.is_empty(), "{acks:?}");
     }
     let mut unknown = ledger(&rules, &[]);
-    assert_eq!(unknown.acknowledge(&key("a"), 1, PAGE).unwrap().unwrap(), Acknowledgement::NoSuchVersion);
-    assert_eq!(unknown.acknowledge(&key("b"), 1, PAGE).unwrap().unwrap(), Acknowledgement::NoSuchVersion);
+    assert_eq!(unknown.acknowledge(0, 1, PAGE).unwrap().unwrap(), Acknowledgement::NoSuchVersion);
+    assert_eq!(unknown.acknowledge(1, 1, PAGE).unwrap().unwrap(), Acknowledgement::NoSuchVersion);
 }
 
 #[test]
 fn it_is_asked_who_waits_only_where_that_matters() {
     let (watched, all) = (rules(EscalatedOrders::Watched), rules(EscalatedOrders::All));
     let paid = arrival("e2", Status::Succeeded, 2);
-    let asks = |rules, before: &[Arrival], arrival: &Arrival| ledger(rules, before).asks_watched(arrival);
+    let asks = |rules, before: &[Arrival], arrival: &Arrival| ledger(rules, before).asks_watched(0, arrival);
     assert!(asks(&watched, &[], &paid));
     assert!(!asks(&all, &[], &paid));
     assert!(!asks(&watched, &[], &arrival("e1", Status::Pending, 1)));
@@ -187,8 +187,8 @@ fn it_is_asked_who_waits_only_where_that_matters() {
     assert!(!asks(&watched, &[], &Arrival { watched: true, ..paid.clone() }));
     let mut began = ledger(&watched, &[]);
     began.note(&Note { key: key("a"), at_ms: 5, what: NoteKind::Watched(PAGE) }).unwrap();
-    assert!(!began.asks_watched(&paid));
-    began.apply(&paid, false).unwrap().unwrap();
+    assert!(!began.asks_watched(0, &paid));
+    began.apply(0, &paid, false).unwrap().unwrap();
     assert_eq!(record(&began).finality.escalate_ms, Some(NOW_MS + 60_000), "the page began in this transaction");
 }
 
@@ -201,7 +201,7 @@ fn a_result_is_escalated_once_when_it_is_due() {
     assert!(!record(&ledger).changed);
     assert!(ledger.escalate(&key("a"), due_ms).unwrap().unwrap());
     assert!(!ledger.escalate(&key("a"), due_ms).unwrap().unwrap());
-    assert_eq!(told(&ledger), (vec!["undelivered".to_owned()], vec!["payment.undelivered"]));
+    assert_eq!(recorded(&ledger), (vec!["undelivered".to_owned()], vec!["payment.undelivered"]));
     assert!(matches!(ledger.escalate(&key("b"), due_ms).unwrap(), Err(Error::Corrupt(_))), "not found by its order");
 }
 
@@ -217,7 +217,7 @@ fn inquiries_are_of_open_orders() {
     }
     let mut ledger = ledger(&rules, &[]);
     ledger.inquired(&Inquiry { key: key("a"), step: 2, waited_s: 31 }).unwrap();
-    assert_eq!(told(&ledger), (vec!["inquired".to_owned()], vec!["payment.inquiry"]));
+    assert_eq!(recorded(&ledger), (vec!["inquired".to_owned()], vec!["payment.inquiry"]));
     assert_eq!(ledger.unknown().into_iter().collect::<Vec<_>>(), [(&key("a"), NOW_MS)]);
 }
 
@@ -232,7 +232,7 @@ fn notes_go_to_known_orders_and_dead_letters_to_all() {
         for (at_ms, what) in [(7, pushed.clone()), (9, dead.clone()), (8, dead.clone())] {
             ledger.note(&Note { key: key("a"), at_ms, what }).unwrap();
         }
-        (told(&ledger).0.len(), ledger.unknown().values().copied().collect::<Vec<_>>())
+        (recorded(&ledger).0.len(), ledger.unknown().values().copied().collect::<Vec<_>>())
     };
     assert_eq!(noted(true, Row::Unread), (3, vec![]));
     assert_eq!(noted(true, Row::Absent), (2, vec![9]));
@@ -254,13 +254,13 @@ fn pages_that_began_are_counted_by_order() {
 }
 
 #[test]
-fn what_an_attempt_before_did_is_told_once_of_a_duplicate() {
+fn what_an_attempt_before_did_is_answered_once_of_a_duplicate() {
     let rules = rules(EscalatedOrders::Off);
     let first = arrival("e1", Status::Failed, 5);
     let mut ledger = ledger(&rules, std::slice::from_ref(&first));
     let did = Did { change: Change::Applied, conflicts: Conflicts::default(), version: 1 };
     ledger.repeat([((key("a"), first.event.event_id.clone()), did)]);
-    let changes: Vec<_> = (0..2).map(|_| ledger.apply(&first, false).unwrap().unwrap().change).collect();
+    let changes: Vec<_> = (0..2).map(|_| ledger.apply(0, &first, false).unwrap().unwrap().change).collect();
     assert_eq!(changes, [Change::Applied, Change::Duplicate]);
     assert!(ledger.log.may_be_written && !record(&ledger).changed);
 }
@@ -274,7 +274,7 @@ fn every_order_of_many_entries_is_trimmed_in_time() {
     for _ in 0..400 {
         let mut ledger = ledger(&rules, std::slice::from_ref(&again));
         for _ in 0..3 {
-            ledger.apply(&again, false).unwrap().unwrap();
+            ledger.apply(0, &again, false).unwrap().unwrap();
         }
         since += ledger.log.len();
         if !ledger.log.trimmed(written).is_empty() {
@@ -360,6 +360,6 @@ fn a_row_says_whose_it_is_and_counts_from_one() {
 fn payments_are_shared_and_not_copied() {
     let rules = rules(EscalatedOrders::Off);
     let mut ledger = ledger(&rules, &[]);
-    let outcome = ledger.apply(&arrival("e1", Status::Pending, 1), false).unwrap().unwrap();
+    let outcome = ledger.apply(0, &arrival("e1", Status::Pending, 1), false).unwrap().unwrap();
     assert!(Arc::ptr_eq(&outcome.payment, &record(&ledger).payment));
 }

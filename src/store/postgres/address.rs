@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
-use super::Options;
+use super::options::Options;
 use super::tls::{Connector, Trust};
 use crate::store::Error;
 

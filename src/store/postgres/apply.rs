@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::Settings;
 use super::fault::Fault;
 use super::gatherer::Answer;
 use super::keys::Keys;
+use super::options::Settings;
 use super::pool::Pool;
-use super::rows;
 use super::session::Session;
 use super::unanswered::Lost;
+use super::{rows, save};
 use crate::payment::{Change, EventId, Key};
 use crate::runtime::unix_ms;
 use crate::store::ledger::Did;
@@ -63,9 +63,10 @@ async fn apply_once(
     }
     let mut applied = Vec::with_capacity(batch.len());
     for arrival in batch {
-        applied.push(ledger.apply(arrival, watched.contains(&arrival.event.key))?);
+        let place = ledger.place(&arrival.event.key).ok_or(Fault::Overtaken)?;
+        applied.push(ledger.apply(place, arrival, watched.contains(&arrival.event.key))?);
     }
-    let commit = rows::commit(&session, settings, &ledger);
+    let commit = save::commit(&session, settings, &ledger);
     lost.events.during(|| stored(batch, &applied, lost), commit).await?;
     Ok(applied)
 }
@@ -74,7 +75,7 @@ fn name(arrival: &Arrival) -> (Key, EventId) {
     (arrival.event.key.clone(), arrival.event.event_id.clone())
 }
 
-/// What is told of no event again once it is stored. Of an event that is there more than once, the first.
+/// What is answered of no event again once it is stored. Of an event that is there more than once, the first.
 fn stored(batch: &[Arrival], applied: &[Applied], lost: &Lost) -> Vec<((Key, EventId), Did)> {
     let mut did = Vec::new();
     for (arrival, applied) in batch.iter().zip(applied) {
@@ -121,11 +122,12 @@ async fn acknowledge_once(
     acks: &[PageAck],
 ) -> Result<Vec<Result<Acknowledgement, Error>>, Fault> {
     let keys = Keys::new(acks.iter().map(|ack| &ack.key));
-    let mut ledger = rows::lock(&session, settings, &keys, unix_ms()).await?;
+    let mut ledger = rows::load(&session, settings, &keys, unix_ms(), rows::LOCK).await?;
     let mut answers = Vec::with_capacity(acks.len());
     let (lost, mut again) = (&lost.acknowledgements, HashSet::new());
     for PageAck { key, version, by, .. } in acks {
-        let mut answer = ledger.acknowledge(key, *version, *by)?;
+        let place = ledger.place(key).ok_or(Fault::Overtaken)?;
+        let mut answer = ledger.acknowledge(place, *version, *by)?;
         let may_be_ours = matches!(answer, Ok(Acknowledgement::Known)) && lost.get(&(key.clone(), *version)).is_some();
         if may_be_ours && again.insert((key, version)) {
             answer = Ok(Acknowledgement::First);
@@ -136,6 +138,6 @@ async fn acknowledge_once(
         let first = acks.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Ok(Acknowledgement::First)));
         first.map(|(ack, _)| ((ack.key.clone(), ack.version), ())).collect()
     };
-    lost.during(first, rows::commit(&session, settings, &ledger)).await?;
+    lost.during(first, save::commit(&session, settings, &ledger)).await?;
     Ok(answers)
 }

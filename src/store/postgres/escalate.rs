@@ -3,10 +3,11 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::Settings;
 use super::fault::Fault;
+use super::options::Settings;
 use super::pool::Pool;
 use super::rows::{self, Due, Place};
+use super::save;
 use super::session::Session;
 use super::unanswered::Lost;
 use crate::store::ledger::{Progress, Swept};
@@ -72,7 +73,7 @@ async fn step(
         }
     }
     let each = || undelivered.iter().map(|key| (key.clone(), ())).collect();
-    lost.undelivered.during(each, rows::commit(&session, settings, &ledger)).await?;
+    lost.undelivered.during(each, save::commit(&session, settings, &ledger)).await?;
     // What is left of attempts whose answer was lost is not due any more.
     swept.rows = undelivered.len() + lost.undelivered.take().len();
     let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);

@@ -140,12 +140,12 @@ impl From<Fault> for Error {
 
 /// The server's message without its details, which repeat what is stored.
 fn of_database(error: &tokio_postgres::Error) -> Error {
-    let Some(told) = error.as_db_error() else {
+    let Some(answer) = error.as_db_error() else {
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
         return Error::Unavailable(format!("PostgreSQL: {error}{cause}"));
     };
-    let text = format!("PostgreSQL: {} ({})", told.message(), told.code().code());
-    match told.code().code() {
+    let text = format!("PostgreSQL: {} ({})", answer.message(), answer.code().code());
+    match answer.code().code() {
         // Data or index corrupted, and how else the server says that it cannot read a place: internal error, no such file,
         // I/O error.
         "XX001" | "XX002" | "XX000" | "58P01" | "58030" => Error::Corrupt(text),

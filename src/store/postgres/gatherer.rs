@@ -1,21 +1,20 @@
 //! What many ask for at once, done in one piece: whatever waits while one piece of work is under way is the next.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::runtime::Tasks;
 use crate::store::Error;
+use crate::store::intake::Intake;
 
 /// Where an answer goes.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
 /// A bounded queue, and the tasks that empty it.
 pub(super) struct Gatherer<T> {
-    /// Taken when no more is taken in.
-    waiting: Mutex<Option<mpsc::Sender<T>>>,
+    pub(super) queue: Intake<T>,
     tasks: Tasks,
 }
 
@@ -26,31 +25,18 @@ impl<T: Send + 'static> Gatherer<T> {
         W: Fn(Vec<T>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let (sender, receiver) = mpsc::channel(waiting_max);
+        let (queue, receiver) = Intake::new(waiting_max);
         let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
         let running = Tasks::new();
         for _ in 0..tasks {
             running.spawn(gather(Arc::clone(&receiver), at_once_max, work.clone()));
         }
-        Self { waiting: Mutex::new(Some(sender)), tasks: running }
-    }
-
-    /// Puts one in.
-    ///
-    /// # Errors
-    /// [`Error::Overloaded`] where as many wait as may, [`Error::Closed`] after [`Gatherer::close`].
-    pub(super) fn push(&self, item: T) -> Result<(), Error> {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = waiting.as_ref().ok_or(Error::Closed)?.try_send(item);
-        sent.map_err(|refused| match refused {
-            TrySendError::Full(_) => Error::Overloaded,
-            TrySendError::Closed(_) => Error::Closed,
-        })
+        Self { queue, tasks: running }
     }
 
     /// Takes nothing more in, and waits until what waits is done.
     pub(super) async fn close(&self, limit: Duration) {
-        drop(self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.queue.close());
         if let Err(left) = self.tasks.join(limit).await {
             tracing::warn!(left, "store tasks did not end in time");
         }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Settings;
 use super::fault::Fault;
 use super::keys::{Keys, key};
-use super::rows;
+use super::options::Settings;
 use super::session::Session;
 use super::unanswered::Lost;
+use super::{rows, save};
 use crate::payment::Key;
 use crate::runtime::unix_ms;
 use crate::store::Inquiry;
@@ -31,7 +31,7 @@ pub(super) async fn inquire(
     inquiries: &[Inquiry],
 ) -> Result<usize, Fault> {
     let keys = Keys::new(inquiries.iter().map(|inquiry| &inquiry.key));
-    let mut ledger = rows::read(&session, settings, &keys, unix_ms()).await?;
+    let mut ledger = rows::load(&session, settings, &keys, unix_ms(), rows::READ).await?;
     let open = inquiries.iter().filter(|inquiry| ledger.is_open(&inquiry.key));
     let wanted: BTreeMap<_, _> =
         open.map(|inquiry| ((&inquiry.key, i32::try_from(inquiry.step).unwrap_or(i32::MAX)), inquiry)).collect();
@@ -42,7 +42,7 @@ pub(super) async fn inquire(
         }
     }
     let each = || taken.iter().map(|taken| (taken.clone(), ())).collect();
-    lost.inquiries.during(each, rows::commit(&session, settings, &ledger)).await?;
+    lost.inquiries.during(each, save::commit(&session, settings, &ledger)).await?;
     // What is left of attempts whose answer was lost is published.
     Ok(taken.len() + lost.inquiries.take().len())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::payment::{Key, MerchantId, OrderId};
 use crate::store::Error;
+use crate::store::columns::key_columns;
 
 /// Keys in their order, each once, and as two columns.
 pub(super) struct Keys<'a> {
@@ -15,14 +16,9 @@ pub(super) struct Keys<'a> {
 impl<'a> Keys<'a> {
     pub(super) fn new(keys: impl IntoIterator<Item = &'a Key>) -> Self {
         let keys: BTreeSet<&Key> = keys.into_iter().collect();
-        let (merchant_ids, order_ids) = keys.iter().map(|key| columns(key)).unzip();
+        let (merchant_ids, order_ids) = keys.iter().map(|key| key_columns(key)).unzip();
         Self { keys, merchant_ids, order_ids }
     }
-}
-
-/// The columns by which every table names an order.
-pub(super) fn columns(key: &Key) -> (&str, &str) {
-    (key.merchant_id.as_str(), key.order_id.as_str())
 }
 
 /// A payment's key as its row names it.
@@ -37,9 +33,4 @@ pub(super) fn signed(number: u64) -> Result<i64, Error> {
 
 pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
-}
-
-/// A number of rows, as SQL takes it.
-pub(super) fn sql_limit(rows: usize) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
 }

@@ -11,7 +11,7 @@ mod fault;
 mod gatherer;
 mod inquire;
 mod keys;
-mod log;
+mod options;
 mod outbox;
 mod pool;
 mod pooler;
@@ -20,6 +20,7 @@ mod read;
 mod record;
 mod revocations;
 mod rows;
+mod save;
 mod schema;
 mod session;
 #[cfg(test)]
@@ -37,7 +38,7 @@ use tokio::sync::oneshot;
 
 use super::ledger::Rules;
 use super::{
-    Acknowledgement, Applied, Arrival, Error, Escalated, EscalatedOrders, Escalation, Inquiry, Note, Outgoing, PageRef,
+    Acknowledgement, Applied, Arrival, Error, Escalated, EscalatedOrders, Inquiry, Note, Outgoing, PageRef,
     PaymentStore, PurgeBefore, Purged, Revocation, Timeline,
 };
 use crate::payment::{Key, Payment};
@@ -47,11 +48,14 @@ use apply::PageAck;
 use escalate::DueProgress;
 use fault::Fault;
 use gatherer::Gatherer;
+use options::Settings;
 use pool::Pool;
 use purge::PurgeCursor;
 use read::Read;
 use session::Session;
 use unanswered::Lost;
+
+pub use options::Options;
 
 /// Acknowledgements that may wait to be written.
 const ACKNOWLEDGEMENTS_WAITING_MAX: usize = 8192;
@@ -59,30 +63,6 @@ const ACKNOWLEDGEMENTS_WAITING_MAX: usize = 8192;
 const ACKNOWLEDGEMENTS_AT_ONCE_MAX: usize = 512;
 /// Reads of one query.
 const READS_AT_ONCE_MAX: usize = 512;
-
-/// What is set about a store.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// This node, for who looks at the database's connections, and for the timelines.
-    pub instance: String,
-    /// Connections of this node.
-    pub connections_max: usize,
-    /// Seconds for a connection, and for one answer.
-    pub timeout_s: u64,
-    /// Reads that may wait; more are refused as [`Error::Overloaded`].
-    pub reads_waiting_max: usize,
-    /// Whether timelines are kept.
-    pub timeline: bool,
-    /// Which final results count as undelivered, and when.
-    pub escalation: Escalation,
-}
-
-/// What transactions go by.
-struct Settings {
-    rules: Rules,
-    /// Entries of timelines that this node has written.
-    entries: AtomicU64,
-}
 
 /// Proves, without asking the database, that its address can be used.
 ///
@@ -155,13 +135,13 @@ impl PaymentStore for Postgres {
 
     async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {
         let (answer, answered) = oneshot::channel();
-        self.reads.push(Read { key: key.clone(), answer })?;
+        self.reads.queue.try_push(Read { key: key.clone(), answer })?;
         answered.await.map_err(no_answer)?
     }
 
     async fn acknowledge(&self, key: &Key, version: u64, by: PageRef) -> Result<Acknowledgement, Error> {
         let (answer, answered) = oneshot::channel();
-        self.acknowledgements.push(PageAck { key: key.clone(), version, by, answer })?;
+        self.acknowledgements.queue.try_push(PageAck { key: key.clone(), version, by, answer })?;
         answered.await.map_err(no_answer)?
     }
 

@@ -4,10 +4,11 @@
 use std::time::SystemTime;
 
 use super::fault::Fault;
-use super::keys::{signed, sql_limit, unsigned};
+use super::keys::{signed, unsigned};
 use super::session::Session;
 use super::unanswered::Lost;
 use crate::store::Outgoing;
+use crate::store::columns::sql_limit;
 
 const TAKE: &str = "
     UPDATE outbox SET leased_until = clock_timestamp() + $2::bigint * interval '1 millisecond'
@@ -57,16 +58,16 @@ pub(super) async fn lease(
 }
 
 /// Removes those that were published.
-pub(super) async fn remove(session: Session, ids: &Vec<i64>) -> Result<(), Fault> {
+pub(super) async fn remove(session: Session, ids: &[i64]) -> Result<(), Fault> {
     let remove = session.prepare(REMOVE).await?;
-    session.client()?.execute(&remove, &[ids]).await?;
+    session.client()?.execute(&remove, &[&ids]).await?;
     Ok(())
 }
 
 /// Leaves some alone for a while.
-pub(super) async fn postpone(session: Session, ids: &Vec<i64>, by_ms: u64) -> Result<(), Fault> {
+pub(super) async fn postpone(session: Session, ids: &[i64], by_ms: u64) -> Result<(), Fault> {
     let postpone = session.prepare(POSTPONE).await?;
-    session.client()?.execute(&postpone, &[ids, &signed(by_ms)?]).await?;
+    session.client()?.execute(&postpone, &[&ids, &signed(by_ms)?]).await?;
     Ok(())
 }
 

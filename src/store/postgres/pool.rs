@@ -10,10 +10,10 @@ use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod};
 use futures_util::future::join;
 use tokio::sync::OnceCell;
 
-use super::Options;
 use super::address::Address;
 use super::connections::Connections;
 use super::fault::Fault;
+use super::options::Options;
 use super::schema;
 use super::session::Session;
 use crate::runtime::Backoff;

@@ -8,11 +8,11 @@ use futures_util::future::join;
 use tokio_postgres::Row;
 
 use super::fault::Fault;
-use super::keys::sql_limit;
 use super::pool::Pool;
 use super::rows::Place;
 use super::session::Session;
 use super::unanswered::Unanswered;
+use crate::store::columns::sql_limit;
 use crate::store::ledger::{Examined, Progress, Swept, examine, purged};
 use crate::store::pieces::sweep;
 use crate::store::{Error, PurgeBefore, Purged};

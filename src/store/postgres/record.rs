@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::types::ToSql;
 
-use super::Settings;
 use super::fault::Fault;
 use super::keys::{Keys, key, signed};
-use super::rows;
+use super::options::Settings;
 use super::session::Session;
 use super::unanswered::Lost;
+use super::{rows, save};
 use crate::payment::Key;
 use crate::runtime::{Backoff, unix_ms};
 use crate::store::ledger::{Began, Ledger, Row};
@@ -59,7 +59,7 @@ pub(super) async fn record(
 ) -> Result<Vec<(Key, i64)>, Fault> {
     let is_of_page = |note: &&Note| matches!(note.what, NoteKind::Watched(_));
     let keys = Keys::new(notes.iter().filter(is_of_page).map(|note| &note.key));
-    let mut ledger = rows::lock(&session, settings, &keys, unix_ms()).await?;
+    let mut ledger = rows::load(&session, settings, &keys, unix_ms(), rows::LOCK).await?;
     ledger.log.may_be_written = lost.notes.get(notes).is_some();
     if settings.rules.timeline {
         let others = Keys::new(notes.iter().filter(|note| !is_of_page(note)).map(|note| &note.key));
@@ -72,7 +72,7 @@ pub(super) async fn record(
     save_unknown(&session, &ledger.unknown()).await?;
     let unknown = ledger.began().iter().filter(|(key, _)| matches!(ledger.row(key), Some(Row::Absent)));
     let unknown = unknown.map(|(key, began)| (key.clone(), began.last_ms)).collect();
-    lost.notes.during(|| vec![(notes.clone(), ())], rows::commit(&session, settings, &ledger)).await?;
+    lost.notes.during(|| vec![(notes.clone(), ())], save::commit(&session, settings, &ledger)).await?;
     Ok(unknown)
 }
 
@@ -86,12 +86,12 @@ pub(super) async fn look_again(session: Session, settings: &Settings, unknown: &
         tokio::time::sleep(waits.wait()).await;
     }
     let keys = Keys::new(unknown.iter().map(|(key, _)| key));
-    let mut ledger = rows::lock(&session, settings, &keys, unix_ms()).await?;
+    let mut ledger = rows::load(&session, settings, &keys, unix_ms(), rows::LOCK).await?;
     for (key, last_ms) in unknown {
         ledger.watch(key, *last_ms);
     }
     // Done twice it is done once.
-    rows::commit(&session, settings, &ledger).await
+    save::commit(&session, settings, &ledger).await
 }
 
 /// The number of the oldest transaction that is under way, and of the next that begins.

@@ -4,8 +4,9 @@ use futures_util::future::join;
 use tokio_postgres::types::ToSql;
 
 use super::fault::Fault;
-use super::keys::{columns, key};
+use super::keys::key;
 use super::session::Session;
+use crate::store::columns::key_columns;
 use crate::store::{Error, Revocation, Revoked};
 
 const SAVE_TICKET: &str = "
@@ -34,7 +35,7 @@ pub(super) async fn save(session: Session, revocation: &Revocation, now_s: i64) 
     match &revocation.revoked {
         Revoked::Ticket(fingerprint) => client.execute(SAVE_TICKET, &[&fingerprint.as_slice(), until_s]).await?,
         Revoked::Order(key) => {
-            let (merchant_id, order_id) = columns(key);
+            let (merchant_id, order_id) = key_columns(key);
             client.execute(SAVE_ORDER, &[&merchant_id, &order_id, until_s]).await?
         }
     };

@@ -1,5 +1,5 @@
-//! The rows that one transaction is about: locked and read in one round trip, worked on in memory by the ledger, written
-//! back in another.
+//! The rows that one transaction is about: locked and read in one round trip, worked on in memory by the ledger, and written
+//! back in another by `save`.
 //!
 //! Rows that are not there yet are made, empty, in the order of their keys; then all are locked in that order. Who makes
 //! rows waits only for others that make rows or hold locks, who locks waits only for others that lock: no two wait for
@@ -11,14 +11,14 @@ use futures_util::future::{OptionFuture, join, join4};
 use tokio_postgres::Row as SqlRow;
 use tokio_postgres::types::ToSql;
 
-use super::Settings;
 use super::fault::Fault;
-use super::keys::{Keys, columns, key, signed, sql_limit, unsigned};
-use super::log;
+use super::keys::{Keys, key, unsigned};
+use super::options::Settings;
 use super::session::Session;
 use crate::payment::Key;
+use crate::store::EscalatedOrders;
+use crate::store::columns::{key_columns, sql_limit};
 use crate::store::ledger::{self, Finality, Ledger, Record, Row, damaged};
-use crate::store::{Error, EscalatedOrders};
 
 const MAKE: &str = "
     INSERT INTO payments (merchant_id, order_id, version, status, final, created_ms, changed_ms, state)
@@ -26,14 +26,15 @@ const MAKE: &str = "
     FROM unnest($1::text[], $2::text[]) AS wanted (merchant_id, order_id)
     ON CONFLICT (merchant_id, order_id) DO NOTHING";
 
-const READ: &str = "
+/// Reads rows.
+pub(super) const READ: &str = "
     SELECT payments.merchant_id, payments.order_id, version, acked_version, settled_version, settled_ms, escalate_ms,
         escalated, state
     FROM unnest($1::text[], $2::text[]) AS wanted (merchant_id, order_id)
     JOIN payments ON payments.merchant_id = wanted.merchant_id AND payments.order_id = wanted.order_id";
 
 /// [`READ`], in the order of keys, and held until the transaction ends.
-const LOCK: &str = "
+pub(super) const LOCK: &str = "
     SELECT payments.merchant_id, payments.order_id, version, acked_version, settled_version, settled_ms, escalate_ms,
         escalated, state
     FROM unnest($1::text[], $2::text[]) AS wanted (merchant_id, order_id)
@@ -52,24 +53,6 @@ const WATCHED: &str = "
     SELECT watched.merchant_id, watched.order_id
     FROM unnest($1::text[], $2::text[]) AS wanted (merchant_id, order_id)
     JOIN watched ON watched.merchant_id = wanted.merchant_id AND watched.order_id = wanted.order_id";
-
-const SAVE: &str = "
-    UPDATE payments SET
-        version = changed.version,
-        status = changed.status,
-        final = changed.final,
-        acked_version = changed.acked_version,
-        settled_version = changed.settled_version,
-        settled_ms = changed.settled_ms,
-        escalate_ms = changed.escalate_ms,
-        escalated = changed.escalated,
-        changed_ms = CASE WHEN changed.version > payments.version THEN $12 ELSE payments.changed_ms END,
-        state = changed.state
-    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[], $7::bigint[],
-            $8::bigint[], $9::bigint[], $10::boolean[], $11::text[])
-        AS changed (merchant_id, order_id, version, status, final, acked_version, settled_version,
-            settled_ms, escalate_ms, escalated, state)
-    WHERE payments.merchant_id = changed.merchant_id AND payments.order_id = changed.order_id";
 
 /// A place among rows: a time, merchant, order.
 pub(super) type Place = (i64, String, String);
@@ -104,33 +87,14 @@ pub(super) async fn make<'s>(
         return Err(Fault::Overtaken);
     }
     let mut ledger = Ledger::new(&settings.rules, now_ms);
-    load(&mut ledger, &locked)?;
+    fill(&mut ledger, &locked)?;
     let watched = watched.transpose()?.unwrap_or_default();
     let watched = watched.iter().map(|row| Ok(key(row.try_get(0)?, row.try_get(1)?)?)).collect::<Result<_, Fault>>()?;
     Ok((ledger, watched))
 }
 
-/// Begins the transaction and locks those that are there.
-pub(super) async fn lock<'s>(
-    session: &Session,
-    settings: &'s Settings,
-    keys: &Keys<'_>,
-    now_ms: i64,
-) -> Result<Ledger<'s>, Fault> {
-    select(session, settings, keys, now_ms, LOCK).await
-}
-
-/// Begins the transaction and reads those that are there.
-pub(super) async fn read<'s>(
-    session: &Session,
-    settings: &'s Settings,
-    keys: &Keys<'_>,
-    now_ms: i64,
-) -> Result<Ledger<'s>, Fault> {
-    select(session, settings, keys, now_ms, READ).await
-}
-
-async fn select<'s>(
+/// Begins the transaction and loads those that are there by `sql`: [`READ`] or [`LOCK`].
+pub(super) async fn load<'s>(
     session: &Session,
     settings: &'s Settings,
     keys: &Keys<'_>,
@@ -142,7 +106,7 @@ async fn select<'s>(
     let (begun, found) = join(session.begin(), client.query(&select, &[&keys.merchant_ids, &keys.order_ids])).await;
     begun?;
     let mut ledger = Ledger::new(&settings.rules, now_ms);
-    load(&mut ledger, &found?)?;
+    fill(&mut ledger, &found?)?;
     for key in &keys.keys {
         if ledger.row(key).is_none() {
             ledger.load((*key).clone(), Row::Absent);
@@ -153,7 +117,7 @@ async fn select<'s>(
 
 /// The payment of one order outside of a transaction.
 pub(super) async fn record(session: &Session, key: &Key) -> Result<Option<Record>, Fault> {
-    let (merchant_id, order_id) = columns(key);
+    let (merchant_id, order_id) = key_columns(key);
     let select = session.prepare(READ).await?;
     match session.client()?.query_opt(&select, &[&[merchant_id].as_slice(), &[order_id].as_slice()]).await? {
         None => Ok(None),
@@ -193,12 +157,12 @@ pub(super) async fn lock_due<'s>(
     let locked = locked?;
     let place = |row: &SqlRow| -> Result<Place, Fault> { Ok((row.try_get(6)?, row.try_get(0)?, row.try_get(1)?)) };
     let mut ledger = Ledger::new(&settings.rules, now_ms);
-    let nameless = load(&mut ledger, &locked)?;
+    let nameless = fill(&mut ledger, &locked)?;
     Ok(Due { ledger, rows: locked.len(), nameless, last: locked.last().map(place).transpose()? })
 }
 
 /// Answers how many rows name no order.
-fn load(ledger: &mut Ledger<'_>, found: &[SqlRow]) -> Result<usize, Fault> {
+fn fill(ledger: &mut Ledger<'_>, found: &[SqlRow]) -> Result<usize, Fault> {
     let mut nameless = 0;
     for row in found {
         match key(row.try_get(0)?, row.try_get(1)?) {
@@ -230,85 +194,4 @@ fn decode(key: &Key, row: &SqlRow) -> Result<Row, Fault> {
         escalated: row.try_get(7)?,
     };
     Ok(Row::Read(Record::stored(state, unsigned(row.try_get(3)?), finality)))
-}
-
-/// Writes what changed and what is told of it, and commits.
-pub(super) async fn commit(session: &Session, settings: &Settings, ledger: &Ledger<'_>) -> Result<(), Fault> {
-    let (changed, save) = (Changed::of(ledger)?, session.prepare(SAVE).await?);
-    let (log, statements) = (log::Columns::of(ledger)?, log::Statements::prepare(session, ledger).await?);
-    let now_ms = ledger.now_ms();
-    let last = async {
-        let (saved, logged) =
-            join(changed.save(session, &save, now_ms), log.save(session, settings, &statements)).await;
-        saved.and(logged)
-    };
-    session.commit(Box::pin(last)).await
-}
-
-/// The rows that changed, by column, so that any number of them is one statement.
-#[derive(Default)]
-struct Changed<'a> {
-    merchant_ids: Vec<&'a str>,
-    order_ids: Vec<&'a str>,
-    versions: Vec<i64>,
-    statuses: Vec<&'a str>,
-    finals: Vec<bool>,
-    acked_versions: Vec<i64>,
-    settled_versions: Vec<i64>,
-    settled_ms: Vec<i64>,
-    escalate_ms: Vec<Option<i64>>,
-    escalated: Vec<bool>,
-    states: Vec<String>,
-}
-
-impl<'a> Changed<'a> {
-    fn of(ledger: &'a Ledger<'_>) -> Result<Self, Fault> {
-        let mut changed = Self::default();
-        for (key, row) in ledger.rows() {
-            if let Row::Read(record) = row
-                && record.changed
-            {
-                changed.push(key, record)?;
-            }
-        }
-        Ok(changed)
-    }
-
-    fn push(&mut self, key: &'a Key, record: &'a Record) -> Result<(), Fault> {
-        let Record { state, payment, acked_version, finality, .. } = record;
-        self.merchant_ids.push(key.merchant_id.as_str());
-        self.order_ids.push(key.order_id.as_str());
-        self.versions.push(signed(payment.version)?);
-        self.statuses.push(payment.status.as_str());
-        self.finals.push(payment.is_final());
-        self.acked_versions.push(signed(*acked_version)?);
-        self.settled_versions.push(signed(finality.version)?);
-        self.settled_ms.push(finality.at_ms);
-        self.escalate_ms.push(finality.escalate_ms);
-        self.escalated.push(finality.escalated);
-        self.states.push(serde_json::to_string(state).map_err(|e| Error::Unavailable(e.to_string()))?);
-        Ok(())
-    }
-
-    async fn save(&self, session: &Session, save: &tokio_postgres::Statement, now_ms: i64) -> Result<(), Fault> {
-        if self.states.is_empty() {
-            return Ok(());
-        }
-        let columns: [&(dyn ToSql + Sync); 12] = [
-            &self.merchant_ids,
-            &self.order_ids,
-            &self.versions,
-            &self.statuses,
-            &self.finals,
-            &self.acked_versions,
-            &self.settled_versions,
-            &self.settled_ms,
-            &self.escalate_ms,
-            &self.escalated,
-            &self.states,
-            &now_ms,
-        ];
-        session.client()?.execute(save, &columns).await?;
-        Ok(())
-    }
 }

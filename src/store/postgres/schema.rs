@@ -97,6 +97,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_step_that_databases_were_made_by_stays_as_it_was() {
+        use sha2::{Digest, Sha256};
+        let digest: String = Sha256::digest(STEPS[0].sql).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, "8459758e3c0ab6ae7c82c53cf9db882a2be9abb0489f262cb2c9e7028b0a3cbd");
+    }
+
+    #[test]
     fn newer_tables_are_used_if_they_are_compatible_and_refused_if_not() {
         assert_eq!(understood(3, 1, 3).unwrap(), 3);
         assert_eq!(understood(5, 3, 3).unwrap(), 3);

@@ -16,8 +16,8 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::payment::{Event, EventId, MerchantId, OrderId, Status, Timestamp};
-use crate::store::EscalatedOrders;
 use crate::store::contract::{self, Place, READS_WAITING_MAX, contract_tests};
+use crate::store::{EscalatedOrders, Escalation};
 use server::{Database, OwnServer};
 
 pub(super) static OPTIONS: LazyLock<Options> = LazyLock::new(|| Options {

@@ -3,10 +3,11 @@
 use futures_util::future::join;
 
 use super::fault::Fault;
-use super::keys::{columns, sql_limit, unsigned};
+use super::keys::unsigned;
 use super::rows;
 use super::session::Session;
 use crate::payment::Key;
+use crate::store::columns::{key_columns, sql_limit};
 use crate::store::ledger::{StoredEntry, Watch, assemble};
 use crate::store::{ENTRIES_MAX, Timeline};
 
@@ -20,7 +21,7 @@ const WATCHED: &str = "
 
 pub(super) async fn read(session: Session, key: &Key) -> Result<Timeline, Fault> {
     let client = session.client()?;
-    let (merchant_id, order_id) = columns(key);
+    let (merchant_id, order_id) = key_columns(key);
     let (entries, watched) = (session.prepare(ENTRIES).await?, session.prepare(WATCHED).await?);
     let record = rows::record(&session, key).await?;
     let (entries, watched) = join(

@@ -5,8 +5,9 @@
 
 use rusqlite::Connection;
 
-use super::{payments, sql_limit, watched};
+use super::{payments, watched};
 use crate::payment::Key;
+use crate::store::columns::sql_limit;
 use crate::store::ledger::{Ledger, Row, StoredEntry, assemble, damaged};
 use crate::store::{ENTRIES_MAX, Error, Timeline};
 

@@ -121,7 +121,7 @@ impl Sqlite {
         F: for<'t, 'c> FnMut(&'t mut Transaction<'c>) -> Result<T, Error> + Send + 'static,
     {
         let (job, answered) = Job::new(rows, work);
-        self.writer.push(job).await?;
+        self.writer.queue.push(job).await?;
         answered.await.map_err(no_answer)?
     }
 
@@ -131,7 +131,7 @@ impl Sqlite {
         F: for<'t, 'c> FnMut(&'t mut rusqlite::Transaction<'c>) -> Result<T, Error> + Send + 'static,
     {
         let (job, answered) = Job::new(1, work);
-        self.readers.try_push(job)?;
+        self.readers.queue.try_push(job)?;
         answered.await.map_err(no_answer)?
     }
 }
@@ -168,7 +168,7 @@ impl PaymentStore for Sqlite {
         let key = key.clone();
         let (job, answered) = Job::new(1, move |t: &mut Transaction<'_>| t.acknowledge(&key, version, by));
         // Who publishes waits for a place; pages are too many to wait, and theirs is the lesser need.
-        self.writer.try_push(job)?;
+        self.writer.queue.try_push(job)?;
         answered.await.map_err(no_answer)??
     }
 
@@ -212,7 +212,7 @@ impl PaymentStore for Sqlite {
     }
 
     async fn outbox_len(&self) -> Result<u64, Error> {
-        drop(self.writer.queue()?);
+        drop(self.writer.queue.sender()?);
         Ok(self.waiting.load(Ordering::Relaxed))
     }
 
@@ -235,24 +235,14 @@ impl PaymentStore for Sqlite {
     }
 
     async fn close(&self) {
-        drop(self.readers.close());
+        drop(self.readers.queue.close());
         // The writer ends when the last sender is gone; this one is kept until nobody reads, so that the whole log can
         // be copied into the file.
-        let writes = self.writer.close();
+        let writes = self.writer.queue.close();
         self.readers.ended().await;
         drop(writes);
         self.writer.ended().await;
     }
-}
-
-/// A number of rows, as SQL takes it.
-fn sql_limit(rows: usize) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
-}
-
-/// The columns by which every table names an order.
-fn key_columns(key: &Key) -> (&str, &str) {
-    (key.merchant_id.as_str(), key.order_id.as_str())
 }
 
 fn no_answer(_dropped: oneshot::error::RecvError) -> Error {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Row};
 
-use super::sql_limit;
+use crate::store::columns::sql_limit;
 use crate::store::ledger::Message;
 use crate::store::{Error, Outgoing};
 

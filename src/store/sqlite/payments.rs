@@ -2,9 +2,10 @@
 
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::{absence, key_columns};
+use super::absence;
 use crate::payment::Key;
 use crate::store::Error;
+use crate::store::columns::key_columns;
 use crate::store::ledger::{self, Finality, Record, damaged};
 
 const SELECT: &str = "

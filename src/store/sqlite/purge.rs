@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 
-use super::{entries, payments, sql_limit};
+use super::{entries, payments};
 use crate::payment::{Key, MerchantId, OrderId};
+use crate::store::columns::sql_limit;
 use crate::store::ledger::{Examined, Progress, Swept, examine, purged};
 use crate::store::{Error, PurgeBefore, Purged};
 

@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::file::File;
-use super::workers::{Queue, Work};
+use super::workers::{Waiting, Work};
 use crate::store::Error;
 
 /// Reads of one snapshot. A long one would keep the write-ahead log from starting over, and leave the other threads
@@ -32,7 +32,7 @@ impl Reader {
     }
 
     /// Serves until the queue is closed and empty.
-    pub(super) fn run(mut self, reads: &Queue<Read>) {
+    pub(super) fn run(mut self, reads: &Waiting<Read>) {
         loop {
             let mut batch = Vec::new();
             if reads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv_many(&mut batch, READS_AT_ONCE_MAX)

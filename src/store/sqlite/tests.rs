@@ -104,7 +104,7 @@ async fn act(store: &Sqlite, act: impl Fn(&Connection) + Send + 'static) {
         act(transaction.connection);
         Ok(())
     };
-    store.writer.push(Job::new(1, work).0).await.unwrap();
+    store.writer.queue.push(Job::new(1, work).0).await.unwrap();
 }
 
 /// Holds the writer in a transaction until what this gives is dropped.
@@ -366,7 +366,7 @@ async fn acknowledgements_beyond_the_bound_are_refused_and_the_others_are_not_lo
         let (store, key) = (Arc::clone(&store), key.clone());
         acknowledging.spawn(async move { store.acknowledge(&key, 1, PAGE).await });
     }
-    while store.writer.queue().unwrap().capacity() > 0 {
+    while store.writer.queue.sender().unwrap().capacity() > 0 {
         tokio::task::yield_now().await;
     }
     assert!(matches!(store.acknowledge(&key, 1, PAGE).await, Err(Error::Overloaded)));

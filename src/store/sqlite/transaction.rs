@@ -71,9 +71,9 @@ impl<'c> Transaction<'c> {
     /// After one of these nothing of the transaction may be committed. So it is with all that follow.
     pub(super) fn apply(&mut self, arrival: &Arrival) -> Result<Applied, Error> {
         let key = &arrival.event.key;
-        self.load(key)?;
-        let watched = self.ledger.asks_watched(arrival) && watched::is_watched(self.connection, key)?;
-        self.ledger.apply(arrival, watched)
+        let place = self.load(key)?;
+        let watched = self.ledger.asks_watched(place, arrival) && watched::is_watched(self.connection, key)?;
+        self.ledger.apply(place, arrival, watched)
     }
 
     /// A page has shown `version`, unless the payment cannot be read.
@@ -83,8 +83,8 @@ impl<'c> Transaction<'c> {
         version: u64,
         by: PageRef,
     ) -> Result<Result<Acknowledgement, Error>, Error> {
-        self.load(key)?;
-        self.ledger.acknowledge(key, version, by)
+        let place = self.load(key)?;
+        self.ledger.acknowledge(place, version, by)
     }
 
     /// Takes what is recorded behind the events.
@@ -93,7 +93,7 @@ impl<'c> Transaction<'c> {
         let is_unread = self.ledger.row(key).is_none();
         match note.what {
             NoteKind::Watched(_) => {
-                let matters = rules.escalation.orders == EscalatedOrders::Watched && self.ledger.read(key).is_none();
+                let matters = rules.escalation.orders == EscalatedOrders::Watched && self.ledger.place(key).is_none();
                 if matters && payments::is_unescalated(self.connection, key)? {
                     self.load(key)?;
                 }
@@ -101,8 +101,12 @@ impl<'c> Transaction<'c> {
             _ if !rules.timeline => return Ok(()),
             NoteKind::Pushed { .. } | NoteKind::DeadLettered { .. } if is_unread => {
                 match payments::id(self.connection, key)? {
-                    Some(id) => self.put(key, Row::Unread, Some(id)),
-                    None if matches!(note.what, NoteKind::DeadLettered { .. }) => self.load(key)?,
+                    Some(id) => {
+                        self.put(key, Row::Unread, Some(id));
+                    }
+                    None if matches!(note.what, NoteKind::DeadLettered { .. }) => {
+                        self.load(key)?;
+                    }
                     None => {}
                 }
             }
@@ -225,22 +229,21 @@ impl<'c> Transaction<'c> {
         Ok(())
     }
 
-    /// Reads the payment of `key`, unless this transaction has it already. That it cannot be read is a fact too, since nothing
+    /// Reads the payment of `key`, unless this transaction has it already, and answers its place. That it cannot be read is a fact too, since nothing
     /// was changed by the attempt.
-    fn load(&mut self, key: &Key) -> Result<(), Error> {
-        if self.ledger.read(key).is_some() {
-            return Ok(());
+    fn load(&mut self, key: &Key) -> Result<usize, Error> {
+        if let Some(place) = self.ledger.place(key) {
+            return Ok(place);
         }
         match payments::select(self.connection, key) {
-            Ok(Some((id, record))) => self.put(key, Row::Read(record), Some(id)),
-            Ok(None) => self.put(key, Row::Absent, None),
-            Err(damage) if damage.may_be_of_one_row() => self.put(key, Row::Damaged(damage), None),
-            Err(error) => return Err(error),
+            Ok(Some((id, record))) => Ok(self.put(key, Row::Read(record), Some(id))),
+            Ok(None) => Ok(self.put(key, Row::Absent, None)),
+            Err(damage) if damage.may_be_of_one_row() => Ok(self.put(key, Row::Damaged(damage), None)),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
-    fn put(&mut self, key: &Key, row: Row, id: Option<i64>) {
+    fn put(&mut self, key: &Key, row: Row, id: Option<i64>) -> usize {
         let place = self.ledger.load(key.clone(), row);
         if place >= self.ids.len() {
             self.ids.resize(place + 1, None);
@@ -248,5 +251,6 @@ impl<'c> Transaction<'c> {
         if id.is_some() {
             self.ids[place] = id;
         }
+        place
     }
 }

@@ -3,9 +3,9 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{key_columns, sql_limit};
 use crate::payment::{Key, MerchantId, OrderId};
 use crate::store::Error;
+use crate::store::columns::{key_columns, sql_limit};
 use crate::store::ledger::{Began, Watch};
 
 const SELECT: &str = "

@@ -1,13 +1,13 @@
 //! Threads that take boxed work from a bounded queue, and callers who await what comes of it without a thread of theirs.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::store::Error;
+use crate::store::intake::Intake;
 
 /// What is done on a `C`, which a thread provides, and answered to whoever waits for it.
 pub(super) trait Work<C>: Send {
@@ -71,13 +71,12 @@ where
 }
 
 /// Where threads take work from: one takes, and the others wait for it.
-pub(super) type Queue<W> = Mutex<mpsc::Receiver<W>>;
+pub(super) type Waiting<W> = Mutex<mpsc::Receiver<W>>;
 
 /// Threads, and the queue before them. They end when this is dropped or closed and nothing waits.
 #[derive(Debug)]
 pub(super) struct Workers<W> {
-    /// Taken when nothing more is taken in.
-    waiting: Mutex<Option<mpsc::Sender<W>>>,
+    pub(super) queue: Intake<W>,
     /// Each thread holds a sender and sends nothing: the channel ends with the last thread.
     ended: Arc<tokio::sync::Mutex<mpsc::Receiver<Infallible>>>,
 }
@@ -89,56 +88,23 @@ impl<W: Send + 'static> Workers<W> {
     /// [`Error::Unavailable`] where the system gives no more threads.
     pub(super) fn start<F>(name: &str, waiting_max: usize, bodies: impl IntoIterator<Item = F>) -> Result<Self, Error>
     where
-        F: FnOnce(&Queue<W>) + Send + 'static,
+        F: FnOnce(&Waiting<W>) + Send + 'static,
     {
-        let (waiting, taken) = mpsc::channel(waiting_max.max(1));
+        let (queue, waiting) = Intake::new(waiting_max);
         let (running, ended) = mpsc::channel::<Infallible>(1);
-        let queue = Arc::new(Mutex::new(taken));
+        let waiting = Arc::new(Mutex::new(waiting));
         for body in bodies {
-            let (queue, running) = (Arc::clone(&queue), running.clone());
+            let (waiting, running) = (Arc::clone(&waiting), running.clone());
             let started = thread::Builder::new().name(name.to_owned()).spawn(move || {
-                body(&queue);
+                body(&waiting);
                 drop(running);
             });
             started.map_err(|e| Error::Unavailable(format!("thread {name}: {e}")))?;
         }
-        Ok(Self { waiting: Mutex::new(Some(waiting)), ended: Arc::new(tokio::sync::Mutex::new(ended)) })
+        Ok(Self { queue, ended: Arc::new(tokio::sync::Mutex::new(ended)) })
     }
 
-    /// The way into the queue.
-    ///
-    /// # Errors
-    /// [`Error::Closed`] after [`Workers::close`].
-    pub(super) fn queue(&self) -> Result<mpsc::Sender<W>, Error> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Closed)
-    }
-
-    /// Puts work in, and waits for a place.
-    ///
-    /// # Errors
-    /// [`Error::Closed`] after [`Workers::close`].
-    pub(super) async fn push(&self, work: W) -> Result<(), Error> {
-        self.queue()?.send(work).await.map_err(|_ended| Error::Closed)
-    }
-
-    /// Puts work in, if there is a place.
-    ///
-    /// # Errors
-    /// [`Error::Overloaded`] where as much waits as may, [`Error::Closed`] after [`Workers::close`].
-    pub(super) fn try_push(&self, work: W) -> Result<(), Error> {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.as_ref().ok_or(Error::Closed)?.try_send(work).map_err(|refused| match refused {
-            TrySendError::Full(_) => Error::Overloaded,
-            TrySendError::Closed(_) => Error::Closed,
-        })
-    }
-
-    /// Takes nothing more in. The threads end once what this answers is dropped and nothing waits.
-    pub(super) fn close(&self) -> Option<mpsc::Sender<W>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Waits until all threads have ended. They have to be told by other means.
+    /// Waits until all threads have ended. What ends them is that the queue is closed.
     pub(super) fn ended(&self) -> impl Future<Output = ()> + Send + 'static {
         let ended = Arc::clone(&self.ended);
         async move { while ended.lock().await.recv().await.is_some() {} }
@@ -149,7 +115,7 @@ impl<W: Send + 'static> Workers<W> {
 mod tests {
     use super::*;
 
-    fn take(queue: &Queue<u8>, most: usize) -> Vec<u8> {
+    fn take(queue: &Waiting<u8>, most: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         queue.lock().unwrap().blocking_recv_many(&mut taken, most);
         taken
@@ -159,7 +125,7 @@ mod tests {
     async fn it_refuses_beyond_its_bound_and_gives_out_in_order_until_it_is_closed_and_empty() {
         let (give, given) = std::sync::mpsc::sync_channel(1);
         let (take_now, taking) = std::sync::mpsc::sync_channel::<usize>(1);
-        let body = move |queue: &Queue<u8>| {
+        let body = move |queue: &Waiting<u8>| {
             while let Ok(most) = taking.recv() {
                 give.send(take(queue, most)).unwrap();
             }
@@ -169,15 +135,16 @@ mod tests {
             take_now.send(most).unwrap();
             given.recv().unwrap()
         };
-        assert!(workers.try_push(1).is_ok() && workers.push(2).await.is_ok());
-        assert!(matches!(workers.try_push(3), Err(Error::Overloaded)));
+        assert!(workers.queue.try_push(1).is_ok() && workers.queue.push(2).await.is_ok());
+        assert!(matches!(workers.queue.try_push(3), Err(Error::Overloaded)));
         assert_eq!(took(1), [1]);
-        workers.try_push(4).unwrap();
+        workers.queue.try_push(4).unwrap();
         assert_eq!(took(9), [2, 4]);
-        workers.try_push(5).unwrap();
-        drop(workers.close());
+        workers.queue.try_push(5).unwrap();
+        drop(workers.queue.close());
         assert!(
-            matches!(workers.try_push(6), Err(Error::Closed)) && matches!(workers.push(6).await, Err(Error::Closed))
+            matches!(workers.queue.try_push(6), Err(Error::Closed))
+                && matches!(workers.queue.push(6).await, Err(Error::Closed))
         );
         assert_eq!(took(9), [5]);
         assert!(took(9).is_empty());

@@ -14,7 +14,7 @@ use super::file::File;
 use super::log::Log;
 use super::outbox;
 use super::transaction::{Memory, Saved, Transaction};
-use super::workers::{Queue, Work};
+use super::workers::{Waiting, Work};
 use crate::runtime::unix_ms;
 use crate::store::Error;
 use crate::store::ledger::Rules;
@@ -62,8 +62,8 @@ impl Writer {
     }
 
     /// Serves until the queue is closed and empty.
-    pub(super) fn run(mut self, queue: &Queue<Write>) {
-        let mut writes = queue.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn run(mut self, waiting: &Waiting<Write>) {
+        let mut writes = waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut held = None;
         while let Some(first) = held.take().or_else(|| writes.blocking_recv()) {
             let batch = self.fill(first, &mut writes, &mut held);

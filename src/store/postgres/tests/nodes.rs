@@ -167,7 +167,7 @@ async fn one_node_tells_the_story_of_another() {
     one.apply_events(vec![event("a", "e1", Status::Failed, 1), event("a", "e2", Status::Canceled, 1)]).await.unwrap();
     other.acknowledge(&key("a"), 2, PAGE).await.unwrap();
     let timeline = one.timeline(&key("a")).await.unwrap();
-    let told: Vec<_> =
+    let kinds: Vec<_> =
         timeline.entries.iter().map(|entry| (entry.node.as_str(), entry.what["type"].as_str().unwrap())).collect();
     let expected = [
         ("node-1", "watched"),
@@ -176,7 +176,7 @@ async fn one_node_tells_the_story_of_another() {
         ("node-1", "conflict"),
         ("node-2", "acknowledged"),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(kinds, expected);
     let kinds: Vec<_> =
         other.outbox_lease(10, 0).await.unwrap().into_iter().map(|message| message.routing_key).collect();
     assert_eq!(kinds, ["payment.conflict", "payment.delivered"]);

@@ -119,7 +119,7 @@ async fn when_a_result_is_escalated_is_covered_by_the_checksum() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_stored_was_not_told() {
+async fn what_could_not_be_stored_is_not_published() {
     let folder = Folder::new();
     let store = folder.open(all_escalate()).unwrap();
     store.apply_events(events(0..10)).await.unwrap();

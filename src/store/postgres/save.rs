@@ -1,17 +1,37 @@
-//! What one transaction writes beside payments: entries of timelines, and messages for the outbox, each kind by one
-//! statement.
+//! What one transaction writes: payments, entries of timelines, messages for the outbox, each kind by one statement.
 
 use std::sync::atomic::Ordering;
 
-use futures_util::future::join3;
+use futures_util::future::{join, join3};
 use tokio_postgres::Statement;
+use tokio_postgres::types::ToSql;
 
-use super::Settings;
 use super::fault::Fault;
-use super::keys::{columns, sql_limit};
+use super::keys::signed;
+use super::options::Settings;
 use super::session::Session;
-use crate::store::ENTRIES_MAX;
-use crate::store::ledger::Ledger;
+use crate::payment::Key;
+use crate::store::columns::{key_columns, sql_limit};
+use crate::store::ledger::{Ledger, Record, Row};
+use crate::store::{ENTRIES_MAX, Error};
+
+const SAVE: &str = "
+    UPDATE payments SET
+        version = changed.version,
+        status = changed.status,
+        final = changed.final,
+        acked_version = changed.acked_version,
+        settled_version = changed.settled_version,
+        settled_ms = changed.settled_ms,
+        escalate_ms = changed.escalate_ms,
+        escalated = changed.escalated,
+        changed_ms = CASE WHEN changed.version > payments.version THEN $12 ELSE payments.changed_ms END,
+        state = changed.state
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[], $7::bigint[],
+            $8::bigint[], $9::bigint[], $10::boolean[], $11::text[])
+        AS changed (merchant_id, order_id, version, status, final, acked_version, settled_version,
+            settled_ms, escalate_ms, escalated, state)
+    WHERE payments.merchant_id = changed.merchant_id AND payments.order_id = changed.order_id";
 
 const ADD_ENTRIES: &str = "
     INSERT INTO entries (merchant_id, order_id, at_ms, node, what)
@@ -46,8 +66,89 @@ const TRIM: &str = "
             AND entries.id <= last.id
         FOR UPDATE OF entries SKIP LOCKED))";
 
-/// Both, by column.
-pub(super) struct Columns<'a> {
+/// Writes what changed and what belongs to it, and commits.
+pub(super) async fn commit(session: &Session, settings: &Settings, ledger: &Ledger<'_>) -> Result<(), Fault> {
+    let (changed, save) = (Changed::of(ledger)?, session.prepare(SAVE).await?);
+    let (log, statements) = (Logged::of(ledger)?, Statements::prepare(session, ledger).await?);
+    let now_ms = ledger.now_ms();
+    let last = async {
+        let (saved, logged) =
+            join(changed.save(session, &save, now_ms), log.save(session, settings, &statements)).await;
+        saved.and(logged)
+    };
+    session.commit(Box::pin(last)).await
+}
+
+/// The rows that changed, by column, so that any number of them is one statement.
+#[derive(Default)]
+struct Changed<'a> {
+    merchant_ids: Vec<&'a str>,
+    order_ids: Vec<&'a str>,
+    versions: Vec<i64>,
+    statuses: Vec<&'a str>,
+    finals: Vec<bool>,
+    acked_versions: Vec<i64>,
+    settled_versions: Vec<i64>,
+    settled_ms: Vec<i64>,
+    escalate_ms: Vec<Option<i64>>,
+    escalated: Vec<bool>,
+    states: Vec<String>,
+}
+
+impl<'a> Changed<'a> {
+    fn of(ledger: &'a Ledger<'_>) -> Result<Self, Fault> {
+        let mut changed = Self::default();
+        for (key, row) in ledger.rows() {
+            if let Row::Read(record) = row
+                && record.changed
+            {
+                changed.push(key, record)?;
+            }
+        }
+        Ok(changed)
+    }
+
+    fn push(&mut self, key: &'a Key, record: &'a Record) -> Result<(), Fault> {
+        let Record { state, payment, acked_version, finality, .. } = record;
+        self.merchant_ids.push(key.merchant_id.as_str());
+        self.order_ids.push(key.order_id.as_str());
+        self.versions.push(signed(payment.version)?);
+        self.statuses.push(payment.status.as_str());
+        self.finals.push(payment.is_final());
+        self.acked_versions.push(signed(*acked_version)?);
+        self.settled_versions.push(signed(finality.version)?);
+        self.settled_ms.push(finality.at_ms);
+        self.escalate_ms.push(finality.escalate_ms);
+        self.escalated.push(finality.escalated);
+        self.states.push(serde_json::to_string(state).map_err(|e| Error::Unavailable(e.to_string()))?);
+        Ok(())
+    }
+
+    async fn save(&self, session: &Session, save: &Statement, now_ms: i64) -> Result<(), Fault> {
+        if self.states.is_empty() {
+            return Ok(());
+        }
+        let columns: [&(dyn ToSql + Sync); 12] = [
+            &self.merchant_ids,
+            &self.order_ids,
+            &self.versions,
+            &self.statuses,
+            &self.finals,
+            &self.acked_versions,
+            &self.settled_versions,
+            &self.settled_ms,
+            &self.escalate_ms,
+            &self.escalated,
+            &self.states,
+            &now_ms,
+        ];
+        session.client()?.execute(save, &columns).await?;
+        Ok(())
+    }
+}
+
+/// What is written beside payments, by column.
+struct Logged<'a> {
     ledger: &'a Ledger<'a>,
     merchant_ids: Vec<&'a str>,
     order_ids: Vec<&'a str>,
@@ -58,15 +159,15 @@ pub(super) struct Columns<'a> {
     bodies: Vec<&'a str>,
 }
 
-/// The statements for both.
-pub(super) struct Statements {
+/// The statements for it.
+struct Statements {
     entries: Statement,
     trim: Statement,
     messages: Statement,
 }
 
 impl Statements {
-    pub(super) async fn prepare(session: &Session, ledger: &Ledger<'_>) -> Result<Self, Fault> {
+    async fn prepare(session: &Session, ledger: &Ledger<'_>) -> Result<Self, Fault> {
         let add = if ledger.log.may_be_written { ADD_MISSING_ENTRIES } else { ADD_ENTRIES };
         let entries = session.prepare(add).await?;
         let (trim, messages) = (session.prepare(TRIM).await?, session.prepare(ADD_MESSAGES).await?);
@@ -74,8 +175,8 @@ impl Statements {
     }
 }
 
-impl<'a> Columns<'a> {
-    pub(super) fn of(ledger: &'a Ledger<'a>) -> Result<Self, Fault> {
+impl<'a> Logged<'a> {
+    fn of(ledger: &'a Ledger<'a>) -> Result<Self, Fault> {
         let (mut merchant_ids, mut order_ids) = (Vec::new(), Vec::new());
         let (mut times_ms, mut whats) = (Vec::new(), Vec::new());
         for entry in ledger.log.entries() {
@@ -99,13 +200,8 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// Writes both, within the transaction that is open.
-    pub(super) async fn save(
-        &self,
-        session: &Session,
-        settings: &Settings,
-        statements: &Statements,
-    ) -> Result<(), Fault> {
+    /// Writes it, within the transaction that is open.
+    async fn save(&self, session: &Session, settings: &Settings, statements: &Statements) -> Result<(), Fault> {
         let client = session.client()?;
         let entries = async {
             if self.whats.is_empty() {
@@ -141,6 +237,6 @@ impl<'a> Columns<'a> {
         let added = u64::try_from(self.whats.len()).unwrap_or(0);
         let written = settings.entries.fetch_add(added, Ordering::Relaxed);
         let places = self.ledger.log.trimmed(written).into_iter();
-        places.filter_map(|place| self.ledger.at(place)).map(|(key, _)| columns(key)).unzip()
+        places.filter_map(|place| self.ledger.at(place)).map(|(key, _)| key_columns(key)).unzip()
     }
 }
