@@ -75,14 +75,13 @@ impl Fault {
     /// Of a transaction whose COMMIT was sent. Who ends a session ends it after a commit as well as before one; only a
     /// statement that the server refuses was not followed by one.
     pub(super) fn of_commit(self) -> Self {
-        match &self {
-            Self::Database(error)
-                if error.as_db_error().and_then(DbError::parsed_severity) == Some(Severity::Error) =>
-            {
-                self
-            }
-            _ => Self::Unanswered(Box::new(self)),
-        }
+        if self.is_refusal() { self } else { Self::Unanswered(Box::new(self)) }
+    }
+
+    /// Whether the server has refused a statement, and with it the transaction.
+    pub(super) fn is_refusal(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        error.as_db_error().and_then(DbError::parsed_severity) == Some(Severity::Error)
     }
 }
 

@@ -134,6 +134,9 @@ impl Pool {
             let session = Session::new(self.pool.get().await?);
             let is_pooled = session.connection()?.is_pooled();
             let (kept, answer) = join(session.is_kept(), Box::pin(work(session.clone()))).await;
+            if answer.as_ref().is_err_and(Fault::is_refusal) {
+                drop(session.let_go().await);
+            }
             match (kept, answer) {
                 (Err(fault), Err(_)) => Err(fault),
                 (_, Err(fault)) if is_pooled => {

@@ -71,6 +71,12 @@ impl Session {
         done.and(committed.map_err(Fault::from)).map_err(Fault::of_commit)
     }
 
+    /// After the server has refused a statement: waits until it has let go of the locks of that transaction, since it refuses
+    /// first and lets go then. Who asks again at once would come upon them.
+    pub(super) async fn let_go(&self) -> Result<(), Fault> {
+        Ok(self.client()?.batch_execute("").await?)
+    }
+
     /// A statement that this connection knows from its first use on.
     pub(super) async fn prepare(&self, sql: &str) -> Result<Statement, Fault> {
         Ok(self.client()?.prepare_cached(sql).await?)
