@@ -1,4 +1,4 @@
-//! `payment-notifier order show`: the story of one order, as support reads it aloud and as programs read it.
+//! `payment-notifier order show`: the timeline of one order, as support reads it aloud and as programs read it.
 
 use std::collections::BTreeSet;
 
@@ -15,21 +15,21 @@ async fn show(service: &Service, arguments: &[&str]) -> (bool, String, String) {
     (status.success(), out, err)
 }
 
-async fn story(service: &Service, order_id: &str) -> Value {
+async fn timeline(service: &Service, order_id: &str) -> Value {
     service.admin_get(&format!("/v1/orders/{MERCHANT}/{order_id}")).await.json
 }
 
 /// What happened, as `type` or, for an arrival, its outcome.
-fn kinds(story: &Value) -> Vec<String> {
-    let entries = story["entries"].as_array().into_iter().flatten();
+fn kinds(timeline: &Value) -> Vec<String> {
+    let entries = timeline["entries"].as_array().into_iter().flatten();
     let kind = |entry: &Value| entry["outcome"].as_str().or(entry["type"].as_str()).unwrap_or_default().to_owned();
     entries.map(kind).collect()
 }
 
 async fn wait_for_kind(service: &Service, order_id: &str, kind: &str, count: usize) -> Value {
-    wait_for(&format!("{count} {kind} in the story"), async || {
-        let story = story(service, order_id).await;
-        (kinds(&story).iter().filter(|told| *told == kind).count() >= count).then_some(story)
+    wait_for(&format!("{count} {kind} in the timeline"), async || {
+        let timeline = timeline(service, order_id).await;
+        (kinds(&timeline).iter().filter(|known| *known == kind).count() >= count).then_some(timeline)
     })
     .await
 }
@@ -43,7 +43,7 @@ fn told(order_id: &str, event_id: &str, status: &str, second: u32) -> Value {
 }
 
 #[tokio::test]
-async fn a_story_with_a_duplicate_a_stale_event_a_conflict_and_an_escalation_is_told() {
+async fn a_timeline_with_a_duplicate_a_stale_event_a_conflict_and_an_escalation_is_shown() {
     let setup = Setup::new().await.set("INSTANCE", "node-1").set("ESCALATION__AFTER", "2s");
     let service = setup.start().await;
     let publisher = Publisher::connect(service.vhost()).await;

@@ -25,14 +25,14 @@ async fn payments_are_forgotten_after_their_time_and_can_come_again() {
 }
 
 #[tokio::test]
-async fn a_story_is_forgotten_before_its_payment_where_it_is_kept_for_less() {
+async fn a_timeline_is_forgotten_before_its_payment_where_it_is_kept_for_less() {
     let service = Setup::new().await.set("TIMELINE__KEEP", "1s").start().await;
     let publisher = Publisher::connect(service.vhost()).await;
-    publisher.publish(&event("r-story", "succeeded")).await;
+    publisher.publish(&event("r-timeline", "succeeded")).await;
     wait_for("its entry is removed", async || {
         (service.metric("payment_notifier_retired_total", "what=\"entries\"").await >= 1.0).then_some(())
     })
     .await;
-    service.payment_with_status("r-story", &ticket("r-story"), "succeeded").await;
+    service.payment_with_status("r-timeline", &ticket("r-timeline"), "succeeded").await;
     assert_eq!(service.metric("payment_notifier_retired_total", "what=\"payments\"").await, 0.0);
 }

@@ -81,7 +81,7 @@ async fn a_disk_that_hangs_is_told_of_in_time_and_nothing_is_lost_when_it_is_bac
         (answer.status == 503).then_some(())
     })
     .await;
-    is_refused_in_time("an order's story", service.admin_get(&format!("/v1/orders/{MERCHANT}/hung-known"))).await;
+    is_refused_in_time("an order's timeline", service.admin_get(&format!("/v1/orders/{MERCHANT}/hung-known"))).await;
     is_unready_for_the_store(&service).await;
     disk.hang(Hang::Nothing);
     service.wait_ready().await;

@@ -1,4 +1,4 @@
-//! What pages did and what became of bad messages stands in their order's story.
+//! What pages did and what became of bad messages stands in their order's timeline.
 
 use payment_notifier::payment::{Key, MerchantId, OrderId};
 use payment_notifier::store::{EscalatedOrders, Escalation, Options, PaymentStore, Sqlite, Timeline};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{DeadLetters, EventStream, MERCHANT, Page, Publisher, Service, Setup, event, ticket, wait_for};
 
 /// Ends the service and reads what it has written of an order.
-async fn story(mut service: Service, order_id: &str) -> Timeline {
+async fn timeline(mut service: Service, order_id: &str) -> Timeline {
     service.terminate();
     assert!(service.wait_end().await.success());
     let url = format!("sqlite://{}", service.database().display());
@@ -22,14 +22,14 @@ async fn story(mut service: Service, order_id: &str) -> Timeline {
     };
     let store = Sqlite::open(&url, options).unwrap();
     let key = Key::new(MerchantId::new(MERCHANT).unwrap(), OrderId::new(order_id).unwrap());
-    let story = store.timeline(&key).await.unwrap();
+    let timeline = store.timeline(&key).await.unwrap();
     store.close().await;
-    story
+    timeline
 }
 
 /// The entries of one type.
-fn of(story: &Timeline, kind: &str) -> Vec<Value> {
-    let entries = story.entries.iter().filter(|entry| entry.what["type"] == kind);
+fn of(timeline: &Timeline, kind: &str) -> Vec<Value> {
+    let entries = timeline.entries.iter().filter(|entry| entry.what["type"] == kind);
     entries.map(|entry| Value::Object(entry.what.clone())).collect()
 }
 
@@ -71,39 +71,39 @@ async fn everything(service: &Service) {
 }
 
 #[tokio::test]
-async fn a_story_tells_who_waited_what_each_was_shown_and_what_was_put_aside() {
+async fn a_timeline_shows_who_waited_what_each_was_shown_and_what_was_put_aside() {
     let service = Setup::new().await.start().await;
     everything(&service).await;
-    let story = story(service, "s-1").await;
-    assert_eq!(story.acked_version, 1);
+    let timeline = timeline(service, "s-1").await;
+    assert_eq!(timeline.acked_version, 1);
     let transports = |kind: &str| {
-        let mut transports: Vec<_> = of(&story, kind).iter().map(|entry| entry["transport"].to_string()).collect();
+        let mut transports: Vec<_> = of(&timeline, kind).iter().map(|entry| entry["transport"].to_string()).collect();
         transports.sort();
         transports
     };
-    let pushed = of(&story, "pushed");
+    let pushed = of(&timeline, "pushed");
     // Two waited and were given it as it came; one came later, and of five polls one is worth telling.
     assert_eq!(transports("pushed"), ["\"poll\"", "\"sse\"", "\"websocket\"", "\"websocket\""], "{pushed:?}");
     assert_eq!(pushed.iter().filter(|entry| entry["ms"].is_u64()).count(), 2, "{pushed:?}");
     assert!(pushed.iter().all(|entry| entry["version"] == 1 && entry["connection"].as_u64() >= Some(1)));
-    assert!(!of(&story, "watched").is_empty());
-    let acknowledged = of(&story, "acknowledged");
+    assert!(!of(&timeline, "watched").is_empty());
+    let acknowledged = of(&timeline, "acknowledged");
     assert_eq!(acknowledged.len(), 1);
     assert!(pushed.iter().any(|entry| entry["connection"] == acknowledged[0]["connection"]), "{acknowledged:?}");
-    let mut letters: Vec<_> = of(&story, "dead_lettered").iter().map(|entry| entry["reason"].to_string()).collect();
+    let mut letters: Vec<_> = of(&timeline, "dead_lettered").iter().map(|entry| entry["reason"].to_string()).collect();
     letters.sort();
     assert_eq!(letters, ["\"id_reused\"", "\"malformed_field\""]);
 }
 
 #[tokio::test]
-async fn without_a_timeline_a_story_is_who_waited_and_only_where_escalations_need_it() {
+async fn with_timelines_off_who_waited_is_kept_where_escalations_need_it_and_nothing_else() {
     for (orders, expected) in [("watched", true), ("all", false)] {
         let setup = Setup::new().await.set("TIMELINE__ENABLED", "false").set("ESCALATION__ORDERS", orders);
         let service = setup.start().await;
         everything(&service).await;
-        let story = story(service, "s-1").await;
-        assert_eq!(story.acked_version, 1);
-        let watched = of(&story, "watched").len();
-        assert_eq!((watched, story.entries.len()), (usize::from(expected), watched), "{:?}", story.entries);
+        let timeline = timeline(service, "s-1").await;
+        assert_eq!(timeline.acked_version, 1);
+        let watched = of(&timeline, "watched").len();
+        assert_eq!((watched, timeline.entries.len()), (usize::from(expected), watched), "{:?}", timeline.entries);
     }
 }
