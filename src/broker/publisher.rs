@@ -65,7 +65,7 @@ impl Publisher {
         Self::with(options, Purpose::Publisher, options.amqp.publish_connections_max, None)
     }
 
-    /// For what merchants are told: one connection, and little memory for it, since these messages have no headers, which
+    /// For events for merchants: one connection, and little memory for it, since these messages have no headers, which
     /// would have to fit one frame.
     ///
     /// # Errors
@@ -172,8 +172,8 @@ impl Inner {
             }
             Err(error) => {
                 let why = format!("exchange {:?}: {}", message.exchange.as_str(), reason(&error));
-                let ErrorKind::ProtocolError(told) = error.kind() else { return Err(Failed::by(why, false)) };
-                let (code, ends_connection) = (told.get_id(), error.is_amqp_hard_error());
+                let ErrorKind::ProtocolError(refusal) = error.kind() else { return Err(Failed::by(why, false)) };
+                let (code, ends_connection) = (refusal.get_id(), error.is_amqp_hard_error());
                 let answer = PublishError::Refused(Refusal { code, ends_connection, why });
                 return Err(Failed { answer, with_channel: true });
             }
@@ -223,7 +223,7 @@ impl Inner {
     }
 }
 
-/// A failure, and whether the channel had told of it: then a fresh channel would fail alike.
+/// A failure, and whether the channel said so: then a fresh channel would fail alike.
 struct Failed {
     answer: PublishError,
     with_channel: bool,

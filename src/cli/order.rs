@@ -1,4 +1,4 @@
-//! `order show`: what happened to one order, told so that it can be read aloud.
+//! `order show`: what happened to one order, so that it can be read aloud.
 
 use std::io::{Write, stdout};
 
@@ -41,25 +41,29 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> 
     let operators = Operators::new(settings, admin)?;
     let part = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let path = format!("/v1/orders/{}/{}", part(merchant.as_str()), part(order.as_str()));
-    let story = operators.answer(operators.call(Method::GET, &path)).await?;
+    let timeline = operators.answer(operators.call(Method::GET, &path)).await?;
     let mut out = stdout().lock();
     if json {
-        writeln!(out, "{story}")?;
+        writeln!(out, "{timeline}")?;
         return Ok(());
     }
-    for line in lines(&story) {
+    for line in lines(&timeline) {
         writeln!(out, "{line}")?;
     }
     Ok(())
 }
 
 /// A header, then one line an entry, with the date where it changes.
-fn lines(story: &Value) -> Vec<String> {
+fn lines(timeline: &Value) -> Vec<String> {
     let text = |value: &Value, name: &str| plain(value[name].as_str().unwrap_or_default());
-    let mut lines =
-        vec![format!("order {} of {}: {}", text(story, "order_id"), text(story, "merchant_id"), text(story, "text"))];
+    let mut lines = vec![format!(
+        "order {} of {}: {}",
+        text(timeline, "order_id"),
+        text(timeline, "merchant_id"),
+        text(timeline, "text")
+    )];
     let (mut day, mut node) = (String::new(), String::new());
-    for entry in story["entries"].as_array().into_iter().flatten() {
+    for entry in timeline["entries"].as_array().into_iter().flatten() {
         let at = text(entry, "at");
         let (date, time) = at.split_once('T').unwrap_or((&at, ""));
         let by = text(entry, "node");
@@ -91,16 +95,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_story_has_a_header_a_date_and_a_line_an_entry() {
+    fn a_timeline_has_a_header_a_date_and_a_line_an_entry() {
         let entry = |at: &str, node: &str, since: &str, text: &str| json!({ "at": at, "node": node, "since": since, "label": "arrived", "text": text });
-        let story = json!({ "order_id": "o", "merchant_id": "m", "text": "succeeded", "entries": [
+        let timeline = json!({ "order_id": "o", "merchant_id": "m", "text": "succeeded", "entries": [
             entry("2026-01-31T15:02:11.532Z", "n1", "+0 ms", "first"),
             entry("2026-01-31T15:02:11.540Z", "n1", "+8 ms", "second \u{1b}[31m"),
             entry("2026-02-01T00:00:00.000Z", "n2", "+8 h 57 min", "third"),
         ]});
-        let told = lines(&story);
+        let printed = lines(&timeline);
         assert_eq!(
-            told[..4],
+            printed[..4],
             [
                 "order o of m: succeeded",
                 "",
@@ -108,7 +112,7 @@ mod tests {
                 "15:02:11.532        +0 ms  arrived       first",
             ]
         );
-        assert_eq!(told[4], "15:02:11.540        +8 ms  arrived       second \\u{1b}[31m");
-        assert_eq!(told[6], "2026-02-01 UTC, node n2");
+        assert_eq!(printed[4], "15:02:11.540        +8 ms  arrived       second \\u{1b}[31m");
+        assert_eq!(printed[6], "2026-02-01 UTC, node n2");
     }
 }

@@ -176,7 +176,7 @@ async fn replay(options: Options, printer: &Printer, mut replay: Replay<'_>) -> 
     let publisher = Publisher::for_dead_letters(&options)?;
     let queue = open(options, printer).await?;
     let mut unprinted = None;
-    let mut told = |letter: &DeadLetter, outcome: &Outcome| {
+    let mut report = |letter: &DeadLetter, outcome: &Outcome| {
         let (word, why) = match outcome {
             Outcome::Replayed => ("replayed", None),
             Outcome::FailedAgain => ("skipped", Some("failed again since its last replay".to_owned())),
@@ -185,7 +185,7 @@ async fn replay(options: Options, printer: &Printer, mut replay: Replay<'_>) -> 
         // A closed pipe must not stop the work half way.
         unprinted = printer.step(word, letter, why.as_deref()).err().or(unprinted.take());
     };
-    let done = replay.run(&queue, &publisher, &mut told).await;
+    let done = replay.run(&queue, &publisher, &mut report).await;
     queue.close().await;
     publisher.close();
     let Replay { replayed, failed_again, refused, .. } = replay;
