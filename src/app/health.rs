@@ -42,16 +42,16 @@ pub(super) async fn watch_store(
             tokio::select! {
                 answer = tokio::time::timeout(limit, &mut check) => match answer {
                     Ok(answer) => break answer,
-                    Err(_elapsed) => tell(&metrics, &health, Some(silent(limit).to_string())),
+                    Err(_elapsed) => report(&metrics, &health, Some(silent(limit).to_string())),
                 },
                 () = tasks.stopping() => return,
             }
         };
-        tell(&metrics, &health, answer.err().map(|error| error.to_string()));
+        report(&metrics, &health, answer.err().map(|error| error.to_string()));
     }
 }
 
-fn tell(metrics: &Metrics, health: &Health, why: Option<String>) {
+fn report(metrics: &Metrics, health: &Health, why: Option<String>) {
     match why {
         None => health.ok(Component::Store),
         Some(why) => health.fault(Component::Store, why),

@@ -1,4 +1,4 @@
-//! Binds a listener's address, or says which setting names one that cannot be bound.
+//! Binds a listener's address, or names the setting of one that cannot be bound.
 
 use std::net::SocketAddr;
 

@@ -13,7 +13,7 @@ use crate::payment::Key;
 use crate::runtime::Tasks;
 use crate::store::{self, Revocation};
 
-/// Begins to speak with the other nodes, if there are any: until the pages have left, and after what the consumer stored
+/// Links this node with the others, if there are any: until the pages have left, and after what the consumer stored
 /// last.
 pub(super) fn begin(
     live_sender: Option<LiveSender>,
@@ -34,7 +34,7 @@ pub(super) fn begin(
     Ok(())
 }
 
-/// What the pages tell the other nodes.
+/// How the pages send revocations to the other nodes.
 pub(super) fn tell_peers(live_sender: LiveSender) -> TellPeers {
     Box::new(move |revocation, keys| live_sender.revoked(revocation, keys))
 }

@@ -24,7 +24,7 @@ impl TaskGroups {
         // What is in flight is stored and shown before the pages are asked to leave.
         end("consumer", &self.consuming, STOP_LIMIT).await;
         end("pages", &self.serving, drain + STOP_LIMIT).await;
-        // What pages did last is in the timelines, and what merchants are to hear is published or kept.
+        // What pages did last is in the timelines, and the messages for merchants are published or kept.
         end("outbox", &self.recording, STOP_LIMIT).await;
         publishers.iter().for_each(broker::Publisher::close);
         end("admin", &self.background, STOP_LIMIT).await;

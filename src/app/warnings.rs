@@ -1,4 +1,4 @@
-//! What an operator is told at the start.
+//! What is logged at the start for an operator.
 
 use crate::config::Settings;
 use crate::runtime::raise_open_files;
@@ -16,7 +16,7 @@ pub(super) fn of_settings(settings: &Settings, verifier: &Verifier) {
     }
 }
 
-/// A connection for which there is no file left is one that waits unanswered, so the operator is told beforehand.
+/// A connection for which there is no file left is one that waits unanswered, so it is logged beforehand.
 pub(super) fn of_open_files(connections_max: usize) {
     let open_files_max = raise_open_files();
     let needed = u64::try_from(connections_max).unwrap_or(u64::MAX).saturating_add(OPEN_FILES_BESIDE_PAGES);

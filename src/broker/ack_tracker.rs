@@ -157,7 +157,7 @@ mod tests {
             order in Just((1..=40_u64).collect::<Vec<_>>()).prop_shuffle(),
             pauses in proptest::collection::vec(any::<bool>(), 40),
         ) {
-            // A broker: knows what it has not been told of yet, and refuses a tag that it does not know.
+            // A broker: knows what it has no acknowledgement of yet, and refuses a tag that it does not know.
             let mut unacked: BTreeSet<u64> = (1..=40).collect();
             let mut settled = BTreeSet::new();
             let mut tracker = tracker(1..=40);

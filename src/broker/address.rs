@@ -1,7 +1,7 @@
-//! A place where the broker is reached, and whether it is worth lapin's while.
+//! An address of the broker, and whether lapin can be given it.
 //!
-//! lapin leaves a thread behind for each attempt that is given up, and goes on trying in it. So an address that has said
-//! nothing once is asked for a sign of life first, until it gives one: an outage of any length costs one thread.
+//! lapin leaves a thread behind for each attempt that is given up, and goes on trying in it. So an address that has given
+//! no answer once is asked for a sign of life first, until it gives one: an outage of any length costs one thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -55,15 +55,15 @@ impl Address {
     }
 
     /// The attempt was given up by its own clock.
-    pub(super) fn said_nothing(&self) {
+    pub(super) fn gave_no_answer(&self) {
         self.is_silent.store(true, Ordering::Relaxed);
     }
 
-    /// Ends with whatever the peer says or does, a refusal included.
+    /// Ends with whatever the peer sends or does, a refusal included.
     async fn sign_of_life(&self) {
-        let place = (self.uri.authority.host.as_str(), self.uri.authority.port);
+        let host_and_port = (self.uri.authority.host.as_str(), self.uri.authority.port);
         let asked = async {
-            let mut peer = TcpStream::connect(place).await?;
+            let mut peer = TcpStream::connect(host_and_port).await?;
             peer.write_all(PROTOCOL_HEADER).await?;
             peer.read_u8().await
         };

@@ -30,10 +30,10 @@ const WORD: &str = "payment-notifier-probe";
 /// What stands in a probe's body before its number.
 const BODY: &str = "payment-notifier probe ";
 const NUMBER_CHARS: usize = 32;
-/// In readiness.
+/// The name in readiness.
 const HEALTH_THING: &str = "topology";
 /// Intervals without a probe, of this node or of another, after which none comes: where this node alone consumes, and where
-/// others do, which take most of them.
+/// others do, which take most of the probes.
 const MISSED_ALONE_MAX: u32 = 2;
 const MISSED_MAX: u32 = 20;
 

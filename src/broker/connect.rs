@@ -63,7 +63,7 @@ pub(super) async fn connect(
     connect_witnessed(addresses, amqp, purpose, instance).await.map(|(connection, _witness)| connection)
 }
 
-/// The same, with what its frames say of messages.
+/// The same, with what its frames hold of messages.
 pub(super) async fn connect_witnessed(
     addresses: &[Address],
     amqp: &config::Amqp,

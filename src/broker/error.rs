@@ -29,7 +29,7 @@ pub enum Error {
          yet that this node's previous connection is gone"
     )]
     InstanceTaken {
-        /// Named by the instance.
+        /// The live exchange's name and the instance.
         queue: String,
     },
     /// One command at a time takes messages of the dead-letter queue: others would not see those that it holds.
@@ -41,7 +41,7 @@ pub enum Error {
     /// A replay that the broker did not confirm.
     #[error("dead letter {id} was not replayed, and is kept: {reason}")]
     Replay {
-        /// Which.
+        /// The id of the dead letter.
         id: String,
         /// In the broker's words where it gave any.
         reason: String,

@@ -113,7 +113,7 @@ fn drop_history(headers: &mut Headers, surplus: usize) {
     }
 }
 
-/// What tells which message it is.
+/// What identifies the message.
 fn needed(of: &BasicProperties) -> BasicProperties {
     let mut kept = BasicProperties::default();
     if let Some(content_type) = of.content_type() {

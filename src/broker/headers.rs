@@ -5,26 +5,26 @@ use std::collections::BTreeMap;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
 
-/// A stable code.
+/// Why it is a dead letter: a code for programs.
 pub(super) const REASON: &str = "x-reason";
-/// A sentence.
+/// The same as a sentence for people.
 pub(super) const ERROR: &str = "x-error";
 /// The reasons before the last replay or move, oldest first, as `code: sentence`.
 pub(super) const REASON_HISTORY: &str = "x-reason-history";
-/// RFC 3339.
+/// When it became one, RFC 3339.
 pub(super) const DEAD_LETTERED_AT: &str = "x-dead-lettered-at";
 /// How often it was replayed.
 pub(super) const REPLAYS: &str = "x-replays";
 /// The reason that it had when it was replayed last.
 pub(super) const REPLAYED_REASON: &str = "x-replayed-reason";
-/// Where it was published first.
+/// The exchange that it was published to first.
 pub(super) const ORIGINAL_EXCHANGE: &str = "x-original-exchange";
-/// With what.
+/// The routing key that it had first.
 pub(super) const ORIGINAL_ROUTING_KEY: &str = "x-original-routing-key";
 
-/// Whose it was first.
+/// The property `user-id` that it had first.
 pub(super) const ORIGINAL_USER_ID: &str = "x-original-user-id";
-/// How long it was to live at first, milliseconds as text.
+/// The property `expiration` that it had first, milliseconds as text.
 pub(super) const ORIGINAL_EXPIRATION: &str = "x-original-expiration";
 /// True where headers or properties were left out.
 pub(super) const HEADERS_DROPPED: &str = "x-headers-dropped";
@@ -144,7 +144,7 @@ pub(super) fn number(headers: &FieldTable, name: &str) -> Option<i64> {
     headers.inner().get(name).and_then(whole_number)
 }
 
-/// The same of one value.
+/// One value as a whole number.
 pub(super) fn whole_number(value: &AMQPValue) -> Option<i64> {
     match value {
         AMQPValue::ShortShortInt(n) => Some((*n).into()),
@@ -166,7 +166,7 @@ pub(super) fn remember_reason(headers: &mut Headers) {
     push_history(headers, &format!("{reason}: {error}"));
 }
 
-/// Adds to the history.
+/// Adds an entry to the history, and drops the oldest beyond its bound.
 pub(super) fn push_history(headers: &mut Headers, entry: &str) {
     let mut entries = match headers.remove(REASON_HISTORY) {
         Some(AMQPValue::FieldArray(entries)) => entries.as_slice().to_vec(),

@@ -36,9 +36,9 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 /// What the outbox works with.
 #[derive(Clone)]
 pub struct OutboxParts {
-    /// Which holds it.
+    /// The store that holds the outbox.
     pub store: Arc<dyn PaymentStore>,
-    /// By which it leaves, [`Publisher::for_outbox`]. Closed at the end.
+    /// Publishes its messages, [`Publisher::for_outbox`]. Closed at the end.
     pub publisher: Publisher,
     /// What is counted.
     pub metrics: Metrics,

@@ -23,7 +23,7 @@ pub(super) struct Turn {
     pub(super) moved: bool,
     pub(super) done: Vec<i64>,
     pub(super) again: VecDeque<Outgoing>,
-    /// To be left alone.
+    /// Never to be taken by the broker: left alone for long.
     pub(super) aside: Vec<i64>,
     pub(super) denied: Vec<i64>,
     /// One message ended the connection for all that were under way: which, is found one by one.
@@ -114,7 +114,7 @@ impl BatchPublisher {
                     turn.one_by_one |= fate == Fate::OneByOne;
                     turn.again.push_back(outgoing);
                 }
-                // The lease keeps it.
+                // It stays in the outbox, and its lease keeps it from being published again at once.
                 Fate::Later => {}
                 Fate::Denied => {
                     turn.moved = true;

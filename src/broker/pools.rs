@@ -71,7 +71,7 @@ impl Pools {
                 }
                 Some(Err(PoolError::Backend(error))) => reason(&error),
                 Some(Err(PoolError::Timeout(TimeoutType::Create))) => {
-                    address.said_nothing();
+                    address.gave_no_answer();
                     "no answer".to_owned()
                 }
                 Some(Err(PoolError::Timeout(_))) | None => "no answer".to_owned(),

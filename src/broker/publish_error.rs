@@ -12,9 +12,9 @@ pub enum PublishError {
     /// No queue is bound where it was sent.
     #[error("no queue is bound to exchange {exchange:?} for routing key {routing_key:?}")]
     Unroutable {
-        /// Where it was sent.
+        /// The exchange that it was sent to.
         exchange: String,
-        /// With what.
+        /// Its routing key.
         routing_key: String,
     },
     /// No confirm in `amqp.confirm_timeout_s`.
@@ -46,7 +46,7 @@ pub enum PublishError {
 /// Why the broker closed a channel or a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// AMQP's reply code.
+    /// AMQP's reply code, e.g. 403.
     pub code: u16,
     /// The whole connection was closed, with all that was under way on it, and not the channel alone.
     pub ends_connection: bool,

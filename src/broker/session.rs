@@ -15,19 +15,16 @@ use lapin::{Channel, ErrorKind};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
-use super::binding::Probes;
-use super::commit::{Arrived, Committed, Committer};
+use super::commit::{Arrived, Committed};
 use super::connect::reason;
-use super::consumer_parts::ConsumerParts;
 use super::dead_letters::DeadLetterSender;
-use super::decode::{Decoder, Payload, Reject};
-use super::error::Error;
+use super::decode::{Payload, Reject};
 use super::held::HeldEvents;
-use super::options::Options;
+use super::outcomes::Outcomes;
 use super::settle::{Settler, Unsettled};
+use super::shared::Shared;
 use super::transport::witness::Witness;
 use super::work::{Work, finished};
-use crate::hub::Update;
 use crate::payment::Change;
 use crate::runtime::{Tasks, unix_ms};
 use crate::telemetry::trace;
@@ -60,28 +57,6 @@ pub(super) enum End {
 pub(super) struct Unreadable {
     /// How often it had been delivered before, where the queue says so.
     pub(super) delivery_count: Option<i64>,
-}
-
-/// What outlives a subscription.
-pub(super) struct Shared {
-    pub(super) options: Options,
-    pub(super) parts: ConsumerParts,
-    pub(super) probes: Probes,
-    pub(super) committer: Committer,
-    decoder: Decoder,
-}
-
-impl Shared {
-    pub(super) fn new(options: Options, parts: ConsumerParts) -> Result<Self, Error> {
-        let decoder = Decoder::new(&options.payments)?;
-        let committer = Committer::new(options.amqp.clone(), parts.clone());
-        Ok(Self { options, parts, probes: Probes::new(), committer, decoder })
-    }
-
-    /// What keeps the queue from being consumed.
-    pub(super) fn fault(&self, why: &str) {
-        self.parts.fault(&self.options.amqp.queue, why);
-    }
 }
 
 pub(super) struct Session<'a> {
@@ -326,11 +301,7 @@ impl<'a> Session<'a> {
     }
 
     fn committed(&mut self, committed: Committed) {
-        let ConsumerParts { hub, live, metrics, outbox_signal, .. } = &self.shared.parts;
-        let mut counts = [0_u64; Change::ALL.len()];
-        // Spans end with the acknowledgement.
-        let mut spans = Vec::with_capacity(committed.batch.len());
-        let mut for_other_nodes = Vec::new();
+        let mut outcomes = Outcomes::new(&self.shared.parts, committed.tried_before);
         for (arrived, outcome) in committed.batch.into_iter().zip(committed.outcomes) {
             let outcome = match outcome {
                 Ok(outcome) => outcome,
@@ -340,31 +311,11 @@ impl<'a> Session<'a> {
                 }
             };
             self.arrived.extend(self.held.release(&arrived.event.key));
-            let Arrived { unsettled, event, delivery, published_at_ms, received_at, span, large, .. } = arrived;
-            // Whatever became of it: after a commit whose answer was lost, the page has not seen the payment yet. A page
-            // that has takes nothing that is not newer.
-            let update = Update::arrived(outcome.payment, published_at_ms, received_at);
-            hub.publish(&update);
-            // A node that stored it may have ended before it sent it to the others.
-            let may_be_unsent = committed.tried_before || delivery.redelivered;
-            if live.is_some() && (outcome.change == Change::Applied || may_be_unsent) {
-                for_other_nodes.push(update);
-            }
-            counts[outcome.change as usize] += 1;
-            trace::outcome(&span, outcome.change.as_str());
-            spans.push(span);
-            for conflict in outcome.conflicts.iter() {
-                outbox_signal.notify();
-                metrics.conflict(conflict.as_str());
-                warn!(
-                    conflict = conflict.as_str(),
-                    merchant_id = %event.key.merchant_id,
-                    order_id = %event.key.order_id,
-                    event_id = %event.event_id,
-                    "events of one payment contradict each other"
-                );
-            }
-            match outcome.change {
+            let change = outcome.change;
+            outcomes.publish(&arrived, outcome);
+            let Arrived { unsettled, event, delivery, span, large, .. } = arrived;
+            outcomes.keep_until_settled(span);
+            match change {
                 Change::IdReused => {
                     let reject = Reject::id_reused().of_event(event.key, event.event_id.as_str());
                     self.dead_letters.push(delivery, &reject, unsettled, large);
@@ -372,12 +323,7 @@ impl<'a> Session<'a> {
                 Change::Applied | Change::Duplicate | Change::Stale => self.settler.settle(unsettled),
             }
         }
-        if let Some(live) = live {
-            live.stored(for_other_nodes);
-        }
-        for (change, count) in Change::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
-            metrics.events(change.as_str(), count);
-        }
+        outcomes.finish();
     }
 }
 

@@ -102,7 +102,7 @@ impl Settler {
         Unsettled(tag)
     }
 
-    /// Notes that the delivery's outcome is durable. [`Settler::send`] tells the broker.
+    /// Notes that the delivery's outcome is durable. [`Settler::send`] acknowledges it.
     pub(super) fn settle(&mut self, delivery: Unsettled) {
         self.tracker.settle(delivery.0);
         self.count();

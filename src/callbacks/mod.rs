@@ -1,4 +1,4 @@
-//! Notifications of payment providers: is it theirs, is it for this merchant, and which event does it tell?
+//! Notifications of payment providers: is it theirs, is it for this merchant, and which event does it report?
 //!
 //! Pure: the bridge gives headers, bytes and the time, and gets events to publish and the words that the provider wants
 //! to hear. No I/O but for the key files at [`Accounts::load`], no clock. Whoever paid (openid, buyer_id, card) is never

@@ -120,7 +120,7 @@ impl Fault {
     }
 }
 
-/// What a verified notification says.
+/// What a verified notification means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// Something about a payment.

@@ -1,4 +1,4 @@
-//! One order that is waited for: by whom, since when, and what was asked about it.
+//! One order that is waited for: by whom, since when, and for which spans it was inquired about.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::Inbox;
 
 /// How long an order is remembered after its last page has left: one that polls or lost its connection comes back.
 const DEPARTED_TENTHS_MAX: u32 = 600;
-/// As if everything had been asked.
+/// As if it had been inquired about for every span.
 const FINAL: u8 = u8::MAX;
 
 /// Tenths of a second since the hub was made: enough for thirteen years.
@@ -84,7 +84,7 @@ impl OrderWatch {
         self.inquired_step = self.inquired_step.max(step);
     }
 
-    /// The last of the spans that are over, from 1, if it was not asked, and the seconds since the first page came.
+    /// The last of the spans that are over, from 1, if it was not inquired about for that, and the seconds since the first page came.
     pub(super) fn overdue(&self, now: Tick, spans_s: &[u64]) -> Option<(u8, u64)> {
         if self.has_departed() || !self.is_open() {
             return None;

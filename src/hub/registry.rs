@@ -73,9 +73,9 @@ impl Hub {
         }
         let now = self.now();
         let came_back = match self.shard(key).entry(key.clone()) {
-            Entry::Occupied(mut waiting) => waiting.get_mut().enter(Arc::clone(inbox)),
-            Entry::Vacant(place) => {
-                place.insert(OrderWatch::new(Arc::clone(inbox), now));
+            Entry::Occupied(mut watch) => watch.get_mut().enter(Arc::clone(inbox)),
+            Entry::Vacant(vacant) => {
+                vacant.insert(OrderWatch::new(Arc::clone(inbox), now));
                 false
             }
         };
@@ -90,14 +90,14 @@ impl Hub {
         let key = &update.payment.key;
         let inboxes = {
             let mut shard = self.shard(key);
-            let Some(waiting) = shard.get_mut(key) else {
+            let Some(watch) = shard.get_mut(key) else {
                 return 0;
             };
             if update.payment.status.is_final() {
-                waiting.mark_final();
+                watch.mark_final();
             }
             // A clone of the list, so that waking never happens under the lock that subscribing needs.
-            waiting.pages().to_vec()
+            watch.pages().to_vec()
         };
         inboxes.iter().for_each(|inbox| inbox.put(update));
         inboxes.len()
@@ -113,27 +113,27 @@ impl Hub {
 
     /// Makes every page that waits for an order look whether it may stay.
     pub fn interrupt(&self, key: &Key) {
-        let inboxes = self.shard(key).get(key).map(|waiting| waiting.pages().to_vec());
+        let inboxes = self.shard(key).get(key).map(|watch| watch.pages().to_vec());
         inboxes.into_iter().flatten().for_each(|inbox| inbox.interrupt());
     }
 
     /// The orders that somebody waits for.
     #[must_use]
     pub fn watched(&self) -> Vec<Key> {
-        let is_watched = |(key, waiting): (&Key, &OrderWatch)| (!waiting.has_departed()).then(|| key.clone());
+        let is_watched = |(key, watch): (&Key, &OrderWatch)| (!watch.has_departed()).then(|| key.clone());
         self.shards.iter().flat_map(|shard| lock(shard).iter().filter_map(is_watched).collect::<Vec<_>>()).collect()
     }
 
     /// Whether somebody waits for an order.
     #[must_use]
     pub fn is_watched(&self, key: &Key) -> bool {
-        self.shard(key).get(key).is_some_and(|waiting| !waiting.has_departed())
+        self.shard(key).get(key).is_some_and(|watch| !watch.has_departed())
     }
 
     /// The order has its final result: it is never overdue.
     pub fn mark_final(&self, key: &Key) {
-        if let Some(waiting) = self.shard(key).get_mut(key) {
-            waiting.mark_final();
+        if let Some(watch) = self.shard(key).get_mut(key) {
+            watch.mark_final();
         }
     }
 
@@ -146,10 +146,10 @@ impl Hub {
         for shard in &self.shards {
             let mut shard = lock(shard);
             let before = shard.len();
-            shard.retain(|_, waiting| !waiting.is_over(now));
+            shard.retain(|_, watch| !watch.is_over(now));
             self.departed.fetch_sub(before - shard.len(), Ordering::Relaxed);
-            let of_shard = shard.iter().filter_map(|(key, waiting)| {
-                let (step, waited_s) = waiting.overdue(now, spans_s)?;
+            let of_shard = shard.iter().filter_map(|(key, watch)| {
+                let (step, waited_s) = watch.overdue(now, spans_s)?;
                 Some(Overdue { key: key.clone(), step, waited_s })
             });
             overdue.extend(of_shard.take(orders_max - overdue.len()));
@@ -159,8 +159,8 @@ impl Hub {
 
     /// Somebody was asked about an order for this span: it is given again for the next.
     pub fn mark_inquired(&self, overdue: &Overdue) {
-        if let Some(waiting) = self.shard(&overdue.key).get_mut(&overdue.key) {
-            waiting.mark_inquired(overdue.step);
+        if let Some(watch) = self.shard(&overdue.key).get_mut(&overdue.key) {
+            watch.mark_inquired(overdue.step);
         }
     }
 
@@ -176,11 +176,11 @@ impl Hub {
     fn unsubscribe(&self, inbox: &Arc<Inbox>, key: &Key) {
         inbox.close(key);
         let now = self.now();
-        if let Entry::Occupied(mut waiting) = self.shard(key).entry(key.clone())
-            && waiting.get_mut().leave(inbox, now)
-            && !(waiting.get().is_open() && self.remembers_one_more())
+        if let Entry::Occupied(mut watch) = self.shard(key).entry(key.clone())
+            && watch.get_mut().leave(inbox, now)
+            && !(watch.get().is_open() && self.remembers_one_more())
         {
-            waiting.remove();
+            watch.remove();
         }
     }
 
@@ -295,7 +295,7 @@ mod tests {
         assert!(hub.watched().is_empty() && !hub.is_watched(&key("a")) && hub.overdue(&[0, 0], 9).is_empty());
         let back = ["a", "b"].map(|order| hub.subscribe(&inbox, &key(order)).unwrap());
         let steps = |key: Key| hub.overdue(&[0], 9).iter().filter(|overdue| overdue.key == key).count();
-        assert_eq!((steps(key("a")), steps(key("b"))), (0, 1), "one place: the first that was left");
+        assert_eq!((steps(key("a")), steps(key("b"))), (0, 1), "room for one: the first that was departed from");
         assert!(hub.is_watched(&key("a")));
         drop(back);
         assert_eq!(hub.departed.load(Ordering::Relaxed), 1);

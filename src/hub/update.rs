@@ -14,7 +14,7 @@ use crate::payment::Payment;
 pub struct Update {
     /// The payment as the store holds it.
     pub payment: Arc<Payment>,
-    /// When the publisher sent it, milliseconds since 1970, where the message said so.
+    /// When the publisher sent it, milliseconds since 1970, where the message holds that.
     pub published_at_ms: Option<i64>,
     /// When this node received it. Not set for a payment that was read from the store.
     pub received_at: Option<Instant>,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Status, Timestamp};
 
-/// Two things said of one payment that cannot both be.
+/// Two claims about one payment that cannot both be true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Conflict {
     /// Both `failed` and `canceled`.

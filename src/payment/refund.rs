@@ -36,7 +36,7 @@ impl RefundStatus {
 pub struct Refund {
     /// How far it is.
     pub status: RefundStatus,
-    /// How much went back, where the publisher said.
+    /// How much went back, where the publisher gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
 }

@@ -22,7 +22,7 @@ pub enum Change {
     /// A greater event is known already.
     Stale,
     /// The event id is known with another status, amount or refund. Nothing was changed: the publisher has given two
-    /// events one id, and must be told.
+    /// events one id, and must learn of it.
     IdReused,
 }
 
@@ -186,7 +186,7 @@ impl State {
         self.head.status.is_final()
     }
 
-    /// The provider's own number, as that event says it.
+    /// The provider's own number, as in that event.
     #[must_use]
     pub fn provider_transaction_id(&self) -> Option<&str> {
         self.head.provider_transaction_id.as_deref()

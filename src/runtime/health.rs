@@ -1,11 +1,11 @@
-//! What works and what does not, as its owners last said.
+//! What works and what does not, as its owners last reported.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Tasks;
 
-/// The parts that the service cannot do without.
+/// The components that the service cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Component {
     /// The connection to RabbitMQ and its topology.
@@ -33,14 +33,14 @@ impl Component {
         }
     }
 
-    /// The part of that name.
+    /// The component of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|part| part.as_str() == name)
+        Self::ALL.into_iter().find(|component| component.as_str() == name)
     }
 }
 
-/// The health of all parts. Clones share it.
+/// The health of all components. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Health {
     state: Arc<Mutex<State>>,
@@ -48,49 +48,49 @@ pub struct Health {
 
 #[derive(Debug)]
 struct State {
-    /// Of each part, and of each thing in it that is looked at on its own.
+    /// Of each component, and of each thing in it that is looked at on its own.
     faults: BTreeMap<(Component, &'static str), String>,
     /// Tasks that were to run for ever.
     ended: Vec<&'static str>,
 }
 
-/// A part as a whole.
+/// A component as a whole.
 const WHOLE: &str = "";
 
 impl Health {
     /// Nothing works yet.
     #[must_use]
     pub fn starting() -> Self {
-        let faults = Component::ALL.into_iter().map(|part| ((part, WHOLE), "starting".to_owned())).collect();
+        let faults = Component::ALL.into_iter().map(|component| ((component, WHOLE), "starting".to_owned())).collect();
         Self { state: Arc::new(Mutex::new(State { faults, ended: Vec::new() })) }
     }
 
-    /// The part works.
-    pub fn ok(&self, part: Component) {
-        self.lock().faults.remove(&(part, WHOLE));
+    /// The component works.
+    pub fn ok(&self, component: Component) {
+        self.lock().faults.remove(&(component, WHOLE));
     }
 
-    /// The part does not work, for this reason. The reason is shown to operators: no secrets.
-    pub fn fault(&self, part: Component, reason: impl Into<String>) {
-        self.lock().faults.insert((part, WHOLE), reason.into());
+    /// The component does not work, for this reason. The reason is shown to operators: no secrets.
+    pub fn fault(&self, component: Component, reason: impl Into<String>) {
+        self.lock().faults.insert((component, WHOLE), reason.into());
     }
 
-    /// One thing in the part works. [`Health::ok`] does not say that.
-    pub fn ok_in(&self, part: Component, thing: &'static str) {
-        self.lock().faults.remove(&(part, thing));
+    /// One thing in the component works. [`Health::ok`] does not mean that.
+    pub fn ok_in(&self, component: Component, thing: &'static str) {
+        self.lock().faults.remove(&(component, thing));
     }
 
-    /// One thing in the part does not work, for this reason. It stands beside what [`Health::fault`] says of the part.
-    pub fn fault_in(&self, part: Component, thing: &'static str, reason: impl Into<String>) {
-        self.lock().faults.insert((part, thing), reason.into());
+    /// One thing in the component does not work, for this reason. It stands beside what [`Health::fault`] says of the component.
+    pub fn fault_in(&self, component: Component, thing: &'static str, reason: impl Into<String>) {
+        self.lock().faults.insert((component, thing), reason.into());
     }
 
     /// What does not work, and why. Empty when all does.
     #[must_use]
     pub fn faults(&self) -> BTreeMap<Component, String> {
         let mut faults = BTreeMap::new();
-        for ((part, _), reason) in &self.lock().faults {
-            let reasons: &mut String = faults.entry(*part).or_default();
+        for ((component, _), reason) in &self.lock().faults {
+            let reasons: &mut String = faults.entry(*component).or_default();
             if !reasons.is_empty() {
                 reasons.push_str("; ");
             }
@@ -106,15 +106,15 @@ impl Health {
     }
 
     /// Runs a task that the service cannot do without. Where it ends before `tasks` are told to stop, by a panic too,
-    /// [`Health::ended`] names it and `part` does not work.
+    /// [`Health::ended`] names it and `component` does not work.
     pub fn keep(
         &self,
         name: &'static str,
-        part: Component,
+        component: Component,
         tasks: &Tasks,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
-        let watch = Watch { name, part, health: self.clone(), tasks: tasks.clone() };
+        let watch = Watch { name, component, health: self.clone(), tasks: tasks.clone() };
         tasks.spawn(async move {
             // Moved in, so that it is dropped with the task whatever ends it.
             let _watch = watch;
@@ -130,7 +130,7 @@ impl Health {
 /// Says when it is dropped that its task has ended.
 struct Watch {
     name: &'static str,
-    part: Component,
+    component: Component,
     health: Health,
     tasks: Tasks,
 }
@@ -141,7 +141,7 @@ impl Drop for Watch {
             return;
         }
         tracing::error!(task = self.name, "a task that must not end has ended: restart this node");
-        self.health.fault_in(self.part, self.name, format!("the task {} has ended: restart this node", self.name));
+        self.health.fault_in(self.component, self.name, format!("the task {} has ended: restart this node", self.name));
         self.health.lock().ended.push(self.name);
     }
 }
@@ -151,9 +151,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thing_in_a_part_is_well_only_when_that_is_said_of_it() {
+    fn a_thing_in_a_component_works_only_when_that_is_reported_of_it() {
         let health = Health::starting();
-        Component::ALL.into_iter().for_each(|part| health.ok(part));
+        Component::ALL.into_iter().for_each(|component| health.ok(component));
         health.fault_in(Component::Broker, "binding", "not bound");
         health.fault(Component::Broker, "away");
         assert_eq!(health.faults().get(&Component::Broker).map(String::as_str), Some("away; not bound"));
@@ -166,7 +166,7 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_panics_or_returns_is_named_and_one_that_was_told_to_stop_is_not() {
         let (health, tasks) = (Health::starting(), Tasks::new());
-        Component::ALL.into_iter().for_each(|part| health.ok(part));
+        Component::ALL.into_iter().for_each(|component| health.ok(component));
         let stopping = tasks.until_stopping();
         health.keep("pages", Component::Node, &tasks, stopping);
         assert!(health.ended().is_empty() && health.faults().is_empty());

@@ -1,4 +1,4 @@
-//! Who runs, and how all of them are told to stop.
+//! Which tasks run, and how all of them are told to stop.
 
 use std::pin::Pin;
 use std::time::Duration;

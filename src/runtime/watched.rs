@@ -28,7 +28,7 @@ impl WatchedFiles {
         (Self { paths, seen }, contents)
     }
 
-    /// What they hold, if it is another than at the last look. A failure to read is told once, too.
+    /// What they hold, if it is another than at the last look. A failure to read is answered once, too.
     pub async fn changed(&mut self) -> Option<Contents> {
         let paths = self.paths.clone();
         let reading = tokio::task::spawn_blocking(move || read(&paths));
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_change_is_told_once_and_so_is_a_failure() {
+    async fn a_change_is_answered_once_and_so_is_a_failure() {
         let folder = tempfile::tempdir().unwrap();
         let paths = vec![folder.path().join("a"), folder.path().join("b")];
         std::fs::write(&paths[0], "1").unwrap();

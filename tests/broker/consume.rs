@@ -102,7 +102,7 @@ async fn a_store_that_is_down_pauses_consuming_and_dead_letters_nothing() {
     let inbox = Inbox::new();
     let _page = node.hub.subscribe(&inbox, &key("o-1")).unwrap();
     publish_all(&world, &node, 0..20).await;
-    until("the fault is told", async || node.faults().contains("store: store unavailable: disk full")).await;
+    until("the fault is reported", async || node.faults().contains("store: store unavailable: disk full")).await;
     assert_eq!(node.metric("store_available"), 0.0);
     assert_eq!(node.store.version(&key("o-1")), None);
     until("it is taken in the end", async || node.store.len() == 20).await;
@@ -112,7 +112,7 @@ async fn a_store_that_is_down_pauses_consuming_and_dead_letters_nothing() {
     assert_eq!(node.metric("store_available"), 1.0);
     tokio::time::timeout(DEADLINE, inbox.next()).await.unwrap();
 
-    // The commit went well and its answer was lost: the page hears of it all the same.
+    // The commit went well and its answer was lost: the page is updated all the same.
     let _page = node.hub.subscribe(&inbox, &key("o-20")).unwrap();
     node.store.ambiguous.store(1, Ordering::SeqCst);
     publish_all(&world, &node, 20..21).await;
@@ -132,7 +132,7 @@ async fn while_the_store_is_down_at_the_start_nothing_is_taken_from_the_queue() 
     let store = Memory::new();
     store.down.store(true, Ordering::SeqCst);
     let node = Node::begin_with(&world, store);
-    until("the fault is told", async || {
+    until("the fault is reported", async || {
         node.faults().contains("consumer: queue \"payment-notifier.results\": waiting for the store")
     })
     .await;

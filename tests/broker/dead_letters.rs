@@ -128,7 +128,7 @@ async fn while_dead_letters_cannot_leave_good_events_go_on_and_nothing_is_lost()
         world.send(&body(&format!("o-{at}"), "e", Status::Succeeded), BasicProperties::default()).await;
     }
     until("the good ones are stored", async || node.store.len() == 30).await;
-    until("the fault is told", async || {
+    until("the fault is reported", async || {
         node.faults().contains("broker: dead-letter exchange \"payment-notifier.dead-letters\"")
     })
     .await;

@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::harness::{DEADLINE, Node, World, body, event, key, metric_of, until};
 use crate::memory::Memory;
 
-/// The side of the pages: what it was told.
+/// The side of the pages: what it was given.
 #[derive(Default)]
 struct Told {
     revoked: Mutex<Vec<(Revocation, Vec<Key>)>>,
@@ -79,15 +79,15 @@ impl Links {
 
     async fn start(world: &World, instance: &str, store: &Arc<Memory>, live: config::Live) -> Self {
         let links = Self::begin(world, instance, store, live, Vec::new());
-        links.wait_heard().await;
+        links.wait_connected().await;
         links
     }
 
-    async fn wait_heard(&self) {
-        until("the node hears", async || self.hears()).await;
+    async fn wait_connected(&self) {
+        until("the node is connected", async || self.is_connected()).await;
     }
 
-    fn hears(&self) -> bool {
+    fn is_connected(&self) -> bool {
         self.metric("live_connected") == 1.0
     }
 
@@ -118,8 +118,8 @@ struct Page {
 }
 
 impl Page {
-    async fn told(&self) -> Arc<payment_notifier::hub::Update> {
-        tokio::time::timeout(DEADLINE, self.inbox.next()).await.expect("the page is told").expect("no interruption")
+    async fn next_update(&self) -> Arc<payment_notifier::hub::Update> {
+        tokio::time::timeout(DEADLINE, self.inbox.next()).await.expect("the page is updated").expect("no interruption")
     }
 }
 
@@ -134,13 +134,13 @@ async fn send(world: &World, order: &str) {
     world.send(&body(order, "e", Status::Succeeded), BasicProperties::default()).await;
 }
 
-/// Stores something that no other node is told of.
-async fn store_untold(store: &Memory, order: &str) {
+/// Stores something that no other node is sent.
+async fn store_unsent(store: &Memory, order: &str) {
     store.apply_events(vec![event(order, "e", Status::Succeeded)]).await.unwrap();
 }
 
 /// Says something as another node would.
-async fn say(world: &World, sequence: u64, heartbeat_ms: u64) {
+async fn publish_as_node(world: &World, sequence: u64, heartbeat_ms: u64) {
     let text = json!({
         "format": 1, "instance": "other", "run": "00000000000000aa", "sequence": sequence,
         "sent_us": payment_notifier::runtime::unix_us(), "heartbeat_ms": heartbeat_ms,
@@ -164,13 +164,13 @@ async fn a_page_learns_of_what_another_node_stored_and_no_node_of_what_it_said_i
     for order in ["o-0", "o-1", "o-2"] {
         send(&world, order).await;
     }
-    let update = page.told().await;
+    let update = page.next_update().await;
     assert_eq!(
         (&update.payment.key, update.payment.status, update.payment.version),
         (&key("o-1"), Status::Succeeded, 1)
     );
     assert!(update.received_at.is_some_and(|at| at.elapsed() < DEADLINE));
-    until("all three are heard", async || a.metric("live_changes_total{direction=\"in\"}") == 3.0).await;
+    until("all three are received", async || a.metric("live_changes_total{direction=\"in\"}") == 3.0).await;
     assert_eq!(a.metric("live_hits_total"), 1.0);
     assert!(a.metric("live_lag_seconds_count") >= 1.0);
     assert_eq!(b.metric("live_changes_total{direction=\"out\"}"), 3.0);
@@ -211,7 +211,7 @@ async fn what_a_node_drops_is_read_again_by_the_others() {
     until("a batch waits", async || node.metric("deliveries_in_flight") == f64::from(prefetch)).await;
     drop(shut);
     for page in &pages {
-        assert_eq!(page.told().await.payment.status, Status::Succeeded);
+        assert_eq!(page.next_update().await.payment.status, Status::Succeeded);
     }
     assert!(b.metric("live_dropped_total") >= f64::from(prefetch / 2), "{}", b.metrics.render());
     assert!(a.gaps("sequence") >= 1.0);
@@ -223,18 +223,18 @@ async fn what_a_node_drops_is_read_again_by_the_others() {
 async fn a_missing_number_a_silent_node_and_words_that_nobody_understands_make_a_node_read_again() {
     let (world, store) = (World::new("gaps").await, Memory::new());
     let a = Links::start(&world, "a", &store, by_hints_alone()).await;
-    say(&world, 1, 3_600_000).await;
+    publish_as_node(&world, 1, 3_600_000).await;
     until("the other node is known", async || a.metric("live_lag_seconds_count") == 1.0).await;
     let read = async |order: &str, reason: &str| {
         let page = a.page(order);
         let before = a.metric("live_rereads_total{cause=\"gap\"}");
-        store_untold(&store, order).await;
+        store_unsent(&store, order).await;
         match reason {
-            "sequence" => say(&world, 3, 3_600_000).await,
-            "silent" => say(&world, 4, 10).await,
+            "sequence" => publish_as_node(&world, 3, 3_600_000).await,
+            "silent" => publish_as_node(&world, 4, 10).await,
             _ => say_text(&world, r#"{"format":2}"#).await,
         }
-        assert_eq!(page.told().await.payment.version, 1);
+        assert_eq!(page.next_update().await.payment.version, 1);
         until("it was for that", async || {
             a.gaps(reason) >= 1.0 && a.metric("live_rereads_total{cause=\"gap\"}") > before
         })
@@ -254,20 +254,20 @@ async fn a_link_that_is_closed_or_deaf_is_built_anew_and_what_it_missed_is_read(
     let page = a.page("o-1");
     let name = "payment-notifier live-in a-";
     until("the connection has its name", async || world.connections(name).await.len() == 1).await;
-    store_untold(&store, "o-1").await;
+    store_unsent(&store, "o-1").await;
     assert_eq!(world.close_connections(name).await, 1);
-    page.told().await;
-    a.wait_heard().await;
+    page.next_update().await;
+    a.wait_connected().await;
     until("the gap is counted", async || a.gaps("connected") == 2.0).await;
 
-    // Without its exchange no node hears any other, and no connection ends of that.
+    // Without its exchange no node receives from any other, and no connection ends of that.
     let page = a.page("o-2");
     let (channel, exchange) = (world.channel().await, world.amqp.live_exchange.as_str().into());
     channel.exchange_delete(exchange, ExchangeDeleteOptions::default()).await.unwrap();
-    store_untold(&store, "o-2").await;
-    page.told().await;
+    store_unsent(&store, "o-2").await;
+    page.next_update().await;
     let b = Links::start(&world, "b", &store, by_hints_alone()).await;
-    until("both are heard again", async || {
+    until("both are connected again", async || {
         a.metric("live_lag_seconds_count") > 0.0 && b.metric("live_lag_seconds_count") > 0.0
     })
     .await;
@@ -281,8 +281,8 @@ async fn what_nobody_noticed_to_be_lost_is_read_at_a_steady_pace_and_a_store_tha
     let a = Links::start(&world, "a", &store, config::Live { reread_s: 1, ..by_hints_alone() }).await;
     let page = a.page("o-1");
     store.unreadable.store(3, Ordering::SeqCst);
-    store_untold(&store, "o-1").await;
-    page.told().await;
+    store_unsent(&store, "o-1").await;
+    page.next_update().await;
     until("that is counted", async || a.metric("live_rereads_total{cause=\"steady\"}") >= 1.0).await;
     assert_eq!(store.unreadable.load(Ordering::SeqCst), 0);
     a.stop().await;
@@ -290,7 +290,7 @@ async fn what_nobody_noticed_to_be_lost_is_read_at_a_steady_pace_and_a_store_tha
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_node_stored_and_could_not_tell_is_told_by_who_gets_the_event_next() {
-    let (world, store) = (World::new("untold").await, Memory::new());
+    let (world, store) = (World::new("unsent").await, Memory::new());
     let a = Links::start(&world, "a", &store, by_hints_alone()).await;
     let b = Links::start(&world, "b", &store, by_hints_alone()).await;
     let node = consumer(&world, &store, &b).await;
@@ -298,7 +298,7 @@ async fn what_a_node_stored_and_could_not_tell_is_told_by_who_gets_the_event_nex
     // Stored, and the answer lost: the second attempt finds nothing but a duplicate.
     store.ambiguous.store(1, Ordering::SeqCst);
     send(&world, "o-1").await;
-    page.told().await;
+    page.next_update().await;
     assert_eq!(a.metric("live_hits_total"), 1.0);
     assert_eq!(node.metric("events_total{outcome=\"duplicate\"}"), 1.0);
     node.stop().await;
@@ -309,11 +309,11 @@ async fn two_nodes_of_one_name_are_told_apart_by_the_broker_and_the_second_waits
     let (world, store) = (World::new("clash").await, Memory::new());
     let first = Links::start(&world, "same", &store, by_hints_alone()).await;
     let second = Links::begin(&world, "same", &store, by_hints_alone(), Vec::new());
-    // It tells the first, though it cannot hear it.
+    // It sends to the first, though it cannot receive from it.
     until("the second speaks", async || first.metric("live_lag_seconds_count") >= 3.0).await;
-    assert!(!second.hears());
+    assert!(!second.is_connected());
     first.stop().await;
-    second.wait_heard().await;
+    second.wait_connected().await;
     second.stop().await;
 }
 
@@ -329,7 +329,7 @@ async fn revocations_and_what_tickets_hold_reach_the_other_nodes() {
     b.teller.revoked(of_ticket.clone(), vec![key("o-1"), key("o-2")]);
     b.teller.revoked(of_order.clone(), vec![key("o-3")]);
     let expected = vec![(of_ticket, vec![key("o-1"), key("o-2")]), (of_order, vec![key("o-3")])];
-    until("both are heard", async || *a.pages.revoked.lock().unwrap() == expected).await;
+    until("both are received", async || *a.pages.revoked.lock().unwrap() == expected).await;
     assert!(b.pages.revoked.lock().unwrap().is_empty());
     b.stop().await;
     a.stop().await;
@@ -356,7 +356,7 @@ async fn a_node_without_leave_to_declare_needs_no_more_rights_than_the_definitio
     );
     let revocation = Revocation { revoked: Revoked::Order(key("o-1")), until_s: 99 };
     b.teller.revoked(revocation, Vec::new());
-    until("a hears b", async || a.pages.revoked.lock().unwrap().len() == 1).await;
+    until("a receives from b", async || a.pages.revoked.lock().unwrap().len() == 1).await;
     a.stop().await;
     b.stop().await;
     world.management.call("DELETE", &format!("users/{user}"), None).await;

@@ -27,7 +27,7 @@ async fn each_way_to_fail_has_its_own_answer() {
 
     let missing = publisher.publish(&message("nowhere", "x", "c")).await.unwrap_err();
     assert!(
-        matches!(&missing, PublishError::Refused(told) if told.code == 404 && told.why.contains("\"nowhere\"")),
+        matches!(&missing, PublishError::Refused(refusal) if refusal.code == 404 && refusal.why.contains("\"nowhere\"")),
         "{missing}"
     );
 

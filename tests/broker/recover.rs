@@ -40,8 +40,10 @@ async fn what_is_in_flight_when_the_connection_goes_is_stored_once_and_its_lost_
     until("all are delivered", async || node.metric("deliveries_in_flight") == 20.0).await;
     until("the connection is known", async || !world.connections("payment-notifier consumer").await.is_empty()).await;
     world.close_connections("payment-notifier consumer").await;
-    until("the fault is told", async || node.metric("broker_connected") == 0.0 && node.faults().contains("consumer"))
-        .await;
+    until("the fault is reported", async || {
+        node.metric("broker_connected") == 0.0 && node.faults().contains("consumer")
+    })
+    .await;
     drop(shut);
     until("all are stored", async || node.store.len() == 20).await;
     until("all are acknowledged", async || node.metric("deliveries_in_flight") == 0.0 && node.faults().is_empty())

@@ -22,8 +22,8 @@ async fn what_is_made_is_as_the_contract_says() {
     assert_eq!(queue["type"], "quorum");
     assert_eq!(queue["arguments"]["x-dead-letter-exchange"], "payment-notifier.dead-letters");
     assert_eq!(queue["arguments"]["x-delivery-limit"], 20);
-    let letters = about(&format!("queues/{}/payment-notifier.dead-letters", world.vhost)).await;
-    assert_eq!((&letters["type"], &letters["durable"]), (&json!("quorum"), &json!(true)));
+    let dead_letters = about(&format!("queues/{}/payment-notifier.dead-letters", world.vhost)).await;
+    assert_eq!((&dead_letters["type"], &dead_letters["durable"]), (&json!("quorum"), &json!(true)));
     for (name, kind) in [
         ("payments", "topic"),
         ("payment-notifier.dead-letters", "fanout"),

@@ -1,4 +1,4 @@
-//! What a dead letter says of itself, short and without its body.
+//! What is known of a dead letter, short and without its body.
 
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
@@ -23,19 +23,19 @@ pub struct DeadLetter {
     pub reason: String,
     /// The sentence of `x-error`.
     pub error: String,
-    /// Where the body names it.
+    /// The order, where the body names one.
     pub order_id: Option<String>,
-    /// Milliseconds since 1970.
+    /// When it became a dead letter, milliseconds since 1970, where that is known.
     pub dead_lettered_at_ms: Option<i64>,
     /// How often it was replayed by `dead-letters replay`.
     pub replays: i64,
-    /// The reason that it had then.
+    /// The reason that it had when it was replayed last.
     pub replayed_reason: Option<String>,
     /// The exchange that it was published to first.
     pub exchange: String,
     /// The routing key that it had first.
     pub routing_key: String,
-    /// Of its body.
+    /// The size of its body.
     pub body_bytes: usize,
     /// How often it has been handed back: by looks at it, or by consumers that ended.
     pub delivery_count: i64,
@@ -48,14 +48,14 @@ impl DeadLetter {
         let none = FieldTable::default();
         let headers = delivery.properties.headers().as_ref().unwrap_or(&none);
         let death = death(headers, &amqp.queue);
-        let said_at_ms =
+        let own_at_ms =
             text(headers, headers::DEAD_LETTERED_AT).and_then(|at| Timestamp::parse(&at).ok()).map(|at| at.unix_ms());
-        let said = text(headers, headers::REASON).map(|reason| Reason {
+        let own = text(headers, headers::REASON).map(|reason| Reason {
             code: reason,
             error: text(headers, headers::ERROR).unwrap_or_default(),
-            at_ms: said_at_ms,
+            at_ms: own_at_ms,
         });
-        let reason = latest(said, death.as_ref());
+        let reason = latest(own, death.as_ref());
         let first_key = headers::name(headers, headers::ORIGINAL_ROUTING_KEY);
         let routing_key = first_key.unwrap_or_else(|| delivery.routing_key.to_string());
         let first_exchange = headers::name(headers, headers::ORIGINAL_EXCHANGE).or_else(|| Some(death?.exchange));
@@ -108,7 +108,7 @@ impl DeadLetter {
         })
     }
 
-    /// Whether a replay that was (or was not) told `again` takes it.
+    /// Whether a replay takes it: with `again`, also one that failed again.
     #[must_use]
     pub fn is_replayable(&self, again: bool) -> bool {
         again || !self.failed_again()
@@ -160,18 +160,18 @@ fn death(headers: &FieldTable, queue: &str) -> Option<Death> {
 }
 
 /// A message that was moved by the console keeps the reason of an earlier time, also where RabbitMQ dead-letters it later.
-fn latest(said: Option<Reason>, death: Option<&Death>) -> Reason {
-    let death_is_later = match (&said, death) {
+fn latest(own: Option<Reason>, death: Option<&Death>) -> Reason {
+    let death_is_later = match (&own, death) {
         (_, None) => false,
         (None, Some(_)) => true,
         // RabbitMQ's clock has whole seconds.
-        (Some(said), Some(death)) => said.at_ms.zip(death.at_ms).is_some_and(|(said, death)| death > said),
+        (Some(own), Some(death)) => own.at_ms.zip(death.at_ms).is_some_and(|(own, death)| death > own),
     };
-    match (said, death) {
+    match (own, death) {
         (_, Some(Death { reason, times, at_ms, .. })) if death_is_later => {
             Reason { code: reason.clone(), error: format!("dead-lettered by RabbitMQ, {times} times"), at_ms: *at_ms }
         }
-        (Some(said), _) => said,
+        (Some(own), _) => own,
         (None, _) => Reason { code: "unknown".to_owned(), error: String::new(), at_ms: None },
     }
 }

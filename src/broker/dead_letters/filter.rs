@@ -5,11 +5,11 @@ use super::dead_letter::DeadLetter;
 /// Every condition that is set has to hold; of one that lists several values, one.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Codes.
+    /// Reasons, as [`DeadLetter::reason`](super::DeadLetter::reason) has them.
     pub reasons: Vec<String>,
-    /// Order numbers.
+    /// Order ids.
     pub orders: Vec<String>,
-    /// Beginnings of ids.
+    /// Beginnings of the ids that `dead-letters list` shows.
     pub ids: Vec<String>,
     /// Dead-lettered at least this long ago, in milliseconds.
     pub older_than_ms: Option<i64>,
@@ -18,7 +18,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Nothing is left out.
+    /// True where no condition is set: every dead letter is meant.
     #[must_use]
     pub fn is_everything(&self) -> bool {
         let Self { reasons, orders, ids, older_than_ms, newer_than_ms } = self;
@@ -34,12 +34,12 @@ impl Filter {
         any(&self.reasons, &|reason| *reason == dead_letter.reason)
             && any(&self.orders, &|order| dead_letter.order_id.as_ref() == Some(order))
             && any(&self.ids, &|id| dead_letter.id.starts_with(id.as_str()))
-            && self.older_than_ms.is_none_or(|least| age_ms.is_some_and(|age| age >= least))
-            && self.newer_than_ms.is_none_or(|most| age_ms.is_some_and(|age| age <= most))
+            && self.older_than_ms.is_none_or(|age_min| age_ms.is_some_and(|age| age >= age_min))
+            && self.newer_than_ms.is_none_or(|age_max| age_ms.is_some_and(|age| age <= age_max))
     }
 }
 
-/// A text that is no age.
+/// A text that [`age_ms`] cannot read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a whole number with s, m, h or d, e.g. 90s or 2h")]
 pub struct AgeError;

@@ -11,20 +11,20 @@ use super::filter::Filter;
 /// What a look keeps of what it selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// The summary.
+    /// Its [`DeadLetter`] alone.
     Summary,
-    /// Headers and properties too.
+    /// Headers and properties too, without the body.
     Headers,
-    /// All of it.
+    /// Headers, properties and body.
     Body,
-    /// All of it, but the summary alone of what failed again since its replay, unless `again`.
+    /// As `Body`, but the summary alone of what came back for the same reason after its last replay.
     Replayable {
-        /// Replay that too.
+        /// Keep the body of that too.
         again: bool,
     },
-    /// The summary, limited as for `Replayable`.
+    /// The summary, counted towards the limit as for `Replayable`.
     Judged {
-        /// As there.
+        /// Count too what came back for the same reason.
         again: bool,
     },
 }
@@ -51,9 +51,9 @@ impl Keep {
 /// What a look is for.
 #[derive(Debug, Clone)]
 pub struct Want<'a> {
-    /// Which.
+    /// Which dead letters.
     pub filter: &'a Filter,
-    /// How many, those not counted that would not be replayed.
+    /// At most how many of them; with `Replayable` and `Judged` only those count that would be replayed.
     pub limit: Option<u32>,
     /// What is kept of each.
     pub keep: Keep,
@@ -62,7 +62,7 @@ pub struct Want<'a> {
 /// A dead letter that was selected, and is held.
 #[derive(Debug)]
 pub struct Found {
-    /// Its summary.
+    /// What is known of it.
     pub dead_letter: DeadLetter,
     pub(super) acker: Acker,
     pub(super) delivery: Option<Delivery>,

@@ -210,15 +210,15 @@ mod tests {
         headers.insert("mine".into(), AMQPValue::LongInt(7));
         let given = BasicProperties::default().with_headers(headers);
         let reject = Reject::id_reused();
-        let mut letter = PendingDeadLetter::new("dead".into(), delivery(given), &reject, Unsettled::mock(1), None);
+        let mut pending = PendingDeadLetter::new("dead".into(), delivery(given), &reject, Unsettled::mock(1), None);
         let frame = refused(501, true, "FRAME_ERROR");
-        assert!(frame.is_of_the_message() && letter.reduce(&frame));
-        assert!(letter.headers_left_out && !letter.body_left_out);
-        assert_eq!(header(&letter.message.properties(), "mine"), None);
-        assert!(letter.reduce(&frame) && letter.body_left_out);
-        assert_eq!(letter.message.body, b"");
-        assert_eq!(header(&letter.message.properties(), "x-truncated").as_deref(), Some("LongLongInt(4)"));
-        assert!(!letter.reduce(&frame));
+        assert!(frame.is_of_the_message() && pending.reduce(&frame));
+        assert!(pending.headers_left_out && !pending.body_left_out);
+        assert_eq!(header(&pending.message.properties(), "mine"), None);
+        assert!(pending.reduce(&frame) && pending.body_left_out);
+        assert_eq!(pending.message.body, b"");
+        assert_eq!(header(&pending.message.properties(), "x-truncated").as_deref(), Some("LongLongInt(4)"));
+        assert!(!pending.reduce(&frame));
         for passes in [refused(403, false, "ACCESS_REFUSED"), refused(404, false, "NOT_FOUND"), PublishError::Nacked] {
             assert!(!passes.is_of_the_message(), "{passes}");
         }

@@ -24,7 +24,7 @@ use crate::runtime::unix_ms;
 pub const HELD_MAX: u32 = 10_000;
 /// Bodies and headers that are kept in memory at once. One message may be larger.
 const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// For the next message, of which the broker has said that it is there.
+/// For the next message, which the broker has counted.
 const QUIET_S_MAX: u64 = 15;
 /// For all that one look takes.
 const TAKE_S_MAX: u64 = 300;
@@ -200,7 +200,7 @@ impl Queue {
 }
 
 impl Look {
-    /// Hands back all that is held and not acknowledged, and waits until it is in its place again. Without an error,
+    /// Hands back all that is held and not acknowledged, and waits until it is where it was in the queue. Without an error,
     /// what was acknowledged is gone from the queue.
     ///
     /// # Errors

@@ -27,20 +27,20 @@ pub enum Outcome {
 /// A replay and what it has done so far.
 #[derive(Debug)]
 pub struct Replay<'a> {
-    /// Which.
+    /// Which dead letters.
     pub want: Want<'a>,
     /// Instead of the routing key that each had first.
     pub routing_key: Option<String>,
-    /// Published, confirmed and acknowledged.
+    /// How many were published, confirmed and acknowledged.
     pub replayed: u32,
-    /// Skipped as [`Outcome::FailedAgain`].
+    /// How many were skipped as [`Outcome::FailedAgain`].
     pub failed_again: u32,
-    /// [`Outcome::Refused`].
+    /// How many were [`Outcome::Refused`] in the last pass.
     pub refused: u32,
 }
 
 impl<'a> Replay<'a> {
-    /// Which, and with which routing key if not each with its own.
+    /// Of the dead letters that `want` selects, with `routing_key` or each with its own.
     #[must_use]
     pub fn new(want: Want<'a>, routing_key: Option<String>) -> Self {
         Self { want, routing_key, replayed: 0, failed_again: 0, refused: 0 }

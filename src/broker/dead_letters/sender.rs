@@ -31,7 +31,7 @@ const UNDER_WAY_MAX: usize = 16;
 const UNDER_WAY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of a body. config/rabbitmq lets nothing larger in.
 const BODY_BYTES_USUAL_MAX: usize = 1024 * 1024;
-/// In readiness.
+/// The name in readiness.
 const HEALTH_THING: &str = "dead letters";
 
 type Attempt = Pin<Box<dyn Future<Output = (PendingDeadLetter, Result<(), PublishError>)> + Send>>;

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::Reject;
 
-/// Refuses text with more than `levels_max` open brackets at any place. Says nothing else of its syntax.
+/// Refuses text with more than `levels_max` open brackets at any point. Checks nothing else of its syntax.
 pub(super) fn check_depth(text: &str, levels_max: usize) -> Result<(), Reject> {
     let (mut levels, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
@@ -75,33 +75,33 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, '_, N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = [None; N];
-        while let Some(place) = map.next_key_seed(Place(self.names))? {
-            match place {
+        while let Some(index) = map.next_key_seed(KnownName(self.names))? {
+            match index {
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
-                Some(place) if found[place].is_some() => {
-                    *self.twice = Some(self.names[place]);
+                Some(index) if found[index].is_some() => {
+                    *self.twice = Some(self.names[index]);
                     return Err(A::Error::custom("a field appears twice"));
                 }
-                Some(place) => found[place] = Some(map.next_value::<&RawValue>()?),
+                Some(index) => found[index] = Some(map.next_value::<&RawValue>()?),
             }
         }
         Ok(found)
     }
 }
 
-/// Where a key stands among the known names.
-struct Place<'n>(&'n [&'n str]);
+/// Reads a key as its index among the known names.
+struct KnownName<'n>(&'n [&'n str]);
 
-impl<'de> DeserializeSeed<'de> for Place<'_> {
+impl<'de> DeserializeSeed<'de> for KnownName<'_> {
     type Value = Option<usize>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for Place<'_> {
+impl Visitor<'_> for KnownName<'_> {
     type Value = Option<usize>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")

@@ -38,7 +38,7 @@ pub struct Payload<'a> {
     pub message_id: Option<&'a str>,
     /// The property `timestamp`: seconds since 1970, or milliseconds as some publishers write it.
     pub timestamp: Option<u64>,
-    /// The headers.
+    /// The headers, where there are any.
     pub headers: Option<&'a FieldTable>,
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::payment::Key;
 use crate::store::{Error, Revocation};
 
-/// A ticket, by what tells it from others, and how many pages wait by it.
+/// A ticket, by its fingerprint, and how many pages wait by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldTicket {
     /// As in [`crate::store::Revoked::Ticket`].

@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(received("a", 1, 4), Some(Gap::Sequence));
         assert_eq!(received("a", 1, 5), None);
         assert_eq!(received("a", 1, 5), Some(Gap::Sequence), "twice is no order either");
-        assert_eq!(received("c", 3, 7), Some(Gap::Sequence), "heard for the first time, and not from its beginning");
+        assert_eq!(received("c", 3, 7), Some(Gap::Sequence), "new, and not from its beginning");
         assert_eq!(received("b", 4, 1), Some(Gap::Restarted));
         let none: [u64; 0] = [];
         assert_eq!(peers.silent(now + valid_for(BEAT) - BEAT), none);

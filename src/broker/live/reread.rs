@@ -16,7 +16,7 @@ use crate::store;
 const ORDERS_AT_ONCE_MAX: u32 = 128;
 /// Between the ends and the beginnings of two passes.
 const PASS_PAUSE: Duration = Duration::from_millis(50);
-/// In place of `live.reread_s` while the other nodes cannot be received.
+/// In place of `live.reread_s` while nothing is received from the other nodes.
 const REREAD_UNHEARD: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);

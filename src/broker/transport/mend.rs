@@ -2,7 +2,7 @@
 //!
 //! - A short text that is not UTF-8 gets [`MARK`] for each byte that is wrong.
 //! - A table or list that is nested too deeply, or whose inside cannot be read, becomes its own bytes (type `x`).
-//! - Headers that cannot be read to their end, or do not fit, lose what is wrong or largest, and say so.
+//! - Headers that cannot be read to their end, or do not fit, lose what is wrong or largest, which a header records.
 
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ const BASIC_GET_OK: [u8; 4] = [0, 60, 0, 71];
 /// Behind class, weight, and size of the body.
 const FLAGS_AT: usize = 12;
 const BIT_HEADERS: u16 = 1 << 13;
-/// As a dead letter says it that left headers behind.
+/// As in a dead letter whose headers are left out in part.
 const DROPPED: &[u8] = b"\x11x-headers-droppedt\x01";
 const DELIVERY_COUNT: &[u8] = b"x-delivery-count";
 
@@ -151,7 +151,7 @@ impl Cursor<'_> {
     /// All properties in their order: two texts, the headers, two numbers, four texts, a time, four texts.
     fn properties(&mut self, properties: &mut Properties) -> Option<()> {
         let flags = u16::from_be_bytes(self.take()?);
-        for bit in (2..16).rev().map(|place| 1_u16 << place) {
+        for bit in (2..16).rev().map(|shift| 1_u16 << shift) {
             if flags & bit == 0 {
                 continue;
             }

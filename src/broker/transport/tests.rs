@@ -191,12 +191,15 @@ fn the_frame_that_the_broker_asks_for_counts_where_it_is_smaller() {
 
 #[test]
 fn names_and_reasons_in_methods_are_mended() {
-    let AMQPFrame::Method(1, AMQPClass::Basic(basic::AMQPMethod::Deliver(told))) =
+    let AMQPFrame::Method(1, AMQPClass::Basic(basic::AMQPMethod::Deliver(deliver))) =
         parsed(&mended(&deliver(b"\xff", b"a.\xff")))
     else {
         panic!("no delivery")
     };
-    assert_eq!((told.exchange.as_str(), told.routing_key.as_str(), told.delivery_tag), ("\u{1a}", "a.\u{1a}", 1));
+    assert_eq!(
+        (deliver.exchange.as_str(), deliver.routing_key.as_str(), deliver.delivery_tag),
+        ("\u{1a}", "a.\u{1a}", 1)
+    );
     let texts = [short(b"\xe6\x94"), short(b"x\xff"), short(b"\xff")].concat();
     let tag = [0; 9];
     for payload in [

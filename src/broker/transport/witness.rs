@@ -13,11 +13,11 @@ pub struct Witness {
     gate: Arc<Gate>,
 }
 
-const NOT_SAID: i64 = -1;
+const UNKNOWN: i64 = -1;
 
 impl Default for Witness {
     fn default() -> Self {
-        Self { mended: AtomicU64::new(0), delivery_count: AtomicI64::new(NOT_SAID), gate: Arc::default() }
+        Self { mended: AtomicU64::new(0), delivery_count: AtomicI64::new(UNKNOWN), gate: Arc::default() }
     }
 }
 
@@ -27,10 +27,10 @@ impl Witness {
         self.mended.swap(0, Ordering::Relaxed)
     }
 
-    /// How often the last message had been delivered before, where a quorum queue said so.
+    /// How often the last message had been delivered before, where a quorum queue counts that.
     #[must_use]
     pub fn delivery_count(&self) -> Option<i64> {
-        Some(self.delivery_count.load(Ordering::Relaxed)).filter(|count| *count != NOT_SAID)
+        Some(self.delivery_count.load(Ordering::Relaxed)).filter(|count| *count != UNKNOWN)
     }
 
     /// What bounds the large bodies that are in memory.
@@ -43,7 +43,7 @@ impl Witness {
     }
 
     pub(super) fn message_begins(&self) {
-        self.delivery_count.store(NOT_SAID, Ordering::Relaxed);
+        self.delivery_count.store(UNKNOWN, Ordering::Relaxed);
     }
 
     pub(super) fn delivered_before(&self, times: i64) {

@@ -11,7 +11,7 @@ use crate::callbacks::receipt::{Fault, Meaning};
 use crate::payment::{MerchantId, Money, Refund, RefundStatus, Status, Timestamp};
 use crate::runtime::Object;
 
-/// From this API version on, a hold that is let go, wholly or by capturing less, is no longer told as a refund
+/// From this API version on, a hold that is let go, wholly or by capturing less, is no longer reported as a refund
 /// (Stripe's changelog, 2025-03-31.basil).
 const HOLDS_ARE_NOT_REFUNDS_SINCE: &str = "2025-03-31";
 
@@ -70,22 +70,22 @@ struct Charge {
 /// # Errors
 /// `malformed`.
 pub(super) fn meaning(merchant_id: &MerchantId, body: &[u8]) -> Result<Meaning, Fault> {
-    let Object(said): Object<Notification<'_>> =
+    let Object(notification): Object<Notification<'_>> =
         serde_json::from_slice(body).ok().ok_or(Fault::malformed("not an event"))?;
-    let of_intent = said.kind.starts_with("payment_intent.");
-    if !of_intent && said.kind.as_ref() != "charge.refunded" {
+    let of_intent = notification.kind.starts_with("payment_intent.");
+    if !of_intent && notification.kind.as_ref() != "charge.refunded" {
         return Ok(Meaning::Nothing("event_type"));
     }
-    let object = said.data.as_ref().ok_or(Fault::malformed("no data.object"))?.object.get();
-    if of_intent { intent(merchant_id, &said, object) } else { refund(merchant_id, &said, object) }
+    let object = notification.data.as_ref().ok_or(Fault::malformed("no data.object"))?.object.get();
+    if of_intent { intent(merchant_id, &notification, object) } else { refund(merchant_id, &notification, object) }
 }
 
-fn intent(merchant_id: &MerchantId, said: &Notification<'_>, object: &str) -> Result<Meaning, Fault> {
+fn intent(merchant_id: &MerchantId, notification: &Notification<'_>, object: &str) -> Result<Meaning, Fault> {
     let Object(intent): Object<PaymentIntent> =
         serde_json::from_str(object).ok().ok_or(Fault::malformed("not a payment intent"))?;
     let Some(order_id) = order_id(&intent.metadata) else { return Ok(Meaning::Nothing("no_order_id")) };
-    // After a declined attempt the intent waits for another means of payment, so its status says nothing of the decline.
-    let provider_status = match said.kind.as_ref() {
+    // After a declined attempt the intent waits for another means of payment, so its status does not show the decline.
+    let provider_status = match notification.kind.as_ref() {
         "payment_intent.payment_failed" => "payment_failed",
         _ => intent.status.as_ref(),
     };
@@ -112,12 +112,12 @@ fn intent(merchant_id: &MerchantId, said: &Notification<'_>, object: &str) -> Re
     let event = Draft {
         provider: Provider::Stripe,
         merchant_id,
-        event_id: &said.id,
+        event_id: &notification.id,
         order_id,
         transaction_id: Some(&intent.id),
         provider_status,
         status,
-        occurred_at: occurred_at(said)?,
+        occurred_at: occurred_at(notification)?,
         amount: Some(amount(value, &intent.currency)?),
         refund: None,
         reason: why,
@@ -125,10 +125,10 @@ fn intent(merchant_id: &MerchantId, said: &Notification<'_>, object: &str) -> Re
     Ok(Meaning::Payment(Box::new(event.event()?)))
 }
 
-fn refund(merchant_id: &MerchantId, said: &Notification<'_>, object: &str) -> Result<Meaning, Fault> {
+fn refund(merchant_id: &MerchantId, notification: &Notification<'_>, object: &str) -> Result<Meaning, Fault> {
     let Object(charge): Object<Charge> = serde_json::from_str(object).ok().ok_or(Fault::malformed("not a charge"))?;
     let captured = charge.amount_captured.unwrap_or(charge.amount);
-    let refunded = charge.amount_refunded.saturating_sub(released(said, &charge, captured));
+    let refunded = charge.amount_refunded.saturating_sub(released(notification, &charge, captured));
     // A hold that was never captured: no money moved, so neither `succeeded` nor a refund would be true.
     if !charge.captured || refunded <= 0 {
         return Ok(Meaning::Nothing("hold_released"));
@@ -139,12 +139,12 @@ fn refund(merchant_id: &MerchantId, said: &Notification<'_>, object: &str) -> Re
     let event = Draft {
         provider: Provider::Stripe,
         merchant_id,
-        event_id: &said.id,
+        event_id: &notification.id,
         order_id,
         transaction_id: Some(charge.payment_intent.as_deref().unwrap_or(&charge.id)),
-        provider_status: &said.kind,
+        provider_status: &notification.kind,
         status: Status::Succeeded,
-        occurred_at: occurred_at(said)?,
+        occurred_at: occurred_at(notification)?,
         amount: Some(amount(captured, &charge.currency)?),
         refund: Some(Refund { status, amount: Some(amount(refunded, &charge.currency)?) }),
         reason: None,
@@ -155,10 +155,11 @@ fn refund(merchant_id: &MerchantId, said: &Notification<'_>, object: &str) -> Re
 /// How much of `amount_refunded` was only held and let go, because less was captured. An account may have had the later
 /// behaviour before its version: then the remainder may not be in the sum, and subtracting it claims too little rather
 /// than too much.
-fn released(said: &Notification<'_>, charge: &Charge, captured: i64) -> i64 {
-    let told_as_refund = said.api_version.as_deref().is_some_and(|version| version < HOLDS_ARE_NOT_REFUNDS_SINCE);
+fn released(notification: &Notification<'_>, charge: &Charge, captured: i64) -> i64 {
+    let is_reported_as_refund =
+        notification.api_version.as_deref().is_some_and(|version| version < HOLDS_ARE_NOT_REFUNDS_SINCE);
     let remainder = charge.amount.saturating_sub(captured).max(0);
-    if told_as_refund && charge.amount_refunded >= remainder { remainder } else { 0 }
+    if is_reported_as_refund && charge.amount_refunded >= remainder { remainder } else { 0 }
 }
 
 /// Stripe has no field for the merchant's order number. Metadata of a payment intent is copied to its charge.
@@ -166,8 +167,8 @@ fn order_id(metadata: &Value) -> Option<&str> {
     metadata.get("order_id").and_then(Value::as_str).filter(|id| !id.is_empty())
 }
 
-fn occurred_at(said: &Notification<'_>) -> Result<Timestamp, Fault> {
-    Timestamp::from_unix_s(said.created).ok().ok_or(Fault::malformed("created is out of range"))
+fn occurred_at(notification: &Notification<'_>) -> Result<Timestamp, Fault> {
+    Timestamp::from_unix_s(notification.created).ok().ok_or(Fault::malformed("created is out of range"))
 }
 
 fn amount(value: i64, currency: &str) -> Result<Money, Fault> {

@@ -34,16 +34,16 @@ impl Account {
         }
         let mut keys = Vec::with_capacity(settings.signing_secrets.len());
         for (index, secret) in settings.signing_secrets.iter().enumerate() {
-            let place = format!("{key}[{index}]");
+            let entry = format!("{key}[{index}]");
             let text = secret.expose();
             if !text.starts_with(SECRET_PREFIX) || text.len() < SECRET_PREFIX.len() + SECRET_BYTES_MIN {
-                return Err(Error::new(place, "must be the endpoint's whole signing secret: whsec_ and what follows"));
+                return Err(Error::new(entry, "must be the endpoint's whole signing secret: whsec_ and what follows"));
             }
             if is_placeholder(&text[SECRET_PREFIX.len()..]) {
-                return Err(Error::new(place, "is a placeholder from an example"));
+                return Err(Error::new(entry, "is a placeholder from an example"));
             }
             if settings.signing_secrets[..index].contains(secret) {
-                return Err(Error::new(place, "appears twice"));
+                return Err(Error::new(entry, "appears twice"));
             }
             // Stripe's key is the secret as it is written, its prefix too.
             keys.push(hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()));

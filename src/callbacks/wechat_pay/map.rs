@@ -66,21 +66,21 @@ impl Envelope<'_> {
     /// # Errors
     /// `malformed` or `foreign`.
     pub(super) fn transaction(&self, resource: &[u8]) -> Result<Event, Fault> {
-        let Object(said): Object<Transaction> =
+        let Object(transaction): Object<Transaction> =
             serde_json::from_slice(resource).ok().ok_or(Fault::malformed("not a transaction"))?;
-        self.check_owner(&said.owner)?;
-        let status = status(&said.trade_state)?;
-        let amount = said.amount.map(|a| money(a.total, currency(a.currency.as_deref()))).transpose()?;
-        let failed = (status == Status::Failed).then_some(said.trade_state_desc.as_deref()).flatten();
+        self.check_owner(&transaction.owner)?;
+        let status = status(&transaction.trade_state)?;
+        let amount = transaction.amount.map(|a| money(a.total, currency(a.currency.as_deref()))).transpose()?;
+        let failed = (status == Status::Failed).then_some(transaction.trade_state_desc.as_deref()).flatten();
         Draft {
             provider: Provider::WechatPay,
             merchant_id: self.merchant_id,
             event_id: self.id,
-            order_id: &said.out_trade_no,
-            transaction_id: said.transaction_id.as_deref(),
-            provider_status: &said.trade_state,
+            order_id: &transaction.out_trade_no,
+            transaction_id: transaction.transaction_id.as_deref(),
+            provider_status: &transaction.trade_state,
             status,
-            occurred_at: rfc3339(said.success_time.as_deref().unwrap_or(self.create_time))?,
+            occurred_at: rfc3339(transaction.success_time.as_deref().unwrap_or(self.create_time))?,
             amount,
             refund: None,
             reason: reason(None, failed),
@@ -91,18 +91,18 @@ impl Envelope<'_> {
     /// # Errors
     /// `malformed` or `foreign`.
     pub(super) fn refund(&self, resource: &[u8]) -> Result<Event, Fault> {
-        let Object(said): Object<RefundResource> =
+        let Object(notice): Object<RefundResource> =
             serde_json::from_slice(resource).ok().ok_or(Fault::malformed("not a refund"))?;
-        self.check_owner(&said.owner)?;
-        let currency = currency(said.amount.currency.as_deref());
-        let amount = money(said.amount.total, currency)?;
-        let refunded = money(said.amount.refund, currency)?;
-        let refund = match said.refund_status.as_ref() {
+        self.check_owner(&notice.owner)?;
+        let currency = currency(notice.amount.currency.as_deref());
+        let amount = money(notice.amount.total, currency)?;
+        let refunded = money(notice.amount.refund, currency)?;
+        let refund = match notice.refund_status.as_ref() {
             "SUCCESS" if refunded >= amount => Some(RefundStatus::Full),
             "SUCCESS" => Some(RefundStatus::Partial),
             "PROCESSING" => Some(RefundStatus::Processing),
-            // Published without a refund all the same: the merchant has to act on it, and this may be the only place
-            // that hears of it.
+            // Published without a refund all the same: the merchant has to act on it, and may hear of it
+            // nowhere else.
             "ABNORMAL" | "CLOSED" => None,
             _ => return Err(Fault::malformed("refund_status is unknown")),
         };
@@ -110,12 +110,12 @@ impl Envelope<'_> {
             provider: Provider::WechatPay,
             merchant_id: self.merchant_id,
             event_id: self.id,
-            order_id: &said.out_trade_no,
-            transaction_id: said.transaction_id.as_deref(),
+            order_id: &notice.out_trade_no,
+            transaction_id: notice.transaction_id.as_deref(),
             // `CLOSED` alone would read as the trade state of an order that was never paid.
-            provider_status: &format!("REFUND.{}", said.refund_status),
+            provider_status: &format!("REFUND.{}", notice.refund_status),
             status: Status::Succeeded,
-            occurred_at: rfc3339(said.success_time.as_deref().unwrap_or(self.create_time))?,
+            occurred_at: rfc3339(notice.success_time.as_deref().unwrap_or(self.create_time))?,
             amount: Some(amount),
             refund: refund.map(|status| Refund { status, amount: Some(refunded) }),
             reason: None,
@@ -134,8 +134,8 @@ impl Envelope<'_> {
 }
 
 /// Refunds carry no currency, and payments inside China may leave it out.
-fn currency(said: Option<&str>) -> &str {
-    said.filter(|code| !code.is_empty()).unwrap_or("CNY")
+fn currency(code: Option<&str>) -> &str {
+    code.filter(|code| !code.is_empty()).unwrap_or("CNY")
 }
 
 fn status(trade_state: &str) -> Result<Status, Fault> {

@@ -62,20 +62,20 @@ impl Account {
         }
         let mut keys: Vec<(Box<str>, RsaKey)> = Vec::with_capacity(settings.keys.len());
         for (index, key) in settings.keys.iter().enumerate() {
-            let place = format!("{section}.keys[{index}]");
+            let entry = format!("{section}.keys[{index}]");
             let serial = key.serial.trim();
             if serial.is_empty() {
-                return Err(Error::new(format!("{place}.serial"), "must not be empty"));
+                return Err(Error::new(format!("{entry}.serial"), "must not be empty"));
             }
             if keys.iter().any(|(known, _)| known.eq_ignore_ascii_case(serial)) {
-                return Err(Error::new(format!("{place}.serial"), format!("{serial:?} appears twice")));
+                return Err(Error::new(format!("{entry}.serial"), format!("{serial:?} appears twice")));
             }
             let file = KeyFile::read(&key.public_key_file);
-            let file = file.map_err(|clause| Error::new(format!("{place}.public_key_file"), clause))?;
+            let file = file.map_err(|clause| Error::new(format!("{entry}.public_key_file"), clause))?;
             if let Some(actual) = file.certificate_serial
                 && !serial.trim_start_matches('0').eq_ignore_ascii_case(&actual)
             {
-                return Err(Error::new(format!("{place}.serial"), format!("must be {actual}, the certificate's")));
+                return Err(Error::new(format!("{entry}.serial"), format!("must be {actual}, the certificate's")));
             }
             keys.push((serial.into(), file.key));
         }

@@ -43,7 +43,7 @@ impl Metrics {
         self.begin_pairs(names::CALLBACKS, ("provider", providers), ("outcome", outcomes));
     }
 
-    /// What nodes tell each other.
+    /// What nodes send each other.
     pub fn begin_live(&self, gaps: &[&'static str], causes: &[&'static str]) {
         self.begin(names::LIVE_CHANGES, "direction", &["out", "in"]);
         self.begin(names::LIVE_GAPS, "reason", gaps);

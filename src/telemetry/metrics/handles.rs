@@ -1,4 +1,4 @@
-//! Metrics that are registered at the start, so that a rate sees the first of each, and what tells them apart.
+//! Metrics that are registered at the start, so that a rate sees the first of each, and their labels.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -129,7 +129,7 @@ impl Damage {
     }
 }
 
-/// What the service tells merchants, by routing key.
+/// Messages to merchants, by routing key.
 pub(super) const TYPES: [&str; 4] = ["payment.delivered", "payment.undelivered", "payment.conflict", "payment.inquiry"];
 
 /// What became of one attempt to publish a message of the outbox.

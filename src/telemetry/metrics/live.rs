@@ -7,7 +7,7 @@ use super::registry::{as_u64, counter, gauge, histogram};
 use crate::telemetry::names;
 
 impl Metrics {
-    /// Whether this node hears the others.
+    /// Whether this node receives from the others.
     pub fn set_live_connected(&self, connected: bool) {
         gauge(&self.inner.recorder, names::LIVE_CONNECTED, vec![]).set(f64::from(u8::from(connected)));
     }
@@ -23,7 +23,7 @@ impl Metrics {
         histogram(&self.inner.recorder, names::LIVE_LAG_SECONDS, vec![]).record(transit.as_secs_f64());
     }
 
-    /// Changes that the other nodes were not told of.
+    /// Changes that were not sent to the other nodes.
     pub fn live_dropped(&self, changes: usize) {
         counter(&self.inner.recorder, names::LIVE_DROPPED, vec![]).increment(as_u64(changes));
     }

@@ -11,7 +11,7 @@ use rustix::process::{Resource, getrlimit};
 use super::super::names::{self, Kind};
 use crate::runtime::unix_ms;
 
-/// When this process began, as near as it can tell by itself. Computed once: a clock that is set right later must not look
+/// When this process began, as near as it can know. Computed once: a clock that is set right later must not look
 /// like a restart.
 #[derive(Clone, Copy)]
 pub(super) struct Started {
@@ -23,7 +23,7 @@ impl Started {
         Self { at_ms: unix_ms() }
     }
 
-    /// Everything that this system tells; what it does not tell is left out.
+    /// Everything that this system reports; the rest is left out.
     pub(super) fn render(self, text: &mut String) {
         let usage = Usage::read();
         let usage = usage.as_ref();
@@ -76,7 +76,7 @@ impl Usage {
     }
 }
 
-/// Linux tells it as the folder's size since 6.2. Before that the folder has to be read: a few milliseconds with 20,000
+/// Linux reports it as the folder's size since 6.2. Before that the folder has to be read: a few milliseconds with 20,000
 /// files, at each scrape.
 fn open_files() -> Option<f64> {
     let folder = Path::new("/proc/self/fd");
