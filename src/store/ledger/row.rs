@@ -7,6 +7,7 @@ use crate::payment::{Change, Event, Key, Merged, Payment, State};
 use crate::store::Error;
 
 /// The row of one order, as far as a transaction has looked at it.
+#[expect(clippy::large_enum_variant, reason = "nearly every row is a read one, and a box for each costs")]
 #[derive(Debug)]
 pub(in crate::store) enum Row {
     /// No event of the order was ever stored.
