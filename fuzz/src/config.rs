@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use payment_notifier::bridge::ServerOptions;
 use payment_notifier::broker::decode::Decoder;
 use payment_notifier::config::{Settings, env_variables, load_from};
+use payment_notifier::http::ServerOptions;
 use serde_json::Value;
 use tempfile::TempDir;
 

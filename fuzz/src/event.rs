@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use payment_notifier::bridge::wire::payment_text;
 use payment_notifier::broker::decode::{Decoder, Payload, Reject, encode};
 use payment_notifier::config::Payments;
 use payment_notifier::payment::{Change, Display, Event, State};
@@ -79,7 +78,7 @@ pub(crate) fn accepted(event: &Event) {
 
     // The page gets JSON, and says nothing that the publisher did not.
     let payment = state.payment();
-    let text = payment_text(&payment);
+    let text = payment.page_json();
     let mut members: BTreeMap<&str, &RawValue> = serde_json::from_slice(&text).expect("a page gets JSON");
     // As it came, and beyond what a reader in Rust takes: 1e999 is a number of JSON.
     let display = members.remove("display").map(RawValue::get);

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use payment_notifier::bridge::ticket::Minter;
 use payment_notifier::payment::{Event, EventId, Key, MerchantId, OrderId, Timestamp};
+use payment_notifier::tickets::Minter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, WriteHalf, duplex, split};
 use tokio::time::Instant;
 

@@ -11,8 +11,7 @@ use async_trait::async_trait;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use payment_notifier::bridge::ticket::{Minter, Revocations, Verifier};
-use payment_notifier::bridge::{Context, Parts, PublishError, ResultPublisher, router};
+use payment_notifier::bridge::{Context, PageServices, router};
 use payment_notifier::callbacks::Accounts;
 use payment_notifier::config::{Http, Secrets};
 use payment_notifier::hub::{Hub, Update};
@@ -23,6 +22,7 @@ use payment_notifier::store::{
     PaymentStore, PurgeBefore, Purged, Revocation, Timeline, TimelineRecorder,
 };
 use payment_notifier::telemetry::Metrics;
+use payment_notifier::tickets::{Minter, Revocations, Verifier};
 use tokio::io::DuplexStream;
 
 use crate::SETTINGS;
@@ -40,25 +40,24 @@ impl Service {
     /// Serves the other end of a connection.
     pub(crate) fn serve(stream: DuplexStream, http: Http) -> Self {
         let (hub, tasks, store) = (Hub::new(), Tasks::new(), Arc::new(InMemory::default()));
-        let context = Context::new(Parts {
+        let context = Context::new(PageServices {
             http,
             api_key: Secrets::default(),
             api_key_merchant_id: None,
-            demo_merchant_id: None,
             verifier: Arc::new(Verifier::load(&SETTINGS.tickets).expect("the settings can be used")),
             revocations: Revocations::new(SETTINGS.tickets.revocations_max, Vec::new()),
-            peers: None,
+            tell_peers: None,
             minter: Minter::new(&SETTINGS.tickets),
             accounts: Accounts::load(&SETTINGS.callbacks).expect("there are none"),
             store: store.clone(),
             hub: Arc::clone(&hub),
-            publisher: Arc::new(NoBroker),
+            publish: Arc::new(|_event| Box::pin(async { Err("there is no broker") })),
             notes: TimelineRecorder::off(),
             outbox: OutboxSignal::default(),
             metrics: METRICS.clone(),
             tasks: tasks.clone(),
         });
-        let service = TowerToHyperService::new(router(context, false));
+        let service = TowerToHyperService::new(router(context, axum::Router::new()));
         tasks.spawn(async move {
             let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
             // What a broken connection ends with is seen by its page.
@@ -185,14 +184,5 @@ impl PaymentStore for InMemory {
 impl InMemory {
     fn version_of(&self, key: &Key) -> u64 {
         self.states.lock().expect("no thread panicked").get(key).map_or(0, State::version)
-    }
-}
-
-struct NoBroker;
-
-#[async_trait]
-impl ResultPublisher for NoBroker {
-    async fn publish(&self, _event: &Event) -> Result<(), PublishError> {
-        Err(PublishError::Unavailable)
     }
 }

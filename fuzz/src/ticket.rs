@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use payment_notifier::bridge::ticket::{Refusal, Ticket, Verifier};
 use payment_notifier::payment::{MerchantId, OrderId};
 use payment_notifier::runtime::unix_s;
+use payment_notifier::tickets::{Refusal, Ticket, Verifier};
 use ring::hmac;
 use serde_json::Value;
 
