@@ -63,6 +63,9 @@ struct Common {
     /// single part)
     #[arg(long = "beside", global = true, value_parser = setting)]
     beside: Vec<(String, String)>,
+    /// The second service, where that is another program: the one of the commit before (for a single part)
+    #[arg(long, global = true)]
+    beside_program: Option<PathBuf>,
     /// Where databases and logs are made; on the disk in question, not in memory
     #[arg(long, global = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.run/bench/work"))]
     folder: PathBuf,
@@ -103,16 +106,17 @@ fn main() {
         return runtime.block_on(target::bare_consume(answers_to));
     }
     std::fs::create_dir_all(common.folder.join("beside")).unwrap();
-    let rig = |settings: &[(String, String)], folder: &str| Rig {
+    let rig = |settings: &[(String, String)], folder: &str, program: Option<&PathBuf>| Rig {
         broker: Broker::from_env(),
-        program: common.program.clone(),
+        program: program.unwrap_or(&common.program).clone(),
         settings: settings.to_vec(),
         folder: common.folder.join(folder),
         runs: Cell::new(0),
     };
     let beside = [common.settings.as_slice(), &common.beside].concat();
-    let beside = (!common.beside.is_empty()).then(|| rig(&beside, "beside"));
-    let rig = rig(&common.settings, "");
+    let has_beside = !common.beside.is_empty() || common.beside_program.is_some();
+    let beside = has_beside.then(|| rig(&beside, "beside", common.beside_program.as_ref()));
+    let rig = rig(&common.settings, "", None);
     match what {
         Some(What::Part(work)) => part(&rig, beside.as_ref(), &work, &common),
         Some(What::Quick) => all(&rig, &common, Scale::QUICK, 1, common.out.clone()),
