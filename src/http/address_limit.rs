@@ -96,7 +96,7 @@ impl AddressLimiter {
         let Some(groups) = self.groups(address) else { return Ok(None) };
         let mut table = self.lock();
         for group in groups.into_iter().flatten() {
-            let most = self.inner.most(group);
+            let most = self.inner.slots_max(group);
             if table.entry(group, &self.inner).is_some_and(|held| held.connections >= most) {
                 return Err(TooMany);
             }
@@ -157,7 +157,7 @@ impl Inner {
         if matches!(group, Group::Site(_)) { self.site_addresses_max } else { 1 }
     }
 
-    fn most(&self, group: Group) -> usize {
+    fn slots_max(&self, group: Group) -> usize {
         self.connections_max.saturating_mul(self.factor(group))
     }
 

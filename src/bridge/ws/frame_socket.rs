@@ -37,7 +37,7 @@ pub(super) enum Read {
     /// A whole frame that is not the last of its message.
     Frame,
     /// Some bytes of a frame.
-    Part,
+    Fragment,
 }
 
 pub(super) struct FrameSocket {
@@ -87,7 +87,7 @@ impl FrameSocket {
         match (socket.read(&mut stream), stream.passed) {
             (Err(Error::Io(error)), passed) if error.kind() == io::ErrorKind::WouldBlock => match passed {
                 Some(true) => Poll::Ready(Ok(Read::Frame)),
-                Some(false) => Poll::Ready(Ok(Read::Part)),
+                Some(false) => Poll::Ready(Ok(Read::Fragment)),
                 None => {
                     if reader.boundary.is_between_messages() && reader.context.can_write() {
                         self.reader = None;

@@ -182,7 +182,7 @@ impl Session {
         match read {
             Read::Message(message) => self.message(message, now),
             Read::Frame => self.take_from_bucket(now).map(|()| None),
-            Read::Part => Ok(None),
+            Read::Fragment => Ok(None),
         }
     }
 

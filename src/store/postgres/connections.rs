@@ -154,7 +154,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Refusal::Pooler`] where it is not.
-    pub(super) async fn look_after(&self, before: &str) -> Result<(), Refusal> {
+    pub(super) async fn verify_after(&self, before: &str) -> Result<(), Refusal> {
         match &self.session {
             None if before.is_empty() => Ok(()),
             None => Ok(self.client.batch_execute(before).await?),

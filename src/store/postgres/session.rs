@@ -51,7 +51,7 @@ impl Session {
     /// # Errors
     /// [`Fault::Pooler`] where a pooler has given this connection a session of another.
     pub(super) async fn is_kept(&self) -> Result<(), Fault> {
-        Ok(self.connection()?.look_after("").await?)
+        Ok(self.connection()?.verify_after("").await?)
     }
 
     /// Begins a transaction, in this connection's own session.
@@ -59,7 +59,7 @@ impl Session {
     /// # Errors
     /// As for [`Session::is_kept`], besides the database's own.
     pub(super) async fn begin(&self) -> Result<(), Fault> {
-        Ok(self.connection()?.look_after(BEGIN).await?)
+        Ok(self.connection()?.verify_after(BEGIN).await?)
     }
 
     /// Sends what `last` sends and COMMIT behind it, and waits for both.
