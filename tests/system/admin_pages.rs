@@ -80,7 +80,7 @@ async fn what_is_not_there_is_said_to_programs_and_to_people() {
     service.admin_get("/nothing").await.assert_problem(404, "not_found");
     service.admin_post("/v1/status", &json!({})).await.assert_problem(405, "method_not_allowed");
     let unknown = service.admin_get("/orders/shop/never").await;
-    assert!(unknown.status == 200 && unknown.text.contains("Nothing was ever heard of this order"), "{}", unknown.text);
+    assert!(unknown.status == 200 && unknown.text.contains("No event of this order has arrived"), "{}", unknown.text);
     let letter = service.admin_get("/dead-letters/0123456789ab").await;
     assert!(letter.status == 404 && letter.text.starts_with("<!DOCTYPE html>"), "{}", letter.text);
     let wrong = service.admin_get("/orders?merchant_id=shop&order_id=%3Cb%3E").await;

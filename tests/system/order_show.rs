@@ -80,7 +80,7 @@ async fn a_timeline_with_a_duplicate_a_stale_event_a_conflict_and_an_escalation_
         "arrived       processing (event e-5), applied as version 1",
         "arrived       succeeded (event e-7), applied as version 2",
         "arrived       repeated event e-7 (succeeded), nothing changed",
-        "arrived       stale processing (event e-6): it stands further already, nothing changed",
+        "arrived       stale processing (event e-6): the order is further along, nothing changed",
         "CONFLICT      failed_after_succeeded (failed at a later time than succeeded), by event e-9: payment.conflict published",
         "watched       a page began to wait by websocket (connection ",
         "pushed        version 2 to a page by websocket (connection ",

@@ -67,9 +67,9 @@ const HOME: HomeWords = HomeWords {
         Transport::LongPoll => "long poll",
         Transport::Poll => "poll",
     },
-    no_dead_letters: "None: every result was understood, or was seen to.",
+    no_dead_letters: "None. Every result was applied or has been dealt with.",
     as_looked_at: |clock| format!("as looked at {clock}"),
-    put_aside: "put aside by this node since its start; ",
+    put_aside: "dead-lettered by this node since its start; ",
     look: "look",
     at_those_that_wait: " at those that wait",
     this_node: "This node",
@@ -87,23 +87,20 @@ const ORDER: OrderWords = OrderWords {
     where_is_an_order: "Where is an order?",
     not_by_browser: "a browser cannot ask for an order of this name",
     another: "Another order",
-    unknown: "Nothing was ever heard of this order.",
+    unknown: "No event of this order has arrived.",
     unknown_means: " No result has come, and no page has waited for it. Is the merchant the right one?",
     order_of: |merchant_id| format!("Order of {merchant_id}"),
-    no_timeline: [
-        "Nothing is remembered of how it came here: the timeline is switched off, or it is longer ago than ",
-        ".",
-    ],
+    no_timeline: ["There is no timeline: it is switched off, or it is older than ", "."],
     no_result: "No result has arrived.",
-    no_result_means: " The payment system has not published one for this order, or it was put into the dead letters.",
+    no_result_means: " The payment system has not published one for this order, or it is among the dead letters.",
     status: |status, is_final| {
         format!("{}{}", status.as_str().replace('_', " "), if is_final { ", final." } else { ", not final yet." })
     },
     page_has_shown_it: "A page has shown it.",
     page_has_shown_version: |version| format!("A page has shown version {version}, and not this one."),
-    sent_and_not_acknowledged: "It was sent to a page, and no page has said that it was shown.",
-    not_acknowledged: "No page has said that it was shown.",
-    merchant_was_told: " The merchant was told: ",
+    sent_and_not_acknowledged: "It was sent to a page, but no page has acknowledged it.",
+    not_acknowledged: "No page has acknowledged it.",
+    merchant_was_told: " Published for the merchant: ",
     full_stop: ".",
     conflict: "Contradiction.",
     conflict_means: " Events of this order cannot all be true; the greater one stands. Ask the payment provider.",
@@ -124,7 +121,7 @@ const ORDER: OrderWords = OrderWords {
 const DEAD_LETTERS: DeadLetterWords = DeadLetterWords {
     look_again: "Look again",
     look_costs: "Each is a payment result that was not applied. A look takes every message and hands it back, which RabbitMQ \
-        counts as a delivery of each; so this page looks only when it is told to.",
+        counts as a delivery of each; so this page looks only when asked.",
     not_known_yet: "How many wait is not known yet.",
     none_waits: "None waits.",
     wait: |n| format!("{n} wait in the queue."),
@@ -136,7 +133,7 @@ const DEAD_LETTERS: DeadLetterWords = DeadLetterWords {
     filter: "Filter",
     reason: "Reason",
     any: "any",
-    none_selected: "None of those is selected by the filter.",
+    none_selected: "The filter selects none of them.",
     first_of: |shown, of| format!("The first {shown} of {of}."),
     no_more_than: |n| format!("No more than {n} are kept here: "),
     shows_more: " shows more.",
@@ -146,7 +143,7 @@ const DEAD_LETTERS: DeadLetterWords = DeadLetterWords {
     dead_letter: "Dead letter",
     replay_step: "Replay…",
     show_body: "Show the body",
-    body_warning: "it may hold what the payer would not like to see on a screen",
+    body_warning: "it may hold personal data of the payer",
     properties: "properties",
     headers: "headers",
     body: "body",
@@ -208,7 +205,7 @@ const TIMELINE: TimelineWords = TimelineWords {
     },
     duplicate: |status, event_id, again| format!("repeated event {event_id} ({status}{again}), nothing changed"),
     stale: |status, event_id, again| {
-        format!("stale {status} (event {event_id}{again}): it stands further already, nothing changed")
+        format!("stale {status} (event {event_id}{again}): the order is further along, nothing changed")
     },
     id_reused: |status, event_id, again| {
         format!("{status} under the id of another event ({event_id}{again}), nothing changed")
