@@ -145,7 +145,7 @@ describe("the operators' page", { concurrency: false }, () => {
     await page.fill("[name=merchant_id]", MERCHANT);
     await page.fill("[name=order_id]", "timeline-1");
     await page.click(".finder button");
-    await shows("#timeline", "Nothing was ever heard of this order");
+    await shows("#timeline", "No event of this order has arrived");
     await isLive();
     await mark();
     const page_ = await waiting("timeline-1");
@@ -165,7 +165,7 @@ describe("the operators' page", { concurrency: false }, () => {
     await open("/orders/shop/whole-timeline");
     await isLive();
     await shows("#timeline", "payment.undelivered published");
-    await shows("#timeline .verdict", "The merchant was told");
+    await shows("#timeline .verdict", "Published for the merchant");
     const drawn = await page.$$eval(".timeline .mark > text:last-child", (all) => all.map((text) => text.textContent));
     assert.deepEqual(drawn, ["v1", "v2", "repeat", "stale", "stale", "conflict", "escalated"]);
     const rows = await page.$$eval(".entries .what strong", (all) => all.map((word) => word.textContent));
