@@ -422,7 +422,7 @@ pub struct Demo {
 /// A list in a file, or words with commas in the environment.
 fn comma_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a list of strings, or one string with commas")]
+    #[serde(untagged, expecting = "expected a list of strings, or one string with commas")]
     enum Either {
         List(Vec<String>),
         Text(String),
@@ -436,7 +436,7 @@ fn comma_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
 /// Spans in a list as above, or numbers of seconds.
 fn span_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Span>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a list of durations, or one string with commas")]
+    #[serde(untagged, expecting = "expected a list of durations, or one string with commas")]
     enum Either {
         List(Vec<Span>),
         Text(String),

@@ -64,7 +64,7 @@ impl Serialize for Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a duration such as \"90s\", \"30m\", \"12h\" or \"180d\"")]
+        #[serde(untagged, expecting = "expected a duration such as \"90s\", \"30m\", \"12h\" or \"180d\"")]
         enum Either {
             Seconds(u64),
             Text(String),
