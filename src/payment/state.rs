@@ -192,6 +192,11 @@ impl State {
         self.head.provider_transaction_id.as_deref()
     }
 
+    /// Every provider's number that is remembered, each once: first that of the event that decides the status.
+    pub fn transactions(&self) -> impl Iterator<Item = &str> {
+        self.head.provider_transaction_id.as_deref().into_iter()
+    }
+
     /// All conflicts among the payment's events.
     #[must_use]
     pub fn conflicts(&self) -> Conflicts {
