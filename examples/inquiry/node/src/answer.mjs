@@ -1,8 +1,9 @@
 // Answers inquiries: what is asked, how often, and what becomes of a message when the provider or RabbitMQ does not answer.
+import { log } from "../../../worker/log.mjs";
+import { sleep } from "../../../worker/sleep.mjs";
 import { QueryError, Unanswerable } from "./errors.mjs";
 import { accountsFor, checkedAttempts, event, parse, results } from "./inquiry.mjs";
-import { RateLimit, SingleFlight, sleep } from "./limits.mjs";
-import { log } from "./log.mjs";
+import { RateLimit, SingleFlight } from "./limits.mjs";
 import { alipay } from "./providers/alipay.mjs";
 import { stripe } from "./providers/stripe.mjs";
 import { wechatPay } from "./providers/wechat-pay.mjs";
@@ -12,10 +13,8 @@ const CLIENTS = { wechat_pay: wechatPay, alipay, stripe };
 const AGAIN_AFTER_MS = [500, 2000];
 /** A provider that says "too often" is left alone for so long. */
 const LIMITED_PAUSE_MS = 5000;
-const RETRIES_HEADER = "x-retries";
-const UNTIL_STOPPED = new AbortController().signal;
 
-/** `config`: of readConfig. `attempts(merchantId, orderId, provider)`: of the shop's module, or null. `broker()`: where to publish. */
+/** `config`: of readConfig. `attempts(merchantId, orderId, provider)`: of the shop's module, or null. `broker`: where to publish. */
 export class Answerer {
   #config;
   #attempts;
@@ -23,9 +22,8 @@ export class Answerer {
   #signal;
   #merchants;
   #flights = new SingleFlight();
-  #open = new Set();
 
-  constructor({ config, attempts = null, broker, signal = UNTIL_STOPPED }) {
+  constructor({ config, attempts, broker, signal }) {
     this.#config = config;
     this.#attempts = attempts;
     this.#broker = broker;
@@ -35,19 +33,7 @@ export class Answerer {
   }
 
   /** Gives "ack" or "dead"; throws if RabbitMQ takes nothing, so that the message comes again. */
-  handle(message) {
-    const handled = this.#handle(message);
-    this.#open.add(handled);
-    handled.catch(() => {}).finally(() => this.#open.delete(handled));
-    return handled;
-  }
-
-  /** Resolves when all that is open has been settled. */
-  async idle() {
-    await Promise.allSettled([...this.#open]);
-  }
-
-  async #handle(message) {
+  async handle(message) {
     let inquiry;
     try {
       inquiry = parse(message.content);
@@ -96,22 +82,16 @@ export class Answerer {
 
   #publish(result) {
     const properties = { contentType: "application/json", messageId: result.event_id, type: "payment.result" };
-    return this.#broker().publish(this.#config.exchange, `payment.result.${result.provider}`, Buffer.from(JSON.stringify(result)), properties);
+    return this.#broker.publish(this.#config.exchange, `payment.result.${result.provider}`, Buffer.from(JSON.stringify(result)), properties);
   }
 
-  /** Puts the message into the retry queue, from which it comes back; after `retries_max` times it is given up. */
   async #later(message, fields, error) {
-    const before = message.properties.headers?.[RETRIES_HEADER];
-    const retries = Number.isInteger(before) ? before : 0;
-    const code = error instanceof QueryError ? { kind: error.kind, code: error.code } : { kind: "failed", code: error.message };
-    if (retries >= this.#config.retries_max) {
-      log("error", "inquiry given up, put into the dead queue", { ...fields, ...code, retries });
-      return "dead";
-    }
-    const needsSomebody = code.kind === "refused" || code.kind === "untrusted";
-    log(needsSomebody ? "error" : "warn", "inquiry put off", { ...fields, ...code, retries, again_in_s: this.#config.retry_after_s });
-    const { contentType, messageId } = message.properties;
-    await this.#broker().publish("", `${this.#config.queue}.retry`, message.content, { contentType, messageId, headers: { [RETRIES_HEADER]: retries + 1 } });
-    return "ack";
+    const why = error instanceof QueryError ? { kind: error.kind, code: error.code } : { kind: "failed", code: error.message };
+    const retries = this.#broker.retries(message);
+    const outcome = await this.#broker.putOff(message);
+    if (outcome === "dead") log("error", "inquiry given up, put into the dead queue", { ...fields, ...why, retries });
+    // Somebody has to look at settings or keys.
+    else log(["refused", "untrusted"].includes(why.kind) ? "error" : "warn", "inquiry put off", { ...fields, ...why, retries, again_in_s: this.#config.retry_after_s });
+    return outcome;
   }
 }

@@ -1,6 +1,3 @@
-/** A setting is wrong: one line that names it. */
-export class SettingError extends Error {}
-
 /** The message can never be answered: not an inquiry, or of a merchant that is not configured. `code` is stable. */
 export class Unanswerable extends Error {
   constructor(code) {

@@ -1,20 +1,5 @@
 // How fast, and how many at once.
-
-/** Waits; rejects with the signal's reason as soon as that is aborted. */
-export function sleep(ms, signal) {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }, ms);
-    signal?.addEventListener("abort", stop, { once: true });
-  });
-}
+import { sleep } from "../../../worker/sleep.mjs";
 
 /** At most `perS` turns a second, evenly spaced, after a burst of as many as half a second allows. */
 export class RateLimit {

@@ -52,7 +52,7 @@ test("a wrong setting is one line that names it", () => {
   const worker = join(dirname(dirname(fileURLToPath(import.meta.url))), "worker.mjs");
   const { status, stderr } = spawnSync(process.execPath, [worker, join(folder, "nowhere.json")], { env: { AMQP_URL }, encoding: "utf8" });
   assert.equal(status, 1);
-  assert.match(stderr, /^inquiry worker: settings: cannot read .*nowhere\.json \(ENOENT\)\n$/);
+  assert.match(stderr, /^worker: settings: cannot read .*nowhere\.json \(ENOENT\)\n$/);
 });
 
 test("Alipay's bare base64 keys are read too", () => {

@@ -1,9 +1,8 @@
 // RabbitMQ: two connections, since a connection whose publishing the broker blocks stops acknowledging too. If one goes, both
-// are made anew, with a growing pause. Whatever was not acknowledged comes again.
+// are made anew, with a growing pause. Whatever was not acknowledged comes again. The worker's own package brings amqplib.
 import { randomUUID } from "node:crypto";
-import amqp from "amqplib";
-import { sleep } from "./limits.mjs";
 import { log } from "./log.mjs";
+import { sleep } from "./sleep.mjs";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -12,11 +11,12 @@ const PAUSE_MS = { first: 500, max: 30_000 };
 const DELIVERY_LIMIT = 20;
 const WAITING_MAX = 100_000;
 const DEAD_MAX = 10_000;
+const RETRIES_HEADER = "x-retries";
 
 const withoutPassword = (text) => String(text).replace(/\/\/[^@\s]*@/g, "//");
 
 /** The queue that is consumed, one that gives back after a while, and one for what cannot be answered. All are bounded. */
-async function declare(channel, { queue, events_exchange, retry_after_s, declare: mayDeclare }) {
+async function declare(channel, { queue, events_exchange, binding, retry_after_s, declare: mayDeclare }) {
   if (!mayDeclare) {
     for (const name of [queue, `${queue}.retry`, `${queue}.dead`]) await channel.checkQueue(name);
     return;
@@ -26,21 +26,26 @@ async function declare(channel, { queue, events_exchange, retry_after_s, declare
   await channel.assertQueue(`${queue}.retry`, quorum({ "x-message-ttl": retry_after_s * 1000, "x-max-length": WAITING_MAX, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue }));
   await channel.assertQueue(
     queue,
-    // One worker at a time is active, and the others stand by: so an order is queried once at a time, and the rate limit holds.
+    // One worker at a time is active, and the others stand by: so what is to happen once at a time, or so often a second, does.
     quorum({ "x-single-active-consumer": true, "x-delivery-limit": DELIVERY_LIMIT, "x-max-length": WAITING_MAX, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": `${queue}.dead` }),
   );
-  await channel.bindQueue(queue, events_exchange, "payment.inquiry");
+  await channel.bindQueue(queue, events_exchange, binding);
 }
 
 export class Broker {
+  #amqp;
   #config;
   #handle;
   #session = null;
   #stopping = new AbortController();
   #running;
 
-  /** `handle(message)` is awaited; it gives "ack" or "dead", and if it throws, the message comes again with a new session. */
-  constructor(config, handle) {
+  /**
+   * `config`: { amqpUrl, name, queue, binding, events_exchange, declare, prefetch, retry_after_s, retries_max }.
+   * `handle(message)` is awaited; it gives "ack" or "dead", and if it throws, the message comes again with a new session.
+   */
+  constructor(amqp, config, handle) {
+    this.#amqp = amqp;
     this.#config = config;
     this.#handle = handle;
   }
@@ -73,7 +78,7 @@ export class Broker {
     const connect = async (purpose) => {
       const url = new URL(this.#config.amqpUrl);
       if (!url.searchParams.has("heartbeat")) url.searchParams.set("heartbeat", "10");
-      const connection = await amqp.connect(url.href, { timeout: CONNECT_TIMEOUT_MS, clientProperties: { connection_name: `inquiry-worker ${purpose}` } });
+      const connection = await this.#amqp.connect(url.href, { timeout: CONNECT_TIMEOUT_MS, clientProperties: { connection_name: `${this.#config.name} ${purpose}` } });
       session.connections.push(connection);
       connection.on("error", (error) => session.end(error.message));
       connection.on("close", () => session.end("the connection was closed"));
@@ -146,11 +151,29 @@ export class Broker {
     }
   }
 
-  /** Takes no more messages, and after `settled` (a promise) closes. */
-  async stop(settled) {
+  /** How often a message has been put off. */
+  retries({ properties }) {
+    const before = properties.headers?.[RETRIES_HEADER];
+    return Number.isInteger(before) ? before : 0;
+  }
+
+  /**
+   * Puts a message into the retry queue, from which it comes back after `retry_after_s`, and gives "ack"; gives "dead" if that
+   * was done `retries_max` times.
+   */
+  async putOff(message) {
+    const retries = this.retries(message);
+    if (retries >= this.#config.retries_max) return "dead";
+    const { contentType, messageId } = message.properties;
+    await this.publish("", `${this.#config.queue}.retry`, message.content, { contentType, messageId, headers: { [RETRIES_HEADER]: retries + 1 } });
+    return "ack";
+  }
+
+  /** Takes no more messages, waits until all that are open are settled, and closes. */
+  async stop(open) {
     const session = this.#session;
     if (session) await session.incoming.cancel(session.consumerTag).catch(() => {});
-    await settled;
+    await open.idle();
     this.#stopping.abort(new Error("stopping"));
     // In this order the broker has read all acknowledgements when it answers.
     if (session?.open) await session.incoming.close().catch(() => {});
