@@ -8,8 +8,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use payment_notifier::payment::{
-    Change, Conflict, Currency, Event, EventId, Key, MerchantId, Money, OrderId, Payment, Rank, Reason, Refund,
-    RefundStatus, State, Status, Timestamp,
+    CLAIMS_MAX, Change, Claim, Conflict, Conflicts, Currency, Event, EventId, Key, MerchantId, Money, OrderId, Payment,
+    Rank, Reason, Refund, RefundStatus, State, Status, Timestamp,
 };
 use payment_notifier::store::sqlite::Options;
 use payment_notifier::store::{EscalatedOrders, Escalation, PaymentStore, Sqlite};
@@ -32,8 +32,15 @@ fn money() -> impl Strategy<Value = Option<Money>> {
     proptest::option::of(amount.prop_map(|(value, code)| Money::new(value, Currency::new(code).unwrap()).unwrap()))
 }
 
+/// Provider's numbers, and none: a few, so that attempts have several events.
+const FEW_ATTEMPTS: usize = 3;
+
+fn transaction(attempts: usize) -> impl Strategy<Value = Option<Box<str>>> {
+    proptest::option::weighted(0.8, (0..attempts).prop_map(|n| format!("42{n:02}").into()))
+}
+
 /// An event of order `order` but for its id.
-fn event(order: usize) -> impl Strategy<Value = Event> {
+fn event(order: usize, attempts: usize) -> impl Strategy<Value = Event> {
     let refund = (select(RefundStatus::ALL.to_vec()), money()).prop_map(|(status, amount)| Refund { status, amount });
     // Nothing but succeeded events would hide the lower ranks: most often there is none of them.
     let status = prop_oneof![
@@ -41,21 +48,33 @@ fn event(order: usize) -> impl Strategy<Value = Event> {
         3 => select(Status::ALL[5..].to_vec()),
         1 => Just(Status::Succeeded),
     ];
-    let parts = (status, select(INSTANTS.to_vec()), money(), proptest::option::weighted(0.4, refund), any::<bool>());
-    parts.prop_map(move |(status, at, amount, refund, reason)| {
+    let refund = proptest::option::weighted(0.4, refund);
+    let parts = (status, select(INSTANTS.to_vec()), money(), refund, any::<bool>(), transaction(attempts));
+    parts.prop_map(move |(status, at, amount, refund, reason, provider_transaction_id)| {
         let key = Key::new(MerchantId::new("shop").unwrap(), OrderId::new(&format!("o{order}")).unwrap());
         let reason = reason.then(|| Reason { code: Some(at.into()), message: None });
         let at = Timestamp::parse(at).unwrap();
-        Event { amount, refund, reason, ..Event::new(key, EventId::new("e").unwrap(), status, at) }
+        let event = Event::new(key, EventId::new("e").unwrap(), status, at);
+        Event { amount, refund, reason, provider_transaction_id, ..event }
     })
 }
 
 /// Events of one order, each with an id of its own, in no particular order of ids.
 fn events_of(order: usize, most: usize) -> impl Strategy<Value = Vec<Event>> {
     let ids = proptest::collection::btree_set("[a-c]{1,4}", 1..=most).prop_map(Vec::from_iter).prop_shuffle();
-    (proptest::collection::vec(event(order), most), ids).prop_map(|(events, ids)| {
+    (proptest::collection::vec(event(order, FEW_ATTEMPTS), most), ids).prop_map(|(events, ids)| {
         let named = ids.iter().zip(events).map(|(id, event)| Event { event_id: EventId::new(id).unwrap(), ..event });
         named.collect()
+    })
+}
+
+/// Events of one order, most of them of an attempt of their own and succeeded or closed: often more than are told apart.
+fn events_of_many_attempts() -> impl Strategy<Value = Vec<Event>> {
+    let final_status = select(Status::ALL[4..].to_vec());
+    let final_event = (event(0, 60), final_status).prop_map(|(event, status)| Event { status, ..event });
+    proptest::collection::vec(final_event, 25..60).prop_map(|events| {
+        let named = (0..).zip(events);
+        named.map(|(n, event)| Event { event_id: EventId::new(&format!("e{n}")).unwrap(), ..event }).collect()
     })
 }
 
@@ -80,10 +99,41 @@ fn as_shown(payment: &Payment) -> String {
     format!("{:?}", lasting(payment))
 }
 
+/// What was told of conflicts on the way.
+#[derive(Debug, Default)]
+struct Told {
+    kinds: BTreeSet<&'static str>,
+    /// How often `paid_twice` was.
+    second_charges: usize,
+    /// What succeeded among the claims of `amount_differs`.
+    amounts: BTreeSet<(Option<Box<str>>, Option<Money>)>,
+}
+
+impl Told {
+    /// Holds one answer against what is always true of it.
+    fn note(&mut self, event: &Event, conflicts: Conflicts, claims: &[Claim]) {
+        assert_eq!(conflicts.is_empty(), claims.is_empty());
+        let ours = claims.iter().filter(|claim| claim.event_id.as_ref() == Some(&event.event_id));
+        assert_eq!(ours.count(), usize::from(!conflicts.is_empty()), "the event's own claim is told");
+        assert!(claims.is_sorted_by(|one, other| one.occurred_at <= other.occurred_at));
+        for conflict in conflicts.iter() {
+            let is_new = self.kinds.insert(conflict.as_str());
+            match conflict {
+                Conflict::PaidTwice => self.second_charges += 1,
+                Conflict::AmountDiffers => {
+                    let succeeded = claims.iter().filter(|claim| claim.status == Status::Succeeded);
+                    self.amounts.extend(succeeded.map(|claim| (claim.provider_transaction_id.clone(), claim.amount)));
+                }
+                _ => assert!(is_new, "a conflict is told once"),
+            }
+        }
+    }
+}
+
 /// Merges one after another and checks on the way what holds for every step.
-fn merge(arrivals: &[Event]) -> (State, BTreeSet<&'static str>) {
+fn merge(arrivals: &[Event]) -> (State, Told) {
     let mut known = BTreeSet::new();
-    let mut told = BTreeSet::new();
+    let mut told = Told::default();
     let mut state: Option<State> = None;
     for event in arrivals {
         let is_repeated = !known.insert(event.event_id.clone());
@@ -101,11 +151,16 @@ fn merge(arrivals: &[Event]) -> (State, BTreeSet<&'static str>) {
         if merged.change != Change::Applied {
             assert_eq!(as_shown(&state.payment()), shown, "what is not applied is not seen");
         }
-        for conflict in merged.conflicts.iter() {
-            assert!(told.insert(conflict.as_str()), "a conflict is told once");
-        }
+        told.note(event, merged.conflicts, &merged.claims);
     }
     (state.unwrap(), told)
+}
+
+/// What a state remembers of attempts, but for texts of one instant in several offsets.
+fn evidence(state: &State) -> (Vec<String>, String) {
+    let text = serde_json::to_value(state).unwrap();
+    let claims = text["evidence"]["claims"].as_array().into_iter().flatten();
+    (claims.map(|claim| claim["event_id"].to_string()).collect(), text["evidence"]["beyond"].to_string())
 }
 
 /// The contract's rule as a choice of the greatest, and its conflicts as a question about each pair.
@@ -151,20 +206,63 @@ mod model {
         events.iter().filter(|event| event.refund.is_some()).max_by_key(order)?.refund
     }
 
+    /// Whether one attempt may have had both.
+    fn may_be_one(one: &Event, other: &Event) -> bool {
+        match (&one.provider_transaction_id, &other.provider_transaction_id) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        }
+    }
+
+    fn pairs(events: &[Event]) -> impl Iterator<Item = (&Event, &Event)> {
+        events.iter().flat_map(|one| events.iter().map(move |other| (one, other)))
+    }
+
     pub(super) fn conflicts(events: &[Event]) -> BTreeSet<&'static str> {
-        let succeeded = events.iter().filter(|event| rank(event.status) == 2).map(instant).min();
-        let of = |name: &str| events.iter().filter(move |event| event.status.as_str() == name).collect::<Vec<_>>();
-        let found = Conflict::ALL.into_iter().filter(|conflict| match conflict {
-            Conflict::FailedAndCanceled => !of("failed").is_empty() && !of("canceled").is_empty(),
-            Conflict::FailedAndExpired => !of("failed").is_empty() && !of("expired").is_empty(),
-            Conflict::CanceledAndExpired => !of("canceled").is_empty() && !of("expired").is_empty(),
-            Conflict::FailedAfterSucceeded => of("failed").iter().any(|e| succeeded.is_some_and(|s| instant(e) > s)),
-            Conflict::CanceledAfterSucceeded => {
-                of("canceled").iter().any(|e| succeeded.is_some_and(|s| instant(e) > s))
+        let of = |one: &Event, other: &Event| {
+            let is_later = instant(one) > instant(other);
+            match (one.status.as_str(), other.status.as_str(), may_be_one(one, other)) {
+                ("succeeded", "succeeded", false) => Some("paid_twice"),
+                ("succeeded", "succeeded", true) => {
+                    let differ = one.amount.is_some() && other.amount.is_some() && one.amount != other.amount;
+                    differ.then_some("amount_differs")
+                }
+                ("failed", "canceled", true) => Some("failed_and_canceled"),
+                ("failed", "expired", true) => Some("failed_and_expired"),
+                ("canceled", "expired", true) => Some("canceled_and_expired"),
+                ("failed", "succeeded", true) => is_later.then_some("failed_after_succeeded"),
+                ("canceled", "succeeded", true) => is_later.then_some("canceled_after_succeeded"),
+                ("expired", "succeeded", true) => is_later.then_some("expired_after_succeeded"),
+                _ => None,
             }
-            Conflict::ExpiredAfterSucceeded => of("expired").iter().any(|e| succeeded.is_some_and(|s| instant(e) > s)),
-        });
-        found.map(Conflict::as_str).collect()
+        };
+        pairs(events).filter_map(|(one, other)| of(one, other)).collect()
+    }
+
+    /// The provider's numbers of attempts that succeeded, but for the first.
+    pub(super) fn second_charges(events: &[Event]) -> usize {
+        let succeeded = events.iter().filter(|event| rank(event.status) == 2);
+        let numbers: BTreeSet<_> = succeeded.filter_map(|event| event.provider_transaction_id.as_ref()).collect();
+        numbers.len().saturating_sub(1)
+    }
+
+    /// What succeeded with an amount that another contradicts.
+    pub(super) fn amounts(events: &[Event]) -> BTreeSet<(Option<Box<str>>, Option<Money>)> {
+        let both = |(one, other): &(&Event, &Event)| [one, other].iter().all(|event| rank(event.status) == 2);
+        let differ = |(one, other): &(&Event, &Event)| {
+            may_be_one(one, other) && one.amount.is_some() && other.amount.is_some() && one.amount != other.amount
+        };
+        let found = pairs(events).filter(both).filter(differ);
+        found.map(|(one, _)| (one.provider_transaction_id.clone(), one.amount)).collect()
+    }
+
+    /// Claims that are told apart: by attempt, status, and amount if it succeeded.
+    pub(super) fn claims(events: &[Event]) -> usize {
+        let of = |event: &Event| {
+            let amount = if rank(event.status) == 2 { event.amount } else { None };
+            (event.provider_transaction_id.clone(), event.status.as_str(), amount)
+        };
+        events.iter().filter(|event| rank(event.status) > 0).map(of).collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -191,9 +289,36 @@ proptest! {
         prop_assert_eq!(as_shown(&state.payment()), as_shown(&other.payment()));
         assert_is_greatest(&state.payment(), &events);
         let all: BTreeSet<_> = state.conflicts().iter().map(Conflict::as_str).collect();
-        prop_assert_eq!(&told, &all);
-        prop_assert_eq!(&told_other, &all);
-        prop_assert_eq!(model::conflicts(&events), all);
+        prop_assert_eq!(&model::conflicts(&events), &all);
+        for told in [told, told_other] {
+            prop_assert_eq!(&told.kinds, &all);
+            prop_assert_eq!(told.second_charges, model::second_charges(&events));
+            prop_assert!(told.amounts.is_superset(&model::amounts(&events)));
+        }
+        prop_assert_eq!(evidence(&state), evidence(&other));
+        let transactions = |state: &State| state.transactions().map(str::to_owned).collect::<BTreeSet<_>>();
+        prop_assert_eq!(transactions(&state), transactions(&other));
+        prop_assert_eq!(state.transactions().count(), transactions(&state).len());
+    }
+
+    #[test]
+    fn beyond_the_bound_any_order_ends_in_the_same_conflicts(
+        (events, one, other) in events_of_many_attempts()
+            .prop_flat_map(|events| (Just(events.clone()), arrivals(events.clone()), arrivals(events)))
+    ) {
+        let ((state, told), (other, told_other)) = (merge(&one), merge(&other));
+        prop_assert_eq!(as_shown(&state.payment()), as_shown(&other.payment()));
+        let all: BTreeSet<_> = state.conflicts().iter().map(Conflict::as_str).collect();
+        prop_assert_eq!(&told.kinds, &all);
+        prop_assert_eq!(&told_other.kinds, &all);
+        prop_assert_eq!(evidence(&state), evidence(&other));
+        prop_assert!(evidence(&state).0.len() <= CLAIMS_MAX);
+        prop_assert!(all.is_superset(&model::conflicts(&events)), "nothing is left out");
+        let is_beyond = model::claims(&events) > CLAIMS_MAX;
+        prop_assert_eq!(all.contains("attempts_exceeded"), is_beyond);
+        if !is_beyond {
+            prop_assert_eq!(all, model::conflicts(&events));
+        }
     }
 
     #[test]
@@ -250,7 +375,9 @@ async fn store(batches: Vec<Vec<Event>>) -> BTreeMap<Key, (Payment, BTreeSet<&'s
             *version += u64::from(outcome.change == Change::Applied);
             assert_eq!(outcome.payment.version, *version, "one more for each accepted change, from 1");
             for conflict in outcome.conflicts.iter() {
-                assert!(conflicts.insert(conflict.as_str()), "a conflict is told once");
+                let is_new = conflicts.insert(conflict.as_str());
+                let is_told_again = matches!(conflict, Conflict::PaidTwice | Conflict::AmountDiffers);
+                assert!(is_new || is_told_again, "a conflict is told once");
             }
         }
     }

@@ -15,7 +15,7 @@ use payment_notifier::bridge::{Context, PageServices, router};
 use payment_notifier::callbacks::Accounts;
 use payment_notifier::config::{Http, Secrets};
 use payment_notifier::hub::{Hub, Update};
-use payment_notifier::payment::{Event, Key, Payment, State};
+use payment_notifier::payment::{Event, Key, Merged, Payment, State};
 use payment_notifier::runtime::Tasks;
 use payment_notifier::store::{
     Acknowledgement, Applied, Arrival, Error, Escalated, Inquiry, Note, OutboxSignal, Outcome, Outgoing, PageRef,
@@ -102,14 +102,15 @@ impl PaymentStore for InMemory {
                 return Ok(Outcome {
                     change: merged.change,
                     conflicts: merged.conflicts,
+                    claims: merged.claims,
                     payment: Arc::new(state.payment()),
                 });
             }
             let state = State::first(event);
             let payment = Arc::new(state.payment());
-            let conflicts = state.conflicts();
             states.insert(key, state);
-            Ok(Outcome { change: payment_notifier::payment::Change::Applied, conflicts, payment })
+            let Merged { change, conflicts, claims } = Merged::FIRST;
+            Ok(Outcome { change, conflicts, claims, payment })
         });
         Ok(outcomes.collect())
     }

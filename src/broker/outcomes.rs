@@ -7,7 +7,7 @@ use tracing::{Span, warn};
 use super::commit::Arrived;
 use super::consumer_parts::ConsumerParts;
 use crate::hub::Update;
-use crate::payment::Change;
+use crate::payment::{Change, Conflict};
 use crate::store::Outcome;
 use crate::telemetry::trace;
 
@@ -43,12 +43,15 @@ impl<'a> Outcomes<'a> {
         for conflict in outcome.conflicts.iter() {
             outbox_signal.notify();
             metrics.conflict(conflict.as_str());
+            let (key, event_id) = (&arrived.event.key, &arrived.event.event_id);
             warn!(
                 conflict = conflict.as_str(),
-                merchant_id = %arrived.event.key.merchant_id,
-                order_id = %arrived.event.key.order_id,
-                event_id = %arrived.event.event_id,
-                "events of one payment contradict each other"
+                merchant_id = %key.merchant_id,
+                order_id = %key.order_id,
+                %event_id,
+                claims = outcome.claims.len(),
+                "{}",
+                meaning(conflict)
             );
         }
     }
@@ -66,5 +69,13 @@ impl<'a> Outcomes<'a> {
         for (change, count) in Change::ALL.into_iter().zip(self.counts).filter(|(_, count)| *count > 0) {
             self.parts.metrics.events(change.as_str(), count);
         }
+    }
+}
+
+fn meaning(conflict: Conflict) -> &'static str {
+    match conflict {
+        Conflict::PaidTwice => "an order was paid twice: refund one of the payments",
+        Conflict::AttemptsExceeded => "an order has more attempts than are told apart",
+        _ => "events of one payment contradict each other",
     }
 }

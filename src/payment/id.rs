@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Why a text is not an identifier. The sentence names the rule, never the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +95,15 @@ id!(
     EventId,
     check_event_id
 );
+
+impl EventId {
+    /// The first eight bytes of its SHA-256, big-endian: the id where 256 bytes are too many.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let digest = Sha256::digest(self.0.as_bytes());
+        u64::from_be_bytes(std::array::from_fn(|i| digest[i]))
+    }
+}
 
 /// What a payment is known by: the merchant and that merchant's order number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::conflict::{Conflicts, Evidence};
+use super::evidence::{Evidence, Found};
 use super::refund::RefundMark;
-use super::{Display, Event, EventId, Key, Money, Rank, Reason, Refund, Status, Timestamp};
+use super::{Claim, Conflicts, Display, Event, EventId, Key, Money, Rank, Reason, Refund, Status, Timestamp};
 
 /// How many event ids of one payment are remembered. Past that the oldest is forgotten, and a repetition of it is then
 /// `Stale` instead of `Duplicate`: the merge itself needs no memory.
@@ -21,8 +21,8 @@ pub enum Change {
     Duplicate,
     /// A greater event is known already.
     Stale,
-    /// The event id is known with another status, amount or refund. Nothing was changed: the publisher has given two
-    /// events one id, and must learn of it.
+    /// The event id is known with another status, amount, refund or (of a final event) provider's number. Nothing was
+    /// changed: the publisher has given two events one id, and must learn of it.
     IdReused,
 }
 
@@ -43,12 +43,24 @@ impl Change {
 }
 
 /// The answer of [`State::merge`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merged {
     /// What became of the event.
     pub change: Change,
-    /// Conflicts that were not known before this event.
+    /// Conflicts that were not known before this event. `paid_twice` counts as not known for each further attempt that
+    /// succeeded, `amount_differs` for each further amount.
     pub conflicts: Conflicts,
+    /// What contradicts each other by those, the event's own claim among it, in order of time. Empty where nothing does.
+    pub claims: Vec<Claim>,
+}
+
+impl Merged {
+    /// Of a payment's first event, which contradicts nothing.
+    pub const FIRST: Self = Self::without_conflict(Change::Applied);
+
+    const fn without_conflict(change: Change) -> Self {
+        Self { change, conflicts: Conflicts::NONE, claims: Vec::new() }
+    }
 }
 
 /// A payment as pages see it.
@@ -102,7 +114,6 @@ struct Fingerprint {
 
 impl Fingerprint {
     fn of(event: &Event) -> Self {
-        let id = Sha256::digest(event.event_id.as_str().as_bytes());
         let mut content = Sha256::new();
         content.update(event.status.as_str());
         for amount in [event.amount, event.refund.and_then(|r| r.amount)] {
@@ -112,10 +123,7 @@ impl Fingerprint {
         }
         content.update(event.refund.map_or("", |r| r.status.as_str()));
         let content = content.finalize();
-        Self {
-            id: u64::from_be_bytes(std::array::from_fn(|i| id[i])),
-            content: u32::from_be_bytes(std::array::from_fn(|i| content[i])),
-        }
+        Self { id: event.event_id.digest(), content: u32::from_be_bytes(std::array::from_fn(|i| content[i])) }
     }
 }
 
@@ -123,9 +131,7 @@ impl State {
     /// The state after a payment's first event: version 1.
     #[must_use]
     pub fn first(event: Event) -> Self {
-        let mut evidence = Evidence::default();
-        evidence.add(event.status, &event.occurred_at);
-        let seen = vec![Fingerprint::of(&event)];
+        let (evidence, seen) = (Evidence::first(&event), vec![Fingerprint::of(&event)]);
         Self { version: 1, refund: mark(&event), head: event, evidence, seen }
     }
 
@@ -133,18 +139,17 @@ impl State {
     pub fn merge(&mut self, event: Event) -> Merged {
         let fingerprint = Fingerprint::of(&event);
         if let Some(known) = self.seen.iter().find(|seen| seen.id == fingerprint.id) {
-            let change = if *known == fingerprint { Change::Duplicate } else { Change::IdReused };
-            return Merged { change, conflicts: Conflicts::default() };
+            let is_repeated = *known == fingerprint && !self.has_other_transaction(&event);
+            let change = if is_repeated { Change::Duplicate } else { Change::IdReused };
+            return Merged::without_conflict(change);
         }
         if self.seen.len() >= SEEN_EVENTS_MAX {
             self.seen.remove(0);
         }
         self.seen.push(fingerprint);
 
-        let before = self.evidence.conflicts();
-        self.evidence.add(event.status, &event.occurred_at);
-        let conflicts = self.evidence.conflicts().without(before);
-
+        let is_final = event.status.is_final();
+        let Found { conflicts, claims } = self.evidence.add(&self.head, &event);
         let mut grew = false;
         if let Some(refund) = mark(&event)
             && self.refund.as_ref().is_none_or(|current| refund.beats(current))
@@ -159,7 +164,20 @@ impl State {
         if grew {
             self.version += 1;
         }
-        Merged { change: if grew { Change::Applied } else { Change::Stale }, conflicts }
+        if is_final {
+            self.evidence.fold(&self.head);
+        }
+        Merged { change: if grew { Change::Applied } else { Change::Stale }, conflicts, claims }
+    }
+
+    /// True where the same event id is remembered with another provider's number.
+    fn has_other_transaction(&self, event: &Event) -> bool {
+        let Some(transaction) = event.provider_transaction_id.as_deref() else { return false };
+        let differs = |known: Option<&str>| known.is_some_and(|known| known != transaction);
+        let mut claims = self.evidence.claims().iter();
+        let is_head = event.event_id == self.head.event_id;
+        (is_head && differs(self.head.provider_transaction_id.as_deref()))
+            || claims.any(|claim| claim.event_id.as_ref() == Some(&event.event_id) && differs(claim.transaction()))
     }
 
     /// Whose payment, and which.
@@ -194,13 +212,19 @@ impl State {
 
     /// Every provider's number that is remembered, each once: first that of the event that decides the status.
     pub fn transactions(&self) -> impl Iterator<Item = &str> {
-        self.head.provider_transaction_id.as_deref().into_iter()
+        let claims = self.evidence.claims();
+        let claimed = claims.iter().enumerate().filter_map(move |(n, claim)| {
+            let transaction = claim.transaction()?;
+            let is_repeated = claims[..n].iter().any(|before| before.transaction() == Some(transaction));
+            (!is_repeated && self.provider_transaction_id() != Some(transaction)).then_some(transaction)
+        });
+        self.provider_transaction_id().filter(|id| !id.is_empty()).into_iter().chain(claimed)
     }
 
     /// All conflicts among the payment's events.
     #[must_use]
     pub fn conflicts(&self) -> Conflicts {
-        self.evidence.conflicts()
+        self.evidence.conflicts(&self.head)
     }
 
     /// The payment as pages see it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Error;
-use crate::payment::{Change, Conflicts, Event, Key, Payment};
+use crate::payment::{Change, Claim, Conflicts, Event, Key, Payment};
 use crate::runtime::unix_ms;
 use crate::telemetry::Transport;
 
@@ -47,6 +47,8 @@ pub struct Outcome {
     pub change: Change,
     /// Conflicts that it brought to light.
     pub conflicts: Conflicts,
+    /// What contradicts each other by those, in order of time. Empty where nothing does.
+    pub claims: Vec<Claim>,
     /// The payment after the event.
     pub payment: Arc<Payment>,
 }

@@ -42,12 +42,13 @@ pub enum NoteKind {
 
 /// All that is remembered of one order.
 ///
-/// Each entry is a JSON object; `type` says what happened. Neither payers nor tickets nor amounts stand in one.
+/// Each entry is a JSON object; `type` says what happened. Neither payers nor tickets stand in one, and amounts only in a
+/// conflict.
 ///
 /// | `type` | fields | what happened |
 /// |---|---|---|
 /// | `arrived` | `event_id`, `status`, `occurred_at` (as the publisher wrote it), `redelivered`, `outcome` (`applied`, `duplicate`, `stale` or `id_reused`), `version` (after it) | an event came and was merged |
-/// | `conflict` | `kinds` (stable codes), `event_id` | the event brought a conflict to light; `payment.conflict` went out |
+/// | `conflict` | `kinds` (stable codes), `event_id`, `claims` (what contradicts each other, as in `payment.conflict`) | the event brought a conflict to light; `payment.conflict` went out |
 /// | `watched` | `transport`, `connection` (those of the first page), `pages` (in all), `last_ms` (when the latest began) | pages began to wait |
 /// | `pushed` | `transport`, `connection`, `version`, `ms` (since the event arrived; absent for a snapshot) | a page was written the payment |
 /// | `acknowledged` | `transport`, `connection`, `version`, `ms_since_arrival` (of the final result; absent for a version that is not final) | a page has shown it |

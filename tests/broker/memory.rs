@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use payment_notifier::payment::{Change, Conflicts, Key, Payment, State};
+use payment_notifier::payment::{Key, Merged, Payment, State};
 use payment_notifier::store::{
     Acknowledgement, Applied, Arrival, Error, Escalated, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore,
     PurgeBefore, Purged, Revocation, Timeline,
@@ -84,19 +84,19 @@ impl PaymentStore for Memory {
         let mut states = self.states.lock().unwrap();
         let mut outcomes = Vec::new();
         for Arrival { event, .. } in batch {
-            let (change, conflicts, payment) = match states.get_mut(&event.key) {
+            let (Merged { change, conflicts, claims }, payment) = match states.get_mut(&event.key) {
                 Some(state) => {
                     let merged = state.merge(event);
-                    (merged.change, merged.conflicts, state.payment())
+                    (merged, state.payment())
                 }
                 None => {
                     let state = State::first(event);
                     let payment = state.payment();
                     states.insert(payment.key.clone(), state);
-                    (Change::Applied, Conflicts::default(), payment)
+                    (Merged::FIRST, payment)
                 }
             };
-            outcomes.push(Ok(Outcome { change, conflicts, payment: Arc::new(payment) }));
+            outcomes.push(Ok(Outcome { change, conflicts, claims, payment: Arc::new(payment) }));
         }
         if counts_down(&self.ambiguous) {
             return Err(Error::Unavailable("answer lost".into()));

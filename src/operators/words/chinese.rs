@@ -251,6 +251,9 @@ const TIMELINE: TimelineWords = TimelineWords {
             Some(Conflict::FailedAfterSucceeded) => "失败晚于成功",
             Some(Conflict::CanceledAfterSucceeded) => "取消晚于成功",
             Some(Conflict::ExpiredAfterSucceeded) => "过期晚于成功",
+            Some(Conflict::PaidTwice) => "重复扣款：请退款",
+            Some(Conflict::AmountDiffers) => "同一笔支付有两个金额",
+            Some(Conflict::AttemptsExceeded) => "支付尝试过多，不再逐一区分",
         };
         format!("{code}（{meaning}）")
     },

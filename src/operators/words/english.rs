@@ -221,6 +221,9 @@ const TIMELINE: TimelineWords = TimelineWords {
             Some(Conflict::FailedAfterSucceeded) => "failed at a later time than succeeded",
             Some(Conflict::CanceledAfterSucceeded) => "canceled at a later time than succeeded",
             Some(Conflict::ExpiredAfterSucceeded) => "expired at a later time than succeeded",
+            Some(Conflict::PaidTwice) => "a second charge: refund it",
+            Some(Conflict::AmountDiffers) => "one payment with two amounts",
+            Some(Conflict::AttemptsExceeded) => "more attempts than are told apart",
         };
         format!("{code} ({meaning})")
     },

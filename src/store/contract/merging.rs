@@ -94,6 +94,21 @@ pub(crate) async fn a_conflict_is_found_whichever_event_comes_first(place: &impl
     assert_eq!(outcomes[1].payment.status, Status::Succeeded);
 }
 
+pub(crate) async fn attempts_that_came_to_nothing_contradict_none_that_succeeded(place: &impl Place) {
+    let store = open(place).await;
+    let of = |transaction: &str, event: Event| Event { provider_transaction_id: Some(transaction.into()), ..event };
+    let events = [
+        of("pi_A", event("a", "e1", Status::Failed, 1)),
+        of("pi_B", event("a", "e2", Status::Succeeded, 2)),
+        of("pi_A", event("a", "e3", Status::Failed, 60)),
+        of("pi_C", event("a", "e4", Status::Canceled, 70)),
+    ];
+    let outcomes = one_by_one(&store, events).await;
+    assert!(outcomes.iter().all(|outcome| outcome.conflicts.is_empty()));
+    let within = one_by_one(&store, [of("pi_A", event("a", "e5", Status::Canceled, 61))]).await;
+    assert_eq!(within[0].conflicts.iter().collect::<Vec<_>>(), [Conflict::FailedAndCanceled]);
+}
+
 pub(crate) async fn outcomes_stand_in_the_order_of_the_events(place: &impl Place) {
     let store = open(place).await;
     let batch = vec![

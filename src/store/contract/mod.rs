@@ -129,6 +129,8 @@ macro_rules! contract_tests {
             which_orders_are_escalated_is_set
             a_page_that_comes_late_is_given_time
             each_conflict_is_published_once
+            each_further_charge_of_an_order_is_published_once
+            attempts_that_came_to_nothing_contradict_none_that_succeeded
             each_step_of_an_inquiry_is_published_once_and_none_after_the_result
             what_is_taken_from_the_outbox_comes_back_unless_it_was_sent
             old_payments_go_with_all_that_belongs_to_them

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::events::{event, key, one_by_one, page};
+use super::events::{event, fen_of, key, one_by_one, page};
 use super::{Place, Settings, open, open_with, settings};
 use crate::payment::{Event, RefundStatus, Status};
 use crate::store::{Arrival, EscalatedOrders, Inquiry, Note, NoteKind, Outgoing, PageRef, PaymentStore};
@@ -177,13 +177,45 @@ pub(crate) async fn each_conflict_is_published_once(place: &impl Place) {
     let store = open(place).await;
     let messages = waiting(&*store).await;
     let ids: Vec<_> = messages.iter().map(|message| message.message_id.as_str()).collect();
-    let second = "payment.conflict:shop:a:2:failed_after_succeeded+canceled_after_succeeded";
-    assert_eq!(ids, ["payment.conflict:shop:a:1:failed_and_canceled", second]);
+    assert_eq!(ids, ["payment.conflict:shop:a:1:ac0f09c0f8bf5e7a", "payment.conflict:shop:a:2:449777124b1466a8"]);
+    let claim = |id: &str, status: &str, at: &str| json!({"event_id": id, "status": status, "occurred_at": at});
     let expected = json!({
         "merchant_id": "shop", "order_id": "a", "kinds": ["failed_and_canceled"], "version": 1, "status": "failed",
         "event_id": "e2",
+        "claims": [claim("e1", "failed", "2026-01-31T08:00:05Z"), claim("e2", "canceled", "2026-01-31T08:00:06Z")],
     });
     assert_eq!(data(&messages[0]), expected);
+    assert_eq!(data(&messages[1])["kinds"], json!(["failed_after_succeeded", "canceled_after_succeeded"]));
+}
+
+pub(crate) async fn each_further_charge_of_an_order_is_published_once(place: &impl Place) {
+    let store = open(place).await;
+    let paid = |id: &str, provider: &str, transaction: &str, second| Event {
+        amount: Some(fen_of(1999)),
+        provider: Some(provider.into()),
+        provider_transaction_id: Some(transaction.into()),
+        ..event("a", id, Status::Succeeded, second)
+    };
+    let (first, second) = (paid("e1", "wechat_pay", "4200A", 1), paid("e2", "alipay", "2026ALI", 2));
+    one_by_one(&store, [first.clone(), second.clone(), second, first]).await;
+    store.close().await;
+    let store = open(place).await;
+    let outcomes = one_by_one(&store, [paid("e3", "stripe", "pi_3", 3), paid("e4", "stripe", "pi_3", 4)]).await;
+    assert_eq!(outcomes[0].payment.provider.as_deref(), Some("wechat_pay"), "the first stands");
+    let messages: Vec<_> = waiting(&*store).await.iter().map(data).collect();
+    let transactions = |n: usize| {
+        let claims = messages[n]["claims"].as_array().unwrap().iter();
+        claims.map(|claim| claim["provider_transaction_id"].as_str().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(messages.len(), 2);
+    assert!(messages.iter().all(|message| message["kinds"] == json!(["paid_twice"])));
+    assert_eq!((transactions(0), transactions(1)), (vec!["4200A", "2026ALI"], vec!["4200A", "2026ALI", "pi_3"]));
+    let timeline = store.timeline(&key("a")).await.unwrap();
+    let told: Vec<_> = timeline.entries.iter().filter(|entry| entry.what["type"] == "conflict").collect();
+    assert_eq!(
+        told.iter().map(|entry| &entry.what["claims"]).collect::<Vec<_>>(),
+        [&messages[0]["claims"], &messages[1]["claims"]]
+    );
 }
 
 pub(crate) async fn each_step_of_an_inquiry_is_published_once_and_none_after_the_result(place: &impl Place) {

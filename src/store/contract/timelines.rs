@@ -59,7 +59,12 @@ pub(crate) async fn a_timeline_says_what_each_event_did(place: &impl Place) {
         arrived("e1", "failed", "2026-01-31T08:00:05Z", true, "duplicate", 1),
         arrived("e2", "pending", "2026-01-31T08:00:09Z", false, "stale", 1),
         arrived("e3", "canceled", "2026-01-31T08:00:07Z", false, "stale", 1),
-        json!({"type": "conflict", "kinds": ["failed_and_canceled"], "event_id": "e3"}),
+        json!({
+            "type": "conflict", "kinds": ["failed_and_canceled"], "event_id": "e3", "claims": [
+                {"event_id": "e1", "status": "failed", "occurred_at": "2026-01-31T08:00:05Z"},
+                {"event_id": "e3", "status": "canceled", "occurred_at": "2026-01-31T08:00:07Z"},
+            ],
+        }),
         arrived("e1", "succeeded", "2026-01-31T08:00:05Z", false, "id_reused", 1),
     ];
     assert_eq!(whats(&timeline.entries), expected);

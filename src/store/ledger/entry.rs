@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::payment::{Change, Conflicts, Event};
+use crate::payment::{Change, Claim, Conflicts, Event};
 use crate::store::{Error, Inquiry, PageRef};
 
 /// One entry. [`crate::store::Timeline`] says what each means.
@@ -20,6 +20,7 @@ pub(super) enum TimelineEntry<'a> {
     Conflict {
         kinds: Vec<&'static str>,
         event_id: &'a str,
+        claims: &'a [Claim],
     },
     Watched {
         transport: &'a str,
@@ -73,9 +74,9 @@ impl<'a> TimelineEntry<'a> {
         }
     }
 
-    /// `event` brought `conflicts` to light.
-    pub(super) fn conflict(event: &'a Event, conflicts: Conflicts) -> Self {
-        Self::Conflict { kinds: kinds(conflicts), event_id: event.event_id.as_str() }
+    /// `event` brought `conflicts` to light, which `claims` are in.
+    pub(super) fn conflict(event: &'a Event, conflicts: Conflicts, claims: &'a [Claim]) -> Self {
+        Self::Conflict { kinds: kinds(conflicts), event_id: event.event_id.as_str(), claims }
     }
 
     /// A page was written `version`.
@@ -155,14 +156,15 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_names_its_kinds() {
+    fn a_conflict_names_its_kinds_and_what_is_in_it() {
         let mut state = State::first(event("e1", Status::Failed, 9));
         let second = event("e2", Status::Canceled, 1);
-        let conflicts = state.merge(second.clone()).conflicts;
-        assert_eq!(conflicts.iter().collect::<Vec<_>>(), [Conflict::FailedAndCanceled]);
+        let merged = state.merge(second.clone());
+        assert_eq!(merged.conflicts.iter().collect::<Vec<_>>(), [Conflict::FailedAndCanceled]);
+        let claims = r#"[{"event_id":"e2","status":"canceled","occurred_at":"2026-01-31T08:30:01+08:00"},{"event_id":"e1","status":"failed","occurred_at":"2026-01-31T08:30:09+08:00"}]"#;
         assert_eq!(
-            TimelineEntry::conflict(&second, conflicts).json().unwrap(),
-            r#"{"type":"conflict","kinds":["failed_and_canceled"],"event_id":"e2"}"#
+            TimelineEntry::conflict(&second, merged.conflicts, &merged.claims).json().unwrap(),
+            format!(r#"{{"type":"conflict","kinds":["failed_and_canceled"],"event_id":"e2","claims":{claims}}}"#)
         );
     }
 

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::entry::kinds;
-use crate::payment::{Conflicts, EventId, Key, Money, Payment, Status, Timestamp};
+use crate::payment::{Claim, Conflicts, EventId, Key, Money, Payment, Status, Timestamp};
 use crate::store::{Error, Inquiry, PageRef};
 
 /// A message before it has its place in an outbox.
@@ -77,6 +77,7 @@ struct Conflicting<'a> {
     version: u64,
     status: Status,
     event_id: &'a str,
+    claims: &'a [Claim],
 }
 
 #[derive(Serialize)]
@@ -128,21 +129,24 @@ impl Envelope<'_> {
         self.message("payment.undelivered", &payment.key, &payment.version.to_string(), data)
     }
 
-    /// `payment.conflict`: the event has brought `conflicts` to light. `payment` is what stands after it.
+    /// `payment.conflict`: the event has brought `conflicts` to light, which `claims` are in. `payment` is what stands after
+    /// it. One kind may be told several times of a version, so it is the event that tells one message from another.
     pub(in crate::store) fn conflict(
         &self,
         payment: &Payment,
         conflicts: Conflicts,
+        claims: &[Claim],
         event_id: &EventId,
     ) -> Result<Message, Error> {
         let kinds = kinds(conflicts);
-        let which = format!("{}:{}", payment.version, kinds.join("+"));
+        let which = format!("{}:{:016x}", payment.version, event_id.digest());
         let data = Conflicting {
             order: order(&payment.key),
             kinds,
             version: payment.version,
             status: payment.status,
             event_id: event_id.as_str(),
+            claims,
         };
         self.message("payment.conflict", &payment.key, &which, data)
     }
@@ -197,7 +201,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::payment::{Currency, Event, MerchantId, OrderId, State};
+    use crate::payment::{Currency, Event, MerchantId, Merged, OrderId, State};
     use crate::telemetry::Transport;
 
     const ENVELOPE: Envelope<'static> = Envelope { instance: "node-1", now_ms: 1_800_000_000_250 };
@@ -266,27 +270,60 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_names_its_kinds_and_the_event_and_its_id_fits_amqp() {
-        let long = |c: &str| c.repeat(64);
-        let key = Key::new(MerchantId::new(&long("m")).unwrap(), OrderId::new(&long("o")).unwrap());
-        let mut state = State::first(event(key.clone(), "e1", Status::Failed, 30));
-        state.merge(event(key.clone(), "e2", Status::Canceled, 30));
-        state.merge(event(key.clone(), "e3", Status::Expired, 30));
-        let last = event(key, "e4", Status::Succeeded, 1);
-        let conflicts = state.merge(last.clone()).conflicts;
-        assert_eq!(conflicts.iter().count(), 3, "the most that one event can bring");
-        let message = ENVELOPE.conflict(&state.payment(), conflicts, &last.event_id).unwrap();
-        let kinds = "failed_after_succeeded+canceled_after_succeeded+expired_after_succeeded";
-        let id = format!("payment.conflict:{}:{}:4:{kinds}", long("m"), long("o"));
-        let digits_of_longest_version = u64::MAX.to_string().len();
-        assert!(id.len() + digits_of_longest_version - 1 <= MESSAGE_ID_BYTES_MAX);
-        assert_eq!(
-            data(message, "payment.conflict", &id),
+    fn a_conflict_names_its_kinds_and_both_sides_of_it() {
+        let amount = |value| Some(Money::new(value, Currency::new("CNY").unwrap()).unwrap());
+        let (wechat, alipay) = (Some("wechat_pay".into()), Some("alipay".into()));
+        let first = Event {
+            amount: amount(1999),
+            provider: wechat,
+            provider_transaction_id: Some("4200A".into()),
+            ..event(key(), "e1", Status::Succeeded, 7)
+        };
+        let second = Event {
+            amount: amount(1999),
+            provider: alipay,
+            provider_transaction_id: Some("2026ALI".into()),
+            ..event(key(), "e2", Status::Succeeded, 30)
+        };
+        let mut state = State::first(first);
+        let merged = state.merge(second.clone());
+        let conflict = |merged: &Merged, event: &Event, state: &State| {
+            ENVELOPE.conflict(&state.payment(), merged.conflicts, &merged.claims, &event.event_id).unwrap()
+        };
+        let claim = |id: &str, provider: &str, transaction: &str, at: &str| {
             json!({
-                "merchant_id": long("m"), "order_id": long("o"), "version": 4, "status": "succeeded", "event_id": "e4",
-                "kinds": kinds.split('+').collect::<Vec<_>>(),
+                "event_id": id, "status": "succeeded", "occurred_at": at, "amount": {"value": 1999, "currency": "CNY"},
+                "provider": provider, "provider_transaction_id": transaction,
+            })
+        };
+        let message = conflict(&merged, &second, &state);
+        assert_eq!(
+            data(message, "payment.conflict", "payment.conflict:shop:a:1:ac0f09c0f8bf5e7a"),
+            json!({
+                "merchant_id": "shop", "order_id": "a", "version": 1, "status": "succeeded", "event_id": "e2",
+                "kinds": ["paid_twice"],
+                "claims": [
+                    claim("e1", "wechat_pay", "4200A", "2026-01-31T08:30:07+08:00"),
+                    claim("e2", "alipay", "2026ALI", "2026-01-31T08:30:30+08:00"),
+                ],
             })
         );
+        // The same kind, of the same version: another message.
+        let third = Event { provider_transaction_id: Some("pi_3".into()), ..event(key(), "e3", Status::Succeeded, 31) };
+        let again = state.merge(third.clone());
+        assert_eq!((again.conflicts, state.version()), (merged.conflicts, 1));
+        let ids = [conflict(&merged, &second, &state).message_id, conflict(&again, &third, &state).message_id];
+        assert_ne!(ids[0], ids[1]);
+    }
+
+    #[test]
+    fn the_id_of_a_conflict_fits_amqp() {
+        let long = |c: &str| c.repeat(64);
+        let key = Key::new(MerchantId::new(&long("m")).unwrap(), OrderId::new(&long("o")).unwrap());
+        let event = event(key, &"e".repeat(256), Status::Succeeded, 1);
+        let payment = Payment { version: u64::MAX, ..State::first(event.clone()).payment() };
+        let message = ENVELOPE.conflict(&payment, Conflicts::NONE, &[], &event.event_id).unwrap();
+        assert!(message.message_id.len() <= MESSAGE_ID_BYTES_MAX);
     }
 
     #[test]

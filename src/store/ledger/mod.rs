@@ -21,7 +21,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::{Applied, Arrival, Error, EscalatedOrders, Escalation, Outcome, PageRef};
-use crate::payment::{Change, Conflicts, EventId, Key, Merged};
+use crate::payment::{Change, Claim, Conflicts, EventId, Key, Merged};
 use entry::TimelineEntry;
 use message::Envelope;
 
@@ -44,10 +44,12 @@ pub(super) struct Rules {
 }
 
 /// What an event did, and the version after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Did {
     pub(super) change: Change,
     pub(super) conflicts: Conflicts,
+    /// What contradicts each other by those.
+    pub(super) claims: Vec<Claim>,
     pub(super) version: u64,
 }
 
@@ -167,15 +169,14 @@ impl<'r> Ledger<'r> {
     pub(super) fn apply(&mut self, place: usize, arrival: &Arrival, watched: bool) -> Result<Applied, Error> {
         let (event, at_ms) = (&arrival.event, arrival.received_ms);
         let Some((_, row)) = self.rows.get_index_mut(place) else { return Err(unloaded(&event.key)) };
-        let (before, Merged { change, conflicts }) = match row {
+        let (before, Merged { change, conflicts, claims }) = match row {
             Row::Damaged(damage) => return Ok(Err(damage.clone())),
             Row::Unread => return Err(unloaded(&event.key)),
             Row::Read(record) => (Some(record.payment.status), record.merge(event.clone())),
             Row::Absent => {
                 let first = Record::first(event.clone());
-                let merged = Merged { change: Change::Applied, conflicts: first.state.conflicts() };
                 *row = Row::Read(first);
-                (None, merged)
+                (None, Merged::FIRST)
             }
         };
         let Row::Read(record) = row else { return Err(unloaded(&event.key)) };
@@ -185,10 +186,10 @@ impl<'r> Ledger<'r> {
         }
         let payment = Arc::clone(&record.payment);
         if !conflicts.is_empty() {
-            let message = self.envelope(at_ms).conflict(&payment, conflicts, &event.event_id)?;
+            let message = self.envelope(at_ms).conflict(&payment, conflicts, &claims, &event.event_id)?;
             self.log.messages.push(message);
         }
-        let mut did = Did { change, conflicts, version: payment.version };
+        let mut did = Did { change, conflicts, claims, version: payment.version };
         if change == Change::Duplicate
             && !self.earlier.is_empty()
             && let Some(earlier) = self.earlier.remove(&(event.key.clone(), event.event_id.clone()))
@@ -196,12 +197,12 @@ impl<'r> Ledger<'r> {
             did = earlier;
             self.log.may_be_written = true;
         }
-        let Did { change, conflicts, version } = did;
+        let Did { change, conflicts, claims, version } = did;
         self.record(place, at_ms, || TimelineEntry::arrived(event, arrival.redelivered, change, version))?;
         if !conflicts.is_empty() {
-            self.record(place, at_ms, || TimelineEntry::conflict(event, conflicts))?;
+            self.record(place, at_ms, || TimelineEntry::conflict(event, conflicts, &claims))?;
         }
-        Ok(Ok(Outcome { change, conflicts, payment }))
+        Ok(Ok(Outcome { change, conflicts, claims, payment }))
     }
 
     /// Adds to a timeline, where timelines are kept.

@@ -258,7 +258,7 @@ fn what_an_attempt_before_did_is_answered_once_of_a_duplicate() {
     let rules = rules(EscalatedOrders::Off);
     let first = arrival("e1", Status::Failed, 5);
     let mut ledger = ledger(&rules, std::slice::from_ref(&first));
-    let did = Did { change: Change::Applied, conflicts: Conflicts::default(), version: 1 };
+    let did = Did { change: Change::Applied, conflicts: Conflicts::NONE, claims: Vec::new(), version: 1 };
     ledger.repeat([((key("a"), first.event.event_id.clone()), did)]);
     let changes: Vec<_> = (0..2).map(|_| ledger.apply(0, &first, false).unwrap().unwrap().change).collect();
     assert_eq!(changes, [Change::Applied, Change::Duplicate]);

@@ -79,8 +79,10 @@ fn name(arrival: &Arrival) -> (Key, EventId) {
 fn stored(batch: &[Arrival], applied: &[Applied], lost: &Lost) -> Vec<((Key, EventId), Did)> {
     let mut did = Vec::new();
     for (arrival, applied) in batch.iter().zip(applied) {
-        if let Ok(Outcome { change: change @ (Change::Applied | Change::Stale), conflicts, payment }) = applied {
-            let this = Did { change: *change, conflicts: *conflicts, version: payment.version };
+        if let Ok(Outcome { change: change @ (Change::Applied | Change::Stale), conflicts, claims, payment }) = applied
+        {
+            let (conflicts, claims) = (*conflicts, claims.clone());
+            let this = Did { change: *change, conflicts, claims, version: payment.version };
             let name = name(arrival);
             let before = lost.events.get(&name);
             did.push((name, before.unwrap_or(this)));
