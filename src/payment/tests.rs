@@ -27,8 +27,11 @@ fn paid(id: &str, transaction: &str, second: u32) -> Event {
     event(id, Status::Succeeded, transaction, second)
 }
 
-/// Each answer's conflicts, and the ids of the events in them.
-fn told(events: &[Event]) -> (State, Vec<(Vec<&'static str>, Vec<String>)>) {
+/// The kinds of conflict that one event brought to light, and the ids of the events in them.
+type Told = (Vec<&'static str>, Vec<String>);
+
+/// What is told of each event but the first.
+fn told(events: &[Event]) -> (State, Vec<Told>) {
     let mut state = State::first(events[0].clone());
     let of = |merged: Merged| {
         let ids = merged.claims.iter().map(|claim| claim.event_id.as_ref().map_or("-", EventId::as_str).to_owned());
@@ -39,7 +42,7 @@ fn told(events: &[Event]) -> (State, Vec<(Vec<&'static str>, Vec<String>)>) {
 }
 
 /// What the last of `events` is told.
-fn last_told(events: &[Event]) -> (Vec<&'static str>, Vec<String>) {
+fn last_told(events: &[Event]) -> Told {
     told(events).1.pop().unwrap()
 }
 

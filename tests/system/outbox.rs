@@ -1,7 +1,8 @@
 //! What merchants are told of results and of pages that wait.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use crate::support::ticket::changed;
 use crate::support::{Page, Proxy, Publisher, Service, Setup, Told, event, ticket, wait_for};
 
 const DELIVERED: &str = "payment.delivered";
@@ -141,15 +142,74 @@ async fn where_escalation_is_off_nothing_is_undelivered() {
 #[tokio::test]
 async fn events_that_contradict_each_other_are_told() {
     let (_service, publisher, mut told) = start(Setup::new().await).await;
-    publisher.publish(&event("c-1", "succeeded")).await;
-    let late = event("c-1", "failed");
+    let (early, late) = (event("c-1", "succeeded"), event("c-1", "failed"));
+    publisher.publish(&early).await;
     publisher.publish(&late).await;
     let conflict = told.next_of("payment.conflict", "c-1").await;
+    let claim = |event: &Value| json!({ "event_id": event["event_id"], "status": event["status"], "occurred_at": event["occurred_at"] });
     let expected = json!({
         "merchant_id": "shop", "order_id": "c-1", "kinds": ["failed_after_succeeded"], "version": 1,
-        "status": "succeeded", "event_id": late["event_id"],
+        "status": "succeeded", "event_id": late["event_id"], "claims": [claim(&early), claim(&late)],
     });
     assert_eq!(conflict["data"], expected);
+}
+
+/// An event of one attempt to pay.
+fn attempt(order: &str, status: &str, provider: &str, transaction: &str) -> Value {
+    let amount = json!({ "value": 1999, "currency": "CNY" });
+    let changes = json!({ "provider": provider, "provider_transaction_id": transaction, "amount": amount });
+    changed(event(order, status), changes)
+}
+
+#[tokio::test]
+async fn an_order_that_is_paid_twice_is_told_and_one_that_is_paid_at_the_second_attempt_is_not() {
+    let (service, publisher, mut told) = start(Setup::new().await).await;
+    // Declined, paid by a second intent, the first called off; and declined, then abandoned.
+    for (order, status, transaction) in [
+        ("s-1", "failed", "pi_A"),
+        ("s-1", "succeeded", "pi_B"),
+        ("s-1", "canceled", "pi_C"),
+        ("s-1", "failed", "pi_A"),
+        ("s-2", "pending", "pi_1"),
+        ("s-2", "canceled", "pi_1"),
+    ] {
+        publisher.publish(&attempt(order, status, "stripe", transaction)).await;
+    }
+    let wechat = attempt("p-1", "succeeded", "wechat_pay", "4200A");
+    let alipay = attempt("p-1", "succeeded", "alipay", "2026ALI");
+    for paid in [&wechat, &alipay, &alipay] {
+        publisher.publish(paid).await;
+    }
+    let conflict = told.next_of("payment.conflict", "p-1").await;
+    let claim = |event: &Value| {
+        let fields = ["event_id", "status", "occurred_at", "amount", "provider", "provider_transaction_id"].into_iter();
+        fields.map(|name| (name.to_owned(), event[name].clone())).collect::<Map<_, _>>()
+    };
+    let expected = json!({
+        "merchant_id": "shop", "order_id": "p-1", "kinds": ["paid_twice"], "version": 1, "status": "succeeded",
+        "event_id": alipay["event_id"], "claims": [claim(&wechat), claim(&alipay)],
+    });
+    assert_eq!(conflict["data"], expected);
+    // A third charge is told too, of the same version.
+    let stripe = attempt("p-1", "succeeded", "stripe", "pi_3");
+    publisher.publish(&stripe).await;
+    let again = told.next_of("payment.conflict", "p-1").await;
+    assert_eq!(again["data"]["claims"], json!([claim(&wechat), claim(&alipay), claim(&stripe)]));
+    assert_ne!(again["id"], conflict["id"]);
+
+    let page = service.payment("p-1", &ticket("p-1"), "").await.json;
+    assert_eq!(
+        (&page["status"], &page["provider"], &page["version"]),
+        (&json!("succeeded"), &json!("wechat_pay"), &json!(1))
+    );
+    let timeline = service.admin_get("/v1/orders/shop/p-1").await.json;
+    let entries = timeline["entries"].as_array().unwrap().iter();
+    let conflicts: Vec<_> = entries.filter(|entry| entry["type"] == "conflict").map(|entry| &entry["claims"]).collect();
+    assert_eq!(conflicts, [&conflict["data"]["claims"], &again["data"]["claims"]]);
+    let counted = async |labels: &str| service.metric("payment_notifier_conflicts_total", labels).await;
+    wait_for("both are counted", async || (counted("kind=\"paid_twice\"").await == 2.0).then_some(())).await;
+    assert_eq!(counted("").await, 2.0, "no other kind");
+    assert_eq!([told.types_of("s-1"), told.types_of("s-2")], [Vec::<&str>::new(), vec![]]);
 }
 
 #[tokio::test]
