@@ -12,11 +12,12 @@ const README_LINES_MAX: usize = 170;
 const FOLDERS_LEFT_OUT: [&str; 4] = ["target", "node_modules", "miniprogram_npm", "secrets"];
 
 /// What a publisher, a page's developer and an operator need: each has a sister in Chinese, and so has all of a folder.
-const IN_CHINESE: [&str; 13] = [
+const IN_CHINESE: [&str; 14] = [
     "README.md",
     "clients/miniprogram/README.md",
     "docs/CALLBACKS.md",
     "docs/PROTOCOL.md",
+    "docs/adoption",
     "docs/operations",
     "docs/pages.md",
     "docs/publishing.md",

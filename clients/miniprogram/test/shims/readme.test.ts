@@ -1,4 +1,5 @@
-// Runs the snippets of the READMEs and of docs/pages, in both languages, as they stand there: only the service's address is another.
+// Runs the snippets of the READMEs, of docs/pages and of docs/adoption, in both languages, as they stand there: only the service's address
+// and a timer's span are others.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
@@ -28,7 +29,7 @@ after(async () => {
 
 function snippets(file: string, language: string): string[] {
   const text = readFileSync(file, 'utf8');
-  return [...text.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 'gs'))].map(([, code]) => code!).filter((code) => /watchPayment|openChannel|usePayment|waitForPayment/.test(code));
+  return [...text.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 'gs'))].map(([, code]) => code!).filter((code) => /watchPayment|openChannel|usePayment|waitForPayment|watchPayResult/.test(code));
 }
 
 async function until(what: string, condition: () => boolean): Promise<void> {
@@ -250,6 +251,74 @@ for (const file of ['pages.md', 'pages.zh-CN.md']) {
     await backend.publish(orderId, 'succeeded');
     await until('Paid', () => page.data['text'] === 'Paid');
     page.onUnload();
+    await quiet();
+  });
+}
+
+for (const language of ['', '.zh-CN']) {
+  const of = (guide: string): string[] => snippets(`../../docs/adoption/${guide}${language}.md`, 'js');
+  const fetchTicket = async (id: string): Promise<string> => backend.ticket(id, 600);
+
+  test(`docs/adoption/setinterval${language}: the page`, async () => {
+    const orderId = `adopt-page${language.length}`;
+    const page = await openPage(of('setinterval')[0]!, {}, { orderId }, { fetchTicket });
+    await backend.publish(orderId, 'succeeded');
+    await until('succeeded', () => page.data['state'] === 'succeeded');
+    page.onUnload();
+    await quiet();
+  });
+
+  for (const decides of ['timer', 'service']) {
+    test(`docs/adoption/setinterval${language}: both ways, the ${decides} decides`, async () => {
+      const [, both, ...more] = of('setinterval');
+      assert.deepEqual(more, []);
+      const orderId = `adopt-${decides}${language.length}`;
+      const shown: string[] = [];
+      const reports: any[] = [];
+      let old: string | undefined;
+      const ask = async (id: string): Promise<string | undefined> => (assert.equal(id, orderId), old);
+      const show = (status: string): unknown => shown.push(status);
+      const report = (both: object): unknown => reports.push(both);
+      moduleOf(both!.replace('2000', '20'), 'js')['waitBothWays']({ orderId, fetchTicket, ask, decides, show, report });
+      await backend.publish(orderId, 'succeeded');
+      old = 'succeeded';
+      await until('both know', () => reports.length === 1);
+      assert.deepEqual(shown, ['succeeded']);
+      assert.deepEqual([reports[0].orderId, reports[0].timer.status, reports[0].service.status], [orderId, 'succeeded', 'succeeded']);
+      await quiet();
+    });
+  }
+
+  test(`docs/adoption/yudao${language}: the hook, and the page around it`, async () => {
+    const [hook, page, ...more] = of('yudao');
+    assert.deepEqual(more, []);
+    const { watchPayResult } = moduleOf(hook!, 'js');
+    for (const [id, status, result] of [[7, 'succeeded', 'paid'], [8, 'expired', 'closed']] as const) {
+      const asked: number[] = [];
+      const state: Record<string, any> = { id: id + 10 * language.length, result: 'unpaid' };
+      const getOrderInfo = (id: number): unknown => asked.push(id);
+      let unload!: () => void;
+      const onUnload = (leave: () => void): unknown => (unload = leave);
+      await run(`${page!}\nawait waitForResult()`, { state, getOrderInfo, onUnload, fetchTicket, watchPayResult });
+      await backend.publish(String(state['id']), status);
+      await until(result, () => (result === 'paid' ? asked[0] === state['id'] : state['result'] === result));
+      unload();
+      await quiet();
+    }
+    const asked: number[] = [];
+    await run(`${page!}\nawait waitForResult()`, { state: { id: 9 }, getOrderInfo: (id: number) => asked.push(id), onUnload() {}, fetchTicket: async () => null, watchPayResult });
+    assert.deepEqual(asked, [9]);
+    await quiet();
+  });
+
+  test(`docs/adoption/jeepay${language}: the page`, async () => {
+    const [code, ...more] = of('jeepay');
+    assert.deepEqual(more, []);
+    const mchOrderNo = `adopt-jeepay${language.length}`;
+    const shown: string[] = [];
+    moduleOf(code!, 'js')['waitForPayment']({ mchOrderNo, fetchTicket, show: (status: string) => shown.push(status) });
+    await backend.publish(mchOrderNo, 'expired');
+    await until('expired', () => shown[0] === 'expired');
     await quiet();
   });
 }
