@@ -14,6 +14,7 @@ mod consumer_parts;
 pub mod dead_letters;
 pub mod decode;
 mod error;
+mod event_headers;
 mod fit;
 mod headers;
 mod held;

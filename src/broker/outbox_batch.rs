@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tracing::error;
 
+use super::event_headers;
 use super::message::Message;
 use super::publish_error::{ACCESS_REFUSED, PublishError};
 use super::publisher::Publisher;
@@ -136,13 +137,20 @@ impl BatchPublisher {
     }
 
     async fn publish_one(&self, outgoing: Outgoing) -> (Outgoing, Result<(), PublishError>) {
-        let Outgoing { routing_key, message_id, body, .. } = &outgoing;
-        let body = body.clone().into_bytes();
-        let message = Message::new(&self.exchange, routing_key, "application/cloudevents+json", message_id, body);
-        let answer = match message {
+        let answer = match message(&self.exchange, &outgoing) {
             Ok(message) => self.publisher.publish(&message).await,
             Err(error) => Err(error),
         };
         (outgoing, answer)
     }
+}
+
+/// The event as it goes out, with what a headers exchange can bind to.
+fn message(exchange: &str, outgoing: &Outgoing) -> Result<Message, PublishError> {
+    let Outgoing { routing_key, message_id, body, .. } = outgoing;
+    let bytes = body.clone().into_bytes();
+    let message = Message::new(exchange, routing_key, "application/cloudevents+json", message_id, bytes)?;
+    event_headers::of(routing_key, body)
+        .into_iter()
+        .try_fold(message, |message, (name, value)| message.with_header(name, &value))
 }

@@ -65,8 +65,8 @@ impl Publisher {
         Self::with(options, Purpose::Publisher, options.amqp.publish_connections_max, None)
     }
 
-    /// For events for merchants: one connection, and little memory for it, since these messages have no headers, which
-    /// would have to fit one frame.
+    /// For events for merchants: one connection, and little memory for it, since the headers of these messages, which have
+    /// to fit one frame, are short.
     ///
     /// # Errors
     /// [`Error::Address`].

@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
-use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::{FieldTable, ShortString};
-use lapin::{Connection, ConnectionProperties, Consumer};
+use lapin::options::{
+    BasicConsumeOptions, ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Connection, ConnectionProperties, Consumer, ExchangeKind};
 use serde_json::Value;
 
 use super::{Vhost, within};
+
+const EVENTS: &str = "payment-notifier.events";
+const BY_MERCHANT: &str = "payment-notifier.by-merchant";
 
 /// A queue of its own, bound to the service's events, and all that it has heard.
 pub(crate) struct Told {
@@ -21,6 +26,35 @@ pub(crate) struct Told {
 impl Told {
     /// Listens to the types that `binding` matches. The exchange must exist, as it does once the service is ready.
     pub(crate) async fn of(vhost: &Vhost, binding: &str) -> Self {
+        Self::bound(vhost, EVENTS, binding, FieldTable::default()).await
+    }
+
+    /// Listens to one merchant's events alone, by a headers exchange as docs/operations/rabbitmq.md has it.
+    pub(crate) async fn of_merchant(vhost: &Vhost, merchant_id: &str) -> Self {
+        let properties = ConnectionProperties::default().with_connection_name("test operator".into());
+        let connection =
+            within("AMQP connects", Connection::connect(&vhost.amqp_url(), properties)).await.expect("open");
+        let channel = connection.create_channel().await.expect("a channel");
+        let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let declared =
+            channel.exchange_declare(BY_MERCHANT.into(), ExchangeKind::Headers, durable, FieldTable::default());
+        declared.await.expect("an exchange");
+        let bound = channel.exchange_bind(
+            BY_MERCHANT.into(),
+            EVENTS.into(),
+            "payment.#".into(),
+            ExchangeBindOptions::default(),
+            FieldTable::default(),
+        );
+        bound.await.expect("both exist");
+        let mut arguments = FieldTable::default();
+        for (name, value) in [("x-match", "all"), ("merchant_id", merchant_id)] {
+            arguments.insert(name.into(), AMQPValue::LongString(value.into()));
+        }
+        Self::bound(vhost, BY_MERCHANT, "", arguments).await
+    }
+
+    async fn bound(vhost: &Vhost, exchange: &str, binding: &str, arguments: FieldTable) -> Self {
         let properties = ConnectionProperties::default().with_connection_name("test merchant".into());
         let connection =
             within("AMQP connects", Connection::connect(&vhost.amqp_url(), properties)).await.expect("open");
@@ -28,14 +62,9 @@ impl Told {
         let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
         let queue =
             channel.queue_declare(ShortString::default(), options, FieldTable::default()).await.expect("a queue");
-        let (name, exchange) = (queue.name().clone(), "payment-notifier.events".into());
-        let bound = channel.queue_bind(
-            name.clone(),
-            exchange,
-            binding.into(),
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        );
+        let name = queue.name().clone();
+        let bound =
+            channel.queue_bind(name.clone(), exchange.into(), binding.into(), QueueBindOptions::default(), arguments);
         bound.await.expect("the exchange exists");
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let consumer = channel.basic_consume(name, "test".into(), options, FieldTable::default()).await;
@@ -54,6 +83,17 @@ impl Told {
         assert_eq!(
             (&event["id"], &event["type"]),
             (&text(properties.message_id()).into(), &delivery.routing_key.as_str().into())
+        );
+        let headers = properties.headers().as_ref().map(|table| table.inner().clone()).unwrap_or_default();
+        let header = |name: &str| match headers.get(name) {
+            Some(AMQPValue::LongString(text)) => text.to_string().into(),
+            _ => Value::Null,
+        };
+        let data = &event["data"];
+        assert_eq!(event["subject"], data["order_id"]);
+        assert_eq!(
+            (header("type"), header("merchant_id"), header("order_id")),
+            (event["type"].clone(), data["merchant_id"].clone(), data["order_id"].clone())
         );
         assert!(event["source"].as_str().is_some_and(|source| source.starts_with("payment-notifier/")), "{event}");
         self.heard.push(event.clone());

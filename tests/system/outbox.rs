@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::support::ticket::changed;
-use crate::support::{Page, Proxy, Publisher, Service, Setup, Told, event, ticket, wait_for};
+use crate::support::{MERCHANT, Page, Proxy, Publisher, Service, Setup, Told, event, ticket, wait_for};
 
 const DELIVERED: &str = "payment.delivered";
 const UNDELIVERED: &str = "payment.undelivered";
@@ -336,4 +336,37 @@ async fn a_type_that_may_not_be_published_holds_up_no_other() {
     wait_for("it stays", async || (service.metric("payment_notifier_outbox_messages", "").await == 1.0).then_some(()))
         .await;
     assert_eq!(service.admin_get("/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_headers_exchange_gives_a_merchant_its_own_events_alone() {
+    let (service, publisher, mut told) = start(soon("all").await).await;
+    let mut others = Told::of_merchant(service.vhost(), "other-shop").await;
+    let mut own = Told::of_merchant(service.vhost(), MERCHANT).await;
+    let of_other = |order_id: &str| {
+        let mut result = event(order_id, "succeeded");
+        result["merchant_id"] = "other-shop".into();
+        result
+    };
+    for result in [of_other("h-1"), event("h-2", "succeeded"), of_other("h-3")] {
+        publisher.publish(&result).await;
+    }
+    hear(&mut told, 3).await;
+    // What has gone astray before is in front of these.
+    for result in [event("h-4", "succeeded"), of_other("h-5")] {
+        publisher.publish(&result).await;
+    }
+    assert_eq!(hear(&mut own, 2).await, ["h-2", "h-4"]);
+    assert_eq!(hear(&mut others, 3).await, ["h-1", "h-3", "h-5"]);
+}
+
+/// The orders of the first so many events, sorted.
+async fn hear(told: &mut Told, events: usize) -> Vec<String> {
+    while told.heard.len() < events {
+        told.next().await;
+    }
+    let mut orders: Vec<_> =
+        told.heard.iter().filter_map(|event| event["subject"].as_str()).map(str::to_owned).collect();
+    orders.sort();
+    orders
 }

@@ -31,6 +31,7 @@ struct CloudEvent<'a, T> {
     source: String,
     #[serde(rename = "type")]
     kind: &'static str,
+    subject: &'a str,
     time: Timestamp,
     datacontenttype: &'static str,
     data: T,
@@ -179,6 +180,7 @@ impl Envelope<'_> {
             id: &message_id,
             source: format!("payment-notifier/{}", self.instance),
             kind,
+            subject: key.order_id.as_str(),
             time: timestamp(self.now_ms)?,
             datacontenttype: "application/json",
             data,
@@ -228,8 +230,9 @@ mod tests {
         assert_eq!((message.routing_key, message.message_id.as_str()), (kind, id));
         let mut body: Value = serde_json::from_str(&message.body).unwrap();
         let data = body["data"].take();
+        let order_id = &data["order_id"];
         let envelope = json!({
-            "specversion": "1.0", "id": id, "source": "payment-notifier/node-1", "type": kind,
+            "specversion": "1.0", "id": id, "source": "payment-notifier/node-1", "type": kind, "subject": order_id,
             "time": "2027-01-15T08:00:00.25Z", "datacontenttype": "application/json", "data": null,
         });
         assert_eq!(body, envelope);
