@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::future::join_all;
 
 use super::context::Context;
 use crate::callbacks::{Code, Provider, Received, Refusal, Reply, failure_reply};
@@ -20,7 +21,7 @@ use crate::runtime::unix_s;
     path = "/v1/callbacks/{provider}/{merchant_id}",
     tag = "callbacks",
     params(
-        ("provider" = String, Path, description = "wechat_pay, alipay or stripe"),
+        ("provider" = String, Path, description = "wechat_pay, alipay, douyin or stripe"),
         ("merchant_id" = String, Path, description = "The merchant whose account it is", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
     ),
     request_body(content = String, description = "The notification as the provider sends it", content_type = "application/octet-stream"),
@@ -55,19 +56,29 @@ pub(super) async fn post(
     let received = match context.accounts.receive(name, &merchant_id, &headers, &body, unix_s()) {
         Ok(received) => received,
         Err(refusal) => {
-            context.metrics.callback(name, refusal.code.as_str());
-            log_refusal(name, &merchant_id, &refusal);
-            return Ok(respond(refusal.reply));
+            return Ok(refuse(&context, name, &merchant_id, refusal));
         }
     };
-    for event in received.events {
-        if (context.publish)(event).await.is_err() {
-            context.metrics.callback(name, "not_published");
-            return Ok(respond(failure_reply(name)));
-        }
+    // All at once: the provider waits a few seconds for its answer, however many orders one notification pays.
+    let published = join_all(received.events.into_iter().map(|event| (context.publish)(event))).await;
+    if published.iter().any(Result::is_err) {
+        context.metrics.callback(name, "not_published");
+        return Ok(respond(failure_reply(name)));
+    }
+    if let Some(refusal) = received.partly_refused {
+        return Ok(refuse(&context, name, &merchant_id, refusal));
     }
     context.metrics.callback(name, received.ignored.unwrap_or("published"));
+    if received.ignored == Some("no_order_id") {
+        tracing::info!(provider = name, %merchant_id, "callback has no order number where order_id_from says, and is ignored");
+    }
     Ok(respond(received.reply))
+}
+
+fn refuse(context: &Context, provider: &'static str, merchant_id: &MerchantId, refusal: Refusal) -> Response {
+    context.metrics.callback(provider, refusal.code.as_str());
+    log_refusal(provider, merchant_id, &refusal);
+    respond(refusal.reply)
 }
 
 /// Each value of the label `outcome`.

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use super::error::Error;
 use super::provider::refusal_reply;
 use super::receipt::{Fault, Meaning};
-use super::{Code, Provider, Received, Refusal, alipay, stripe, wechat_pay};
+use super::{Code, Provider, Received, Refusal, alipay, douyin, stripe, wechat_pay};
 use crate::config::Callbacks;
 use crate::payment::MerchantId;
 
@@ -16,6 +16,7 @@ use crate::payment::MerchantId;
 pub struct Accounts {
     wechat_pay: HashMap<MerchantId, wechat_pay::Account>,
     alipay: HashMap<MerchantId, alipay::Account>,
+    douyin: HashMap<MerchantId, douyin::Account>,
     stripe: HashMap<MerchantId, stripe::Account>,
 }
 
@@ -24,8 +25,8 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error`] for a key file that cannot be read or holds no RSA public key of at least 2048 bits, an `api_v3_key` that
-    /// is not 32 bytes, a serial that is not its certificate's, a secret that is none of Stripe's, an id out of its rule,
-    /// and what is there twice.
+    /// is not 32 bytes, a serial that is not its certificate's, a secret that is none of Stripe's, a weak token, an
+    /// unknown `order_id_from`, an id out of its rule, and what is there twice.
     pub fn load(settings: &Callbacks) -> Result<Self, Error> {
         Ok(Self {
             wechat_pay: load_each(
@@ -39,6 +40,12 @@ impl Accounts {
                 &settings.alipay,
                 |account| &account.merchant_id,
                 alipay::Account::load,
+            )?,
+            douyin: load_each(
+                Provider::Douyin,
+                &settings.douyin,
+                |account| &account.merchant_id,
+                douyin::Account::load,
             )?,
             stripe: load_each(
                 Provider::Stripe,
@@ -54,6 +61,7 @@ impl Accounts {
         Provider::ALL.into_iter().filter(|provider| match provider {
             Provider::WechatPay => !self.wechat_pay.is_empty(),
             Provider::Alipay => !self.alipay.is_empty(),
+            Provider::Douyin => !self.douyin.is_empty(),
             Provider::Stripe => !self.stripe.is_empty(),
         })
     }
@@ -81,14 +89,16 @@ impl Accounts {
         let meaning = match known {
             Provider::WechatPay => self.wechat_pay.get(merchant_id).map(|a| a.receive(headers, body, now_unix_s)),
             Provider::Alipay => self.alipay.get(merchant_id).map(|a| a.receive(body)),
+            Provider::Douyin => self.douyin.get(merchant_id).map(|a| a.receive(headers, body)),
             Provider::Stripe => self.stripe.get(merchant_id).map(|a| a.receive(headers, body, now_unix_s)),
         };
         let meaning = meaning.ok_or_else(|| unknown("the merchant has no account there"))?;
-        let (events, ignored) = match meaning.map_err(refuse)? {
-            Meaning::Payment(event) => (vec![*event], None),
-            Meaning::Nothing(why) => (Vec::new(), Some(why)),
+        let (events, ignored, fault) = match meaning.map_err(refuse)? {
+            Meaning::Payments(events) => (events, None, None),
+            Meaning::Partly(events, fault) => (events, None, Some(fault)),
+            Meaning::Nothing(why) => (Vec::new(), Some(why), None),
         };
-        Ok(Received { events, ignored, reply: known.success() })
+        Ok(Received { events, ignored, partly_refused: fault.map(refuse), reply: known.success() })
     }
 }
 
@@ -97,6 +107,7 @@ impl fmt::Debug for Accounts {
         f.debug_struct("Accounts")
             .field("wechat_pay", &self.wechat_pay.keys())
             .field("alipay", &self.alipay.keys())
+            .field("douyin", &self.douyin.keys())
             .field("stripe", &self.stripe.keys())
             .finish()
     }

@@ -1,4 +1,4 @@
-//! What the three mappings have in common: texts of a provider in, a checked event out.
+//! What the mappings have in common: texts of a provider in, a checked event out.
 //!
 //! A notification of a refund is an event of status `succeeded` that occurred when the *refund* did:
 //! - Only what was paid can be refunded, so `succeeded` is true, and the contract has no other place for it: refunds are
@@ -36,7 +36,9 @@ impl Draft<'_> {
     /// `malformed` for an identifier or text that an event cannot hold.
     pub(super) fn event(self) -> Result<Event, Fault> {
         let order_id = OrderId::new(self.order_id);
-        let order_id = order_id.ok().ok_or(Fault::malformed("order number is not 1 to 64 of A-Z a-z 0-9 _ . -"))?;
+        let order_id = order_id
+            .ok()
+            .ok_or(Fault::malformed("order number (order_id_from) is not 1 to 64 of A-Z a-z 0-9 _ . - * | @"))?;
         let event_id = EventId::new(self.event_id);
         let event_id = event_id.ok().ok_or(Fault::malformed("notification id is not 1 to 256 bytes"))?;
         let key = Key::new(self.merchant_id.clone(), order_id);

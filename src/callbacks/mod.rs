@@ -6,8 +6,10 @@
 
 mod accounts;
 mod alipay;
+mod douyin;
 mod draft;
 mod error;
+mod order_id_from;
 mod provider;
 mod receipt;
 mod rsa_key;

@@ -14,13 +14,15 @@ pub enum Provider {
     WechatPay,
     /// Alipay, open platform.
     Alipay,
+    /// Douyin mini-programs: the general trade system, and the older guaranteed payment (`ecpay`).
+    Douyin,
     /// Stripe.
     Stripe,
 }
 
 impl Provider {
-    /// All three.
-    pub const ALL: [Self; 3] = [Self::WechatPay, Self::Alipay, Self::Stripe];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::WechatPay, Self::Alipay, Self::Douyin, Self::Stripe];
 
     /// The name in the path of the callback, in events, settings and metrics.
     #[must_use]
@@ -28,11 +30,12 @@ impl Provider {
         match self {
             Self::WechatPay => "wechat_pay",
             Self::Alipay => "alipay",
+            Self::Douyin => "douyin",
             Self::Stripe => "stripe",
         }
     }
 
-    /// The provider of that name, if it is one of the three.
+    /// The provider of that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|provider| provider.as_str() == name)
@@ -44,6 +47,9 @@ impl Provider {
             Self::WechatPay => Reply { status: 204, content_type: JSON, body: Cow::Borrowed("") },
             // Any other byte, even a line end, and Alipay sends it again.
             Self::Alipay => Reply { status: 200, content_type: TEXT, body: Cow::Borrowed("success") },
+            Self::Douyin => {
+                Reply { status: 200, content_type: JSON, body: Cow::Borrowed(r#"{"err_no":0,"err_tips":"success"}"#) }
+            }
             Self::Stripe => Reply { status: 200, content_type: JSON, body: Cow::Borrowed(r#"{"received":true}"#) },
         }
     }
@@ -56,6 +62,10 @@ impl Provider {
                 Reply { status, content_type: JSON, body: Cow::Owned(body) }
             }
             Self::Alipay => Reply { status, content_type: TEXT, body: Cow::Borrowed("failure") },
+            Self::Douyin => {
+                let body = format!(r#"{{"err_no":1,"err_tips":"{code}"}}"#);
+                Reply { status, content_type: JSON, body: Cow::Owned(body) }
+            }
             Self::Stripe => Reply { status, content_type: JSON, body: Cow::Owned(format!(r#"{{"error":"{code}"}}"#)) },
         }
     }

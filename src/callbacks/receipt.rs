@@ -20,15 +20,18 @@ pub struct Reply {
 pub struct Received {
     /// To be published before `reply` is given. Empty where the notification does not concern the state of a payment.
     pub events: Vec<Event>,
-    /// Why `events` is empty, as a stable code for logs: `event_type`, `no_order_id` or `hold_released`.
+    /// Why `events` is empty, as a stable code: one of [`Received::IGNORED`].
     pub ignored: Option<&'static str>,
+    /// Some orders of the notification are in `events`, another one cannot be taken: to be answered instead of `reply`, once
+    /// all events are confirmed, so that the provider sends the notification again.
+    pub partly_refused: Option<Refusal>,
     /// What to answer once all events are confirmed. Until then it is [`failure_reply`](super::failure_reply).
     pub reply: Reply,
 }
 
 impl Received {
     /// Each value of [`Received::ignored`].
-    pub const IGNORED: [&str; 3] = ["event_type", "no_order_id", "hold_released"];
+    pub const IGNORED: [&str; 4] = ["event_type", "no_order_id", "hold_released", "not_paid"];
 }
 
 /// A notification that is not taken. The provider sends it again for a day or more.
@@ -61,7 +64,7 @@ pub enum Code {
     Undecryptable,
     /// Signed well, but a field is missing or outside its rule.
     Malformed,
-    /// Signed well, but of another application or seller.
+    /// Signed well, but of another application, seller or merchant.
     Foreign,
 }
 
@@ -123,8 +126,10 @@ impl Fault {
 /// What a verified notification means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// Something about a payment.
-    Payment(Box<Event>),
+    /// Something about one payment or several: at least one event.
+    Payments(Vec<Event>),
+    /// The same, and why an order that stands beside them gives none.
+    Partly(Vec<Event>, Fault),
     /// Nothing about a payment, and why not.
     Nothing(&'static str),
 }

@@ -2,6 +2,7 @@
 //!
 //! A wrong or unknown key is one line that names it and where it came from. Nothing of a secret is in any error.
 
+mod callbacks;
 mod check;
 mod env;
 mod error;
@@ -14,14 +15,14 @@ mod settings;
 mod span;
 mod strength;
 
+pub use callbacks::{AlipayAccount, Callbacks, DouyinAccount, SerialKey, StripeAccount, WechatPayAccount};
 pub use error::Error;
 pub use load::{env_variables, load, load_from};
 pub use secret::Secret;
 pub use secrets::Secrets;
 pub use settings::{
-    Admin, AlipayAccount, Amqp, Callbacks, Demo, EscalatedOrders, Escalation, ForwardedHeader, Http, Inquiry, Live,
-    LiveMode, LogFormat, Outbox, Payments, SerialKey, Settings, Store, StripeAccount, Telemetry, TicketKey, Tickets,
-    Timeline, WechatPayAccount,
+    Admin, Amqp, Demo, EscalatedOrders, Escalation, ForwardedHeader, Http, Inquiry, Live, LiveMode, LogFormat, Outbox,
+    Payments, Settings, Store, Telemetry, TicketKey, Tickets, Timeline,
 };
 pub use span::Span;
 pub use strength::{is_placeholder, rsa_fault, weakness};

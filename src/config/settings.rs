@@ -8,7 +8,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::range::{self, KEEP_S_MAX, WAIT_MAX};
-use super::{Secret, Secrets, Span};
+use super::{Callbacks, Secret, Secrets, Span};
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -337,58 +337,6 @@ pub struct TicketKey {
     pub public_key_file: PathBuf,
     #[serde(default, deserialize_with = "range::merchant_id_or_none")]
     pub merchant_id: String,
-}
-
-/// `[callbacks]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "see config/default.toml")]
-pub struct Callbacks {
-    pub wechat_pay: Vec<WechatPayAccount>,
-    pub alipay: Vec<AlipayAccount>,
-    pub stripe: Vec<StripeAccount>,
-}
-
-/// One of `[[callbacks.wechat_pay]]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "see config/default.toml")]
-pub struct WechatPayAccount {
-    pub merchant_id: String,
-    pub api_v3_key: Secret,
-    #[serde(default)]
-    pub mch_id: String,
-    pub keys: Vec<SerialKey>,
-}
-
-/// A public key of the provider, by the serial that its notifications name.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "see config/default.toml")]
-pub struct SerialKey {
-    pub serial: String,
-    pub public_key_file: PathBuf,
-}
-
-/// One of `[[callbacks.alipay]]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "see config/default.toml")]
-pub struct AlipayAccount {
-    pub merchant_id: String,
-    pub app_id: String,
-    #[serde(default)]
-    pub seller_id: String,
-    pub public_key_file: PathBuf,
-}
-
-/// One of `[[callbacks.stripe]]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "see config/default.toml")]
-pub struct StripeAccount {
-    pub merchant_id: String,
-    pub signing_secrets: Vec<Secret>,
 }
 
 /// `[telemetry]`

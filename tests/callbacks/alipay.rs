@@ -5,7 +5,9 @@ use payment_notifier::callbacks::{Code, Received, Refusal};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use crate::support::{APP_ID, NOW_UNIX_S, SELLER_ID, accounts, code, event, gist, merchant, rsa_sign};
+use crate::support::{
+    APP_ID, NOW_UNIX_S, SELLER_ID, accounts, accounts_with, case, code, event, gist, merchant, rsa_sign,
+};
 
 type Fields = BTreeMap<&'static str, String>;
 type Field = (&'static str, &'static str);
@@ -79,6 +81,84 @@ fn both_ways_of_signing_are_known() {
         fields.insert("sign", rsa_sign(joined(&fields, without).as_bytes()));
         assert!(receive(&encoded(&fields)).is_ok(), "{without:?}");
     }
+}
+
+/// The fields that are signed: all, or those with a value.
+fn signed_with(mut fields: Fields, without: &[&str], with_empty: bool) -> String {
+    let kept = fields.clone().into_iter().filter(|(_, value)| with_empty || !value.is_empty()).collect();
+    fields.insert("sign", rsa_sign(joined(&kept, without).as_bytes()));
+    encoded(&fields)
+}
+
+#[test]
+fn fields_without_a_value_may_be_signed_or_not() {
+    for empty in [&[("passback_params", "")][..], &[("body", ""), ("gmt_refund", ""), ("refund_fee", "")], &[]] {
+        let ways: [(bool, &[&str]); 4] = [(true, &["sign_type"]), (false, &["sign_type"]), (true, &[]), (false, &[])];
+        for (with_empty, without) in ways {
+            let fields = notice("TRADE_SUCCESS", &[&[PAID][..], empty].concat());
+            let body = signed_with(fields, without, with_empty);
+            let event = event(receive(&body));
+            assert_eq!(gist(&event), "succeeded 2026-01-31T08:30:00+08:00", "{empty:?} {with_empty}");
+            let forged = body.replace("TRADE%5FSUCCESS", "TRADE%5FFINISHED");
+            assert_ne!(forged, body);
+            assert_eq!(code(receive(&forged)), Code::BadSignature);
+        }
+    }
+    // A value that was taken out is not the same as one that was never there.
+    let body = signed_with(notice("TRADE_SUCCESS", &[PAID]), &["sign_type"], false);
+    assert_eq!(code(receive(&body.replace("19%2E99", ""))), Code::BadSignature);
+}
+
+#[test]
+fn a_notice_with_empty_fields_that_are_not_signed_is_taken() {
+    let text = case("alipay-empty-not-signed.form");
+    let unsigned = text.trim_end().split('&').filter(|field| !field.starts_with("sign="));
+    let mut pairs: Vec<(String, String)> = unsigned
+        .map(|field| {
+            let (name, value) = field.split_once('=').unwrap();
+            let value =
+                percent_encoding::percent_decode_str(&value.replace('+', " ")).decode_utf8().unwrap().into_owned();
+            (name.to_owned(), value)
+        })
+        .collect();
+    assert!(pairs.iter().filter(|(_, value)| value.is_empty()).count() >= 2, "{pairs:?}");
+    pairs.sort();
+    let kept = pairs.iter().filter(|(name, value)| name != "sign_type" && !value.is_empty());
+    let signed = kept.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+    let sign = utf8_percent_encode(&rsa_sign(signed.as_bytes()), NON_ALPHANUMERIC).to_string();
+    let fields = text.trim_end().split('&').filter(|field| !field.starts_with("sign="));
+    let body = format!("{}&sign={sign}", fields.collect::<Vec<_>>().join("&"));
+    let accounts = accounts_with(|s| s.alipay[0].seller_id = String::new());
+    let received = accounts.receive("alipay", &merchant("shop"), &HeaderMap::new(), body.as_bytes(), NOW_UNIX_S);
+    let event = event(received);
+    assert_eq!((event.key.order_id.as_str(), event.amount.map(|m| m.value())), ("a4b", Some(1)));
+}
+
+#[test]
+fn the_pages_number_may_be_in_passback_params() {
+    let accounts = accounts_with(|s| s.alipay[0].order_id_from = "passback_params".into());
+    let receive = |more: &[Field]| {
+        let body = signed(notice("TRADE_SUCCESS", &[&[PAID][..], more].concat()));
+        accounts.receive("alipay", &merchant("shop"), &HeaderMap::new(), body.as_bytes(), NOW_UNIX_S)
+    };
+    // Merchants encode it before they encode the request.
+    for text in ["page-1", "page%2D1", "%70age-1"] {
+        assert_eq!(event(receive(&[("passback_params", text)])).key.order_id.as_str(), "page-1", "{text}");
+    }
+    for more in [&[][..], &[("passback_params", "")]] {
+        let refusal = receive(more).unwrap_err();
+        assert_eq!((refusal.code, refusal.reply.status), (Code::Malformed, 400));
+        assert!(refusal.detail.starts_with("passback_params is empty") && refusal.reply.body == "failure");
+    }
+    for text in ["page 1", "merchantBizType%3d3C", "%FF", &"x".repeat(65)] {
+        let body = signed(
+            notice("TRADE_SUCCESS", &[PAID]).into_iter().chain([("passback_params", text.to_owned())]).collect(),
+        );
+        let received = accounts.receive("alipay", &merchant("shop"), &HeaderMap::new(), body.as_bytes(), NOW_UNIX_S);
+        assert_eq!(code(received), Code::Malformed, "{text}");
+    }
+    // Without the setting it is the merchant's own affair what is in it.
+    assert!(self::receive(&signed(notice("TRADE_SUCCESS", &[PAID, ("passback_params", "%FF a b")]))).is_ok());
 }
 
 #[test]

@@ -8,7 +8,10 @@ use crate::support::{KEY_SERIAL, NOW_UNIX_S, accounts, merchant};
 
 static ACCOUNTS: LazyLock<Accounts> = LazyLock::new(accounts);
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 9] = [
+    "byte-timestamp",
+    "byte-nonce-str",
+    "byte-signature",
     "wechatpay-timestamp",
     "wechatpay-nonce",
     "wechatpay-signature",
@@ -38,6 +41,8 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         vec(any::<u8>(), 0..300),
         "([a-z_]{1,12}=[a-zA-Z0-9%+]{0,20}&){0,8}(sign=[A-Za-z0-9%]{0,400})?".prop_map(String::into_bytes),
+        r#"\{"type":"payment","timestamp":"[0-9]{1,4}","nonce":"[0-9]","msg":"\{\}","msg_signature":"[0-9a-f]{0,40}"\}"#
+            .prop_map(String::into_bytes),
         r#"\{"id":"[a-z]{0,5}","type":"payment_intent\.[a-z]{0,5}","created":-?[0-9]{1,20}\}"#
             .prop_map(String::into_bytes),
     ]

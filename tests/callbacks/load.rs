@@ -49,6 +49,40 @@ fn each_mistake_is_one_line_that_names_its_key() {
         ),
         (error(|s| s.stripe[0].signing_secrets[0] = Secret::new(WHSEC_NEW)), "signing_secrets[1] appears twice"),
         (error(|s| s.stripe.push(s.stripe[0].clone())), "callbacks.stripe[1].merchant_id"),
+        (
+            error(|s| s.wechat_pay[0].order_id_from = "passback_params".into()),
+            "callbacks.wechat_pay[0].order_id_from must be out_trade_no or attach",
+        ),
+        (
+            error(|s| s.alipay[0].order_id_from = "attach".into()),
+            "callbacks.alipay[0].order_id_from must be out_trade_no or passback_params",
+        ),
+        (
+            error(|s| s.douyin[0].order_id_from = "extra".into()),
+            "callbacks.douyin[0].order_id_from must be out_trade_no or cp_extra",
+        ),
+        (
+            error(|s| s.stripe[0].order_id_from = "order_id".into()),
+            "callbacks.stripe[0].order_id_from must be metadata.",
+        ),
+        (
+            error(|s| s.stripe[0].order_id_from = "metadata.".into()),
+            "callbacks.stripe[0].order_id_from must be metadata.",
+        ),
+        (error(|s| s.douyin[0].app_id = String::new()), "callbacks.douyin[0].app_id must not be empty"),
+        (
+            error(|s| (s.douyin[0].tokens, s.douyin[0].public_key_files) = (vec![], vec![])),
+            "callbacks.douyin[0] needs public_key_files or tokens",
+        ),
+        (
+            error(|s| s.douyin[0].public_key_files.push(fixture("test-only-ec-public-key.pem"))),
+            "callbacks.douyin[0].public_key_files[1] (",
+        ),
+        (error(|s| s.douyin[0].tokens = vec![Secret::new("a"); 5]), "callbacks.douyin[0].tokens must be at most 4"),
+        (error(|s| s.douyin[0].tokens[1] = Secret::new("")), "callbacks.douyin[0].tokens[1] must be at least"),
+        (error(|s| s.douyin[0].tokens[1] = Secret::new("change-me")), "tokens[1] is a placeholder"),
+        (error(|s| s.douyin[0].tokens[1] = s.douyin[0].tokens[0].clone()), "tokens[1] appears twice"),
+        (error(|s| s.douyin.push(s.douyin[0].clone())), "callbacks.douyin[1].merchant_id"),
     ];
     for (line, wanted) in cases {
         assert!(line.starts_with("configuration: callbacks.") && line.contains(wanted), "{line}");
@@ -94,7 +128,7 @@ fn a_key_is_read_from_every_file_that_a_console_hands_out() {
 fn debug_shows_merchants_and_no_key() {
     let shown = format!("{:?}", accounts());
     assert!(shown.contains("shop"));
-    assert!(!shown.contains(API_V3_KEY) && !shown.contains("whsec_"), "{shown}");
+    assert!(!shown.contains(API_V3_KEY) && !shown.contains("whsec_") && !shown.contains("token"), "{shown}");
 }
 
 #[test]
@@ -119,6 +153,7 @@ fn a_failure_makes_each_provider_send_again() {
     for (provider, body) in [
         ("wechat_pay", r#"{"code":"FAIL","message":"unavailable"}"#),
         ("alipay", "failure"),
+        ("douyin", r#"{"err_no":1,"err_tips":"unavailable"}"#),
         ("stripe", r#"{"error":"unavailable"}"#),
         ("paypal", "unavailable"),
     ] {

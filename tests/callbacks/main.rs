@@ -5,6 +5,7 @@
 
 mod alipay;
 mod arbitrary;
+mod douyin;
 mod load;
 mod stripe;
 mod support;

@@ -1,9 +1,12 @@
 use http::HeaderMap;
 use payment_notifier::callbacks::{Code, Received, Refusal};
+use payment_notifier::payment::Event;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use crate::support::{NOW_UNIX_S, WHSEC_NEW, WHSEC_OLD, accounts, code, event, gist, headers, merchant};
+use crate::support::{
+    NOW_UNIX_S, WHSEC_NEW, WHSEC_OLD, accounts, accounts_with, case, code, end, event, gist, headers, merchant,
+};
 
 fn notification(kind: &str, object: &Value) -> Value {
     json!({
@@ -69,10 +72,12 @@ fn each_status_of_an_intent_has_its_own() {
         ("payment_intent.created", "requires_payment_method", "pending"),
         ("payment_intent.created", "requires_confirmation", "pending"),
         ("payment_intent.requires_action", "requires_action", "requires_action"),
+        ("payment_intent.created", "requires_source", "pending"),
+        ("payment_intent.requires_action", "requires_source_action", "requires_action"),
         ("payment_intent.processing", "processing", "processing"),
         ("payment_intent.amount_capturable_updated", "requires_capture", "authorized"),
         ("payment_intent.succeeded", "succeeded", "succeeded"),
-        ("payment_intent.payment_failed", "requires_payment_method", "failed"),
+        ("payment_intent.payment_failed", "requires_payment_method", "pending"),
         ("payment_intent.canceled", "canceled", "canceled"),
     ] {
         let event = event(deliver(&notification(kind, &intent(status))));
@@ -113,6 +118,102 @@ fn a_decline_says_why_to_the_page() {
         (Some("card_declined"), Some("Your card was declined."))
     );
     assert_eq!(event.provider_status.as_deref(), Some("payment_failed"));
+    assert_eq!(event.status.as_str(), "pending", "the intent can still be paid");
+}
+
+/// The events of a file with one notification a line.
+fn events_of(name: &str) -> Vec<Event> {
+    let text = case(name);
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.map(|line| event(deliver(&serde_json::from_str(line).unwrap()))).collect()
+}
+
+#[test]
+fn an_attempt_that_was_declined_is_open_until_the_intent_ends() {
+    let events = events_of("stripe-declined-then-abandoned.jsonl");
+    let declined = end(&events[..1]);
+    assert_eq!((declined.status.as_str(), declined.is_final()), ("pending", false));
+    assert_eq!(declined.reason.unwrap().code.as_deref(), Some("card_declined"));
+    let abandoned = end(&events);
+    assert_eq!((abandoned.status.as_str(), abandoned.is_final()), ("canceled", true));
+    assert_eq!(abandoned.reason.unwrap().code.as_deref(), Some("abandoned"));
+    assert_eq!(end(&events_of("stripe-two-intents-one-order.jsonl")).status.as_str(), "succeeded");
+}
+
+#[test]
+fn events_of_one_second_are_in_the_order_of_an_intents_life() {
+    assert_eq!(end(&events_of("stripe-same-second.jsonl")).status.as_str(), "requires_action");
+    const LIFE: [(&str, &str, &str); 8] = [
+        ("created", "requires_payment_method", "pending"),
+        ("created", "requires_confirmation", "pending"),
+        ("requires_action", "requires_action", "requires_action"),
+        ("processing", "processing", "processing"),
+        ("amount_capturable_updated", "requires_capture", "authorized"),
+        ("payment_failed", "requires_payment_method", "pending"),
+        ("canceled", "canceled", "canceled"),
+        ("succeeded", "succeeded", "succeeded"),
+    ];
+    let told = |(kind, status, _): (&str, &str, &str), id: String| {
+        let mut told = notification(&format!("payment_intent.{kind}"), &intent(status));
+        told["id"] = id.into();
+        event(deliver(&told))
+    };
+    for (earlier, first) in LIFE.into_iter().enumerate() {
+        for (later, second) in LIFE.into_iter().enumerate().skip(earlier + 1) {
+            // Whichever id is the greater.
+            for ids in [["evt_a", "evt_z"], ["evt_z", "evt_a"]] {
+                let [one, other] = ids.map(str::to_owned);
+                let ended = end(&[told(first, one), told(second, other)]);
+                assert_eq!(ended.status.as_str(), second.2, "{earlier} {later} {ids:?}");
+            }
+        }
+    }
+    // What ends it has Stripe's own time.
+    for step in &LIFE[6..] {
+        assert_eq!(told(*step, "evt_1".into()).occurred_at.as_str(), "2026-01-31T00:29:58Z");
+    }
+    // Less than a second in all: the next second is always later.
+    let declined = told(LIFE[5], "evt_1".into());
+    assert_eq!(declined.occurred_at.unix_ms() / 1000, 1_769_819_398);
+}
+
+#[test]
+fn the_pages_number_may_be_under_another_key_of_the_metadata() {
+    let accounts = accounts_with(|s| s.stripe[0].order_id_from = "metadata.shop_order".into());
+    let mut paid = intent("succeeded");
+    for (metadata, wanted) in [
+        (json!({ "shop_order": "page-1", "order_id": "other" }), Some("page-1")),
+        (json!({ "order_id": "other" }), None),
+        (json!({ "shop_order": "" }), None),
+        (json!({ "shop_order": 7 }), None),
+    ] {
+        paid["metadata"] = metadata;
+        let body = notification("payment_intent.succeeded", &paid).to_string();
+        let signature = format!("t={NOW_UNIX_S},v1={}", v1(WHSEC_NEW, NOW_UNIX_S, &body));
+        let headers = headers(&[("stripe-signature", &signature)]);
+        let received = accounts.receive("stripe", &merchant("shop"), &headers, body.as_bytes(), NOW_UNIX_S).unwrap();
+        assert_eq!(received.events.first().map(|e| e.key.order_id.as_str()), wanted);
+        assert_eq!(received.ignored, wanted.is_none().then_some("no_order_id"));
+    }
+}
+
+#[test]
+fn thin_events_are_accepted_and_not_published() {
+    let thin: Value = serde_json::from_str(&case("stripe-v2-thin-event.json")).unwrap();
+    for kind in
+        ["v1.billing.meter.error_report_triggered", "v2.core.event_destination.ping", "payment_intent.succeeded"]
+    {
+        for related in
+            [json!({ "id": "pi_1", "type": "payment_intent", "url": "/v1/payment_intents/pi_1" }), Value::Null]
+        {
+            let mut told = thin.clone();
+            told["type"] = kind.into();
+            told["related_object"] = related;
+            let received = deliver(&told).unwrap();
+            let what = (received.events, received.ignored, received.reply.status);
+            assert_eq!(what, (vec![], Some("event_type"), 200), "{kind}");
+        }
+    }
 }
 
 #[test]

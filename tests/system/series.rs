@@ -20,6 +20,7 @@ fn configured(setup: Setup) -> Setup {
         "[[callbacks.stripe]]\nmerchant_id = \"shop\"\nsigning_secrets = [\"whsec_test_only_0123456789\"]\n\
          [[callbacks.alipay]]\nmerchant_id = \"shop\"\napp_id = \"2021000000000001\"\nseller_id = \"2088000000000001\"\n\
          public_key_file = {key:?}\n\
+         [[callbacks.douyin]]\nmerchant_id = \"shop\"\napp_id = \"tt07e3715e98c9aac0\"\npublic_key_files = [{key:?}]\n\
          [[callbacks.wechat_pay]]\nmerchant_id = \"shop\"\napi_v3_key = \"a7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb\"\n\
          mch_id = \"1900000001\"\nkeys = [{{ serial = \"PUB_KEY_ID_01\", public_key_file = {key:?} }}]\n"
     );

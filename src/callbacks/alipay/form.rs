@@ -27,11 +27,19 @@ impl Form {
         std::str::from_utf8(value).ok().filter(|text| !text.is_empty())
     }
 
-    /// `name=value` of all fields but those in `without`, sorted, joined with `&`.
-    pub(super) fn signed_text(&self, without: &[&str]) -> Vec<u8> {
+    /// True if a field has no value.
+    pub(super) fn has_empty(&self) -> bool {
+        self.0.values().any(Vec::is_empty)
+    }
+
+    /// `name=value` of all fields but those in `without`, and but those without a value where `with_empty` is false; sorted,
+    /// joined with `&`.
+    pub(super) fn signed_text(&self, without: &[&str], with_empty: bool) -> Vec<u8> {
         let mut text = Vec::new();
-        for (name, value) in self.0.iter().filter(|(name, _)| !without.iter().any(|w| w.as_bytes() == name.as_slice()))
-        {
+        let is_signed = |name: &[u8], value: &[u8]| {
+            (with_empty || !value.is_empty()) && !without.iter().any(|w| w.as_bytes() == name)
+        };
+        for (name, value) in self.0.iter().filter(|(name, value)| is_signed(name, value)) {
             if !text.is_empty() {
                 text.push(b'&');
             }
@@ -79,7 +87,9 @@ mod tests {
         let form = Form::parse(b"b=1%2B1+%3D+2&a=%E8%AE%A2&sign=x%3D%3D&c=%D6%D0&=&d").unwrap();
         assert_eq!(form.text("b"), Some("1+1 = 2"));
         assert_eq!((form.text("c"), form.text("d"), form.text("e")), (None, None, None));
-        assert_eq!(form.signed_text(&["sign", ""]), b"a=\xE8\xAE\xA2&b=1+1 = 2&c=\xD6\xD0&d=");
+        assert_eq!(form.signed_text(&["sign", ""], true), b"a=\xE8\xAE\xA2&b=1+1 = 2&c=\xD6\xD0&d=");
+        assert_eq!(form.signed_text(&["sign"], false), b"a=\xE8\xAE\xA2&b=1+1 = 2&c=\xD6\xD0");
+        assert!(form.has_empty() && !Form::parse(b"a=1").unwrap().has_empty());
     }
 
     #[test]

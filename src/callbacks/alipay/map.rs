@@ -1,8 +1,13 @@
 //! A verified form to an event. Who paid (`buyer_id`, `buyer_logon_id`, `buyer_open_id`) is not even read.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 use super::form::Form;
 use crate::callbacks::Provider;
 use crate::callbacks::draft::{Draft, money, rfc3339};
+use crate::callbacks::order_id_from::OrderIdFrom;
 use crate::callbacks::receipt::{Fault, Meaning};
 use crate::payment::{MerchantId, Money, Refund, RefundStatus, Status, Timestamp};
 
@@ -11,12 +16,17 @@ const CURRENCY: &str = "CNY";
 
 /// # Errors
 /// `malformed`.
-pub(super) fn meaning(merchant_id: &MerchantId, form: &Form) -> Result<Meaning, Fault> {
+pub(super) fn meaning(merchant_id: &MerchantId, order_id_from: OrderIdFrom, form: &Form) -> Result<Meaning, Fault> {
     // One address gets notices of every kind: agreements, authorisations, complaints.
     let trade_status = match (form.text("notify_type"), form.text("trade_status")) {
         (Some("trade_status_sync") | None, Some(trade_status)) => trade_status,
         _ => return Ok(Meaning::Nothing("event_type")),
     };
+    let out_trade_no = form.text("out_trade_no").ok_or(Fault::malformed("out_trade_no is missing"))?;
+    let passed = form.text("passback_params").map(passed_text);
+    let order_id = order_id_from.of(out_trade_no, passed.as_deref()).ok_or(Fault::malformed(
+        "passback_params is empty: give it the order number with each payment, or set order_id_from to out_trade_no",
+    ))?;
     let amount = form.text("total_amount").map(yuan).transpose()?;
     let refunded = form.text("refund_fee").map(yuan).transpose()?.filter(|money| money.value() > 0);
     let refund_at = form.text("gmt_refund");
@@ -46,7 +56,7 @@ pub(super) fn meaning(merchant_id: &MerchantId, form: &Form) -> Result<Meaning, 
         provider: Provider::Alipay,
         merchant_id,
         event_id: form.text("notify_id").ok_or(Fault::malformed("notify_id is missing"))?,
-        order_id: form.text("out_trade_no").ok_or(Fault::malformed("out_trade_no is missing"))?,
+        order_id,
         transaction_id: form.text("trade_no"),
         provider_status: trade_status,
         status,
@@ -55,7 +65,13 @@ pub(super) fn meaning(merchant_id: &MerchantId, form: &Form) -> Result<Meaning, 
         refund,
         reason: None,
     };
-    Ok(Meaning::Payment(Box::new(event.event()?)))
+    Ok(Meaning::Payments(vec![event.event()?]))
+}
+
+/// Merchants have to encode this field before they encode the request, and it comes back as they sent it. No order number
+/// has a `%`, so one that was not encoded stays as it is.
+fn passed_text(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
 }
 
 /// `2026-01-31 08:30:00`, in refunds also `2026-01-31 08:30:00.320`: always China's time, UTC+8.

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use self::form::Form;
+use super::order_id_from::OrderIdFrom;
 use super::receipt::{Fault, Meaning};
 use super::rsa_key::{KeyFile, RsaKey};
 use super::{Code, Error};
@@ -20,6 +21,7 @@ pub(super) struct Account {
     merchant_id: MerchantId,
     app_id: Box<str>,
     seller_id: Option<Box<str>>,
+    order_id_from: OrderIdFrom,
     key: RsaKey,
 }
 
@@ -33,7 +35,8 @@ impl Account {
         let file = KeyFile::read(&settings.public_key_file);
         let file = file.map_err(|clause| Error::new(format!("{section}.public_key_file"), clause))?;
         let seller_id = Some(settings.seller_id.as_str()).filter(|id| !id.is_empty()).map(Box::from);
-        Ok(Self { merchant_id, app_id: settings.app_id.as_str().into(), seller_id, key: file.key })
+        let order_id_from = OrderIdFrom::read(section, &settings.order_id_from, "passback_params")?;
+        Ok(Self { merchant_id, app_id: settings.app_id.as_str().into(), seller_id, order_id_from, key: file.key })
     }
 
     /// # Errors
@@ -50,17 +53,20 @@ impl Account {
         {
             return Err(Fault::new(Code::Foreign, "seller_id belongs to another seller"));
         }
-        map::meaning(&self.merchant_id, &form)
+        map::meaning(&self.merchant_id, self.order_id_from, &form)
     }
 
-    /// RSA PKCS#1 v1.5 with SHA-256 ("RSA2"). Most notices are signed without `sign_type`, some kinds with it, and
-    /// nothing in them says which.
+    /// RSA PKCS#1 v1.5 with SHA-256 ("RSA2"). Most notices are signed without `sign_type`, some kinds with it;
+    /// Alipay's own libraries differ on whether fields without a value are signed. Nothing in a notice says which.
     fn verify(&self, form: &Form) -> Result<(), Fault> {
         let sign = form.text("sign").ok_or(Fault::new(Code::BadSignature, "sign is missing"))?;
         let sign = STANDARD.decode(sign).unwrap_or_default();
         let variants: [&[&str]; 2] = [&["sign", "sign_type"], &["sign"]];
-        if variants.into_iter().any(|without| self.key.verifies(&form.signed_text(without), &sign)) {
-            return Ok(());
+        let with_empty: &[bool] = if form.has_empty() { &[true, false] } else { &[true] };
+        for (without, with_empty) in variants.iter().flat_map(|without| with_empty.iter().map(move |w| (without, *w))) {
+            if self.key.verifies(&form.signed_text(without, with_empty), &sign) {
+                return Ok(());
+            }
         }
         Err(Fault::new(Code::BadSignature, "sign does not match"))
     }

@@ -15,6 +15,14 @@ use crate::runtime::Object;
 /// (Stripe's changelog, 2025-03-31.basil).
 const HOLDS_ARE_NOT_REFUNDS_SINCE: &str = "2025-03-31";
 
+/// What tells whether an event is read at all.
+#[derive(Deserialize)]
+struct Head {
+    object: Option<Box<str>>,
+    #[serde(rename = "type")]
+    kind: Box<str>,
+}
+
 #[derive(Deserialize)]
 struct Notification<'a> {
     id: Box<str>,
@@ -69,87 +77,108 @@ struct Charge {
 
 /// # Errors
 /// `malformed`.
-pub(super) fn meaning(merchant_id: &MerchantId, body: &[u8]) -> Result<Meaning, Fault> {
-    let Object(notification): Object<Notification<'_>> =
-        serde_json::from_slice(body).ok().ok_or(Fault::malformed("not an event"))?;
-    let of_intent = notification.kind.starts_with("payment_intent.");
-    if !of_intent && notification.kind.as_ref() != "charge.refunded" {
+pub(super) fn meaning(merchant_id: &MerchantId, order_id_key: &str, body: &[u8]) -> Result<Meaning, Fault> {
+    let Object(head): Object<Head> = serde_json::from_slice(body).ok().ok_or(Fault::malformed("not an event"))?;
+    let of_intent = head.kind.starts_with("payment_intent.");
+    // A thin event names its object and says nothing of it.
+    let is_thin = head.object.is_some_and(|object| object.starts_with("v2."));
+    if is_thin || (!of_intent && head.kind.as_ref() != "charge.refunded") {
         return Ok(Meaning::Nothing("event_type"));
     }
+    let Object(notification): Object<Notification<'_>> =
+        serde_json::from_slice(body).ok().ok_or(Fault::malformed("not an event of the first API"))?;
     let object = notification.data.as_ref().ok_or(Fault::malformed("no data.object"))?.object.get();
-    if of_intent { intent(merchant_id, &notification, object) } else { refund(merchant_id, &notification, object) }
+    let account = Account { merchant_id, order_id_key };
+    if of_intent { account.intent(&notification, object) } else { account.refund(&notification, object) }
 }
 
-fn intent(merchant_id: &MerchantId, notification: &Notification<'_>, object: &str) -> Result<Meaning, Fault> {
-    let Object(intent): Object<PaymentIntent> =
-        serde_json::from_str(object).ok().ok_or(Fault::malformed("not a payment intent"))?;
-    let Some(order_id) = order_id(&intent.metadata) else { return Ok(Meaning::Nothing("no_order_id")) };
-    // After a declined attempt the intent waits for another means of payment, so its status does not show the decline.
-    let provider_status = match notification.kind.as_ref() {
-        "payment_intent.payment_failed" => "payment_failed",
-        _ => intent.status.as_ref(),
-    };
-    let status = match provider_status {
-        "requires_payment_method" | "requires_confirmation" => Status::Pending,
-        "requires_action" => Status::RequiresAction,
-        "processing" => Status::Processing,
-        "requires_capture" => Status::Authorized,
-        "succeeded" => Status::Succeeded,
-        "payment_failed" => Status::Failed,
-        "canceled" => Status::Canceled,
-        _ => return Err(Fault::malformed("status is unknown")),
-    };
-    // Less than was asked for may have been captured.
-    let value = match (status, intent.amount_received) {
-        (Status::Succeeded, Some(received)) if received > 0 => received,
-        _ => intent.amount,
-    };
-    let why = match (status, &intent.last_payment_error) {
-        (Status::Failed, Some(error)) => reason(error.code.as_deref(), error.message.as_deref()),
-        (Status::Canceled, _) => reason(intent.cancellation_reason.as_deref(), None),
-        _ => None,
-    };
-    let event = Draft {
-        provider: Provider::Stripe,
-        merchant_id,
-        event_id: &notification.id,
-        order_id,
-        transaction_id: Some(&intent.id),
-        provider_status,
-        status,
-        occurred_at: occurred_at(notification)?,
-        amount: Some(amount(value, &intent.currency)?),
-        refund: None,
-        reason: why,
-    };
-    Ok(Meaning::Payment(Box::new(event.event()?)))
+/// Whose events they are.
+struct Account<'a> {
+    merchant_id: &'a MerchantId,
+    order_id_key: &'a str,
 }
 
-fn refund(merchant_id: &MerchantId, notification: &Notification<'_>, object: &str) -> Result<Meaning, Fault> {
-    let Object(charge): Object<Charge> = serde_json::from_str(object).ok().ok_or(Fault::malformed("not a charge"))?;
-    let captured = charge.amount_captured.unwrap_or(charge.amount);
-    let refunded = charge.amount_refunded.saturating_sub(released(notification, &charge, captured));
-    // A hold that was never captured: no money moved, so neither `succeeded` nor a refund would be true.
-    if !charge.captured || refunded <= 0 {
-        return Ok(Meaning::Nothing("hold_released"));
+impl Account<'_> {
+    fn intent(&self, notification: &Notification<'_>, object: &str) -> Result<Meaning, Fault> {
+        let Object(intent): Object<PaymentIntent> =
+            serde_json::from_str(object).ok().ok_or(Fault::malformed("not a payment intent"))?;
+        let Some(order_id) = self.order_id(&intent.metadata) else { return Ok(Meaning::Nothing("no_order_id")) };
+        // After a declined attempt the intent waits for another means of payment, so its status does not show the decline.
+        let provider_status = match notification.kind.as_ref() {
+            "payment_intent.payment_failed" => "payment_failed",
+            _ => intent.status.as_ref(),
+        };
+        let status = match provider_status {
+            // After a decline the payer may try again with the same intent.
+            // API versions before 2019-02-11 call a payment method a source.
+            "requires_payment_method" | "requires_source" | "requires_confirmation" | "payment_failed" => {
+                Status::Pending
+            }
+            "requires_action" | "requires_source_action" => Status::RequiresAction,
+            "processing" => Status::Processing,
+            "requires_capture" => Status::Authorized,
+            "succeeded" => Status::Succeeded,
+            "canceled" => Status::Canceled,
+            _ => return Err(Fault::malformed("status is unknown")),
+        };
+        // Less than was asked for may have been captured.
+        let value = match (status, intent.amount_received) {
+            (Status::Succeeded, Some(received)) if received > 0 => received,
+            _ => intent.amount,
+        };
+        let why = match (status, &intent.last_payment_error) {
+            (Status::Pending, Some(error)) => reason(error.code.as_deref(), error.message.as_deref()),
+            (Status::Canceled, _) => reason(intent.cancellation_reason.as_deref(), None),
+            _ => None,
+        };
+        let event = Draft {
+            provider: Provider::Stripe,
+            merchant_id: self.merchant_id,
+            event_id: &notification.id,
+            order_id,
+            transaction_id: Some(&intent.id),
+            provider_status,
+            status,
+            occurred_at: occurred_at(notification, step_ms(provider_status))?,
+            amount: Some(amount(value, &intent.currency)?),
+            refund: None,
+            reason: why,
+        };
+        Ok(Meaning::Payments(vec![event.event()?]))
     }
-    let Some(order_id) = order_id(&charge.metadata) else { return Ok(Meaning::Nothing("no_order_id")) };
-    let whole = charge.refunded || refunded >= captured;
-    let status = if whole { RefundStatus::Full } else { RefundStatus::Partial };
-    let event = Draft {
-        provider: Provider::Stripe,
-        merchant_id,
-        event_id: &notification.id,
-        order_id,
-        transaction_id: Some(charge.payment_intent.as_deref().unwrap_or(&charge.id)),
-        provider_status: &notification.kind,
-        status: Status::Succeeded,
-        occurred_at: occurred_at(notification)?,
-        amount: Some(amount(captured, &charge.currency)?),
-        refund: Some(Refund { status, amount: Some(amount(refunded, &charge.currency)?) }),
-        reason: None,
-    };
-    Ok(Meaning::Payment(Box::new(event.event()?)))
+
+    fn refund(&self, notification: &Notification<'_>, object: &str) -> Result<Meaning, Fault> {
+        let Object(charge): Object<Charge> =
+            serde_json::from_str(object).ok().ok_or(Fault::malformed("not a charge"))?;
+        let captured = charge.amount_captured.unwrap_or(charge.amount);
+        let refunded = charge.amount_refunded.saturating_sub(released(notification, &charge, captured));
+        // A hold that was never captured: no money moved, so neither `succeeded` nor a refund would be true.
+        if !charge.captured || refunded <= 0 {
+            return Ok(Meaning::Nothing("hold_released"));
+        }
+        let Some(order_id) = self.order_id(&charge.metadata) else { return Ok(Meaning::Nothing("no_order_id")) };
+        let whole = charge.refunded || refunded >= captured;
+        let status = if whole { RefundStatus::Full } else { RefundStatus::Partial };
+        let event = Draft {
+            provider: Provider::Stripe,
+            merchant_id: self.merchant_id,
+            event_id: &notification.id,
+            order_id,
+            transaction_id: Some(charge.payment_intent.as_deref().unwrap_or(&charge.id)),
+            provider_status: &notification.kind,
+            status: Status::Succeeded,
+            occurred_at: occurred_at(notification, 0)?,
+            amount: Some(amount(captured, &charge.currency)?),
+            refund: Some(Refund { status, amount: Some(amount(refunded, &charge.currency)?) }),
+            reason: None,
+        };
+        Ok(Meaning::Payments(vec![event.event()?]))
+    }
+
+    /// Stripe has no field for the merchant's order number. Metadata of a payment intent is copied to its charge.
+    fn order_id<'a>(&self, metadata: &'a Value) -> Option<&'a str> {
+        metadata.get(self.order_id_key).and_then(Value::as_str).filter(|id| !id.is_empty())
+    }
 }
 
 /// How much of `amount_refunded` was only held and let go, because less was captured. An account may have had the later
@@ -162,13 +191,25 @@ fn released(notification: &Notification<'_>, charge: &Charge, captured: i64) -> 
     if is_reported_as_refund && charge.amount_refunded >= remainder { remainder } else { 0 }
 }
 
-/// Stripe has no field for the merchant's order number. Metadata of a payment intent is copied to its charge.
-fn order_id(metadata: &Value) -> Option<&str> {
-    metadata.get("order_id").and_then(Value::as_str).filter(|id| !id.is_empty())
+/// Stripe gives whole seconds, and several events of an intent often share one. Of open states the later counts, so each
+/// step of an intent's life is put a millisecond after the one before it. What is final has Stripe's time as it is.
+fn step_ms(provider_status: &str) -> u64 {
+    match provider_status {
+        "requires_confirmation" => 1,
+        "requires_action" | "requires_source_action" => 2,
+        "processing" => 3,
+        "requires_capture" => 4,
+        // It ends an attempt, whatever that had come to.
+        "payment_failed" => 5,
+        _ => 0,
+    }
 }
 
-fn occurred_at(notification: &Notification<'_>) -> Result<Timestamp, Fault> {
-    Timestamp::from_unix_s(notification.created).ok().ok_or(Fault::malformed("created is out of range"))
+fn occurred_at(notification: &Notification<'_>, step_ms: u64) -> Result<Timestamp, Fault> {
+    let unix_ms = notification.created.checked_mul(1000).and_then(|ms| ms.checked_add(step_ms));
+    let unix_ms = unix_ms.and_then(|ms| i64::try_from(ms).ok());
+    let at = unix_ms.and_then(|ms| Timestamp::from_unix_ms(ms).ok());
+    at.ok_or(Fault::malformed("created is out of range"))
 }
 
 fn amount(value: i64, currency: &str) -> Result<Money, Fault> {

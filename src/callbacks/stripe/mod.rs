@@ -13,6 +13,8 @@ use super::{Code, Error};
 use crate::config::{StripeAccount, is_placeholder};
 use crate::payment::MerchantId;
 
+/// What `order_id_from` is where it is not set.
+const ORDER_ID_FROM: &str = "metadata.order_id";
 const SECRET_PREFIX: &str = "whsec_";
 const SECRET_BYTES_MIN: usize = 16;
 const TAG_BYTES: usize = 32;
@@ -22,6 +24,8 @@ pub(super) struct Account {
     merchant_id: MerchantId,
     /// More than one while a secret is being rolled.
     keys: Vec<hmac::Key>,
+    /// The key of the metadata under which the merchant puts the order number.
+    order_id_key: Box<str>,
 }
 
 impl Account {
@@ -48,14 +52,22 @@ impl Account {
             // Stripe's key is the secret as it is written, its prefix too.
             keys.push(hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()));
         }
-        Ok(Self { merchant_id, keys })
+        let order_id_from =
+            Some(settings.order_id_from.as_str()).filter(|text| !text.is_empty()).unwrap_or(ORDER_ID_FROM);
+        let Some(order_id_key) = order_id_from.strip_prefix("metadata.").filter(|key| !key.is_empty()) else {
+            return Err(Error::new(
+                format!("{section}.order_id_from"),
+                "must be metadata. and a key of the metadata, e.g. metadata.order_id",
+            ));
+        };
+        Ok(Self { merchant_id, keys, order_id_key: order_id_key.into() })
     }
 
     /// # Errors
     /// `bad_signature`, `stale` or `malformed`.
     pub(super) fn receive(&self, headers: &HeaderMap, body: &[u8], now_unix_s: i64) -> Result<Meaning, Fault> {
         self.verify(headers, body, now_unix_s)?;
-        map::meaning(&self.merchant_id, body)
+        map::meaning(&self.merchant_id, &self.order_id_key, body)
     }
 
     /// HMAC-SHA256 over `t.body`, with `t` just as it is written.

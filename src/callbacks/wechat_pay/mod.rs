@@ -9,7 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
+use super::order_id_from::OrderIdFrom;
 use super::receipt::{Fault, Meaning, check_age};
 use super::rsa_key::{KeyFile, RsaKey};
 use super::{Code, Error};
@@ -24,17 +26,20 @@ const PROBE_PREFIX: &[u8] = b"WECHATPAY/SIGNTEST/";
 pub(super) struct Account {
     merchant_id: MerchantId,
     mch_id: Option<Box<str>>,
+    order_id_from: OrderIdFrom,
     api_v3_key: LessSafeKey,
     /// By serial. Two are live at once while WeChat Pay changes from one to the next.
     keys: Vec<(Box<str>, RsaKey)>,
 }
 
 #[derive(Deserialize)]
-struct Notification {
+struct Notification<'a> {
     id: Box<str>,
     create_time: Box<str>,
     event_type: Box<str>,
-    resource: Object<Resource>,
+    /// Read where the type may be one of a payment: of other kinds nothing more is asked.
+    #[serde(borrow)]
+    resource: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -80,31 +85,30 @@ impl Account {
             keys.push((serial.into(), file.key));
         }
         let mch_id = Some(settings.mch_id.as_str()).filter(|id| !id.is_empty()).map(Box::from);
-        Ok(Self { merchant_id, mch_id, api_v3_key: LessSafeKey::new(api_v3_key), keys })
+        let order_id_from = OrderIdFrom::read(section, &settings.order_id_from, "attach")?;
+        Ok(Self { merchant_id, mch_id, order_id_from, api_v3_key: LessSafeKey::new(api_v3_key), keys })
     }
 
     /// # Errors
     /// Any [`Code`] but `unknown_account`.
     pub(super) fn receive(&self, headers: &HeaderMap, body: &[u8], now_unix_s: i64) -> Result<Meaning, Fault> {
         self.verify(headers, body, now_unix_s)?;
-        let Object(notification): Object<Notification> =
+        let Object(notification): Object<Notification<'_>> =
             serde_json::from_slice(body).ok().ok_or(Fault::malformed("not a notification of API v3"))?;
         let kind = notification.event_type.as_ref();
         if kind != "TRANSACTION.SUCCESS" && !kind.starts_with("REFUND.") {
             return Ok(Meaning::Nothing("event_type"));
         }
-        let resource = self.decrypt(&notification.resource)?;
+        let resource = notification.resource.and_then(|resource| serde_json::from_str(resource.get()).ok());
+        let Object(resource): Object<Resource> = resource.ok_or(Fault::malformed("resource cannot be read"))?;
         let envelope = map::Envelope {
             merchant_id: &self.merchant_id,
             mch_id: self.mch_id.as_deref(),
+            order_id_from: self.order_id_from,
             id: &notification.id,
             create_time: &notification.create_time,
         };
-        let event = match kind {
-            "TRANSACTION.SUCCESS" => envelope.transaction(&resource)?,
-            _ => envelope.refund(&resource)?,
-        };
-        Ok(Meaning::Payment(Box::new(event)))
+        envelope.meaning(&self.decrypt(&resource)?)
     }
 
     /// RSA PKCS#1 v1.5 with SHA-256 over `timestamp\nnonce\nbody\n`.
@@ -159,6 +163,7 @@ mod tests {
         let account = Account {
             merchant_id: MerchantId::new("shop").unwrap(),
             mch_id: None,
+            order_id_from: OrderIdFrom::MerchantNumber,
             api_v3_key: LessSafeKey::new(key),
             keys: Vec::new(),
         };
