@@ -12,7 +12,7 @@ const README_LINES_MAX: usize = 170;
 const FOLDERS_LEFT_OUT: [&str; 4] = ["target", "node_modules", "miniprogram_npm", "secrets"];
 
 /// What a publisher, a page's developer and an operator need: each has a sister in Chinese, and so has all of a folder.
-const IN_CHINESE: [&str; 14] = [
+const IN_CHINESE: [&str; 16] = [
     "README.md",
     "clients/miniprogram/README.md",
     "docs/CALLBACKS.md",
@@ -22,11 +22,13 @@ const IN_CHINESE: [&str; 14] = [
     "docs/pages.md",
     "docs/publishing.md",
     "docs/troubleshooting.md",
+    "docs/workers.md",
     "examples/by-hand/README.md",
     "examples/inquiry/README.md",
     "examples/miniprogram/README.md",
     "examples/publishers/README.md",
     "examples/tickets/README.md",
+    "examples/undelivered/README.md",
 ];
 
 /// The languages of snippets whose comments begin with `//`; in all others it is `#`.
