@@ -7,6 +7,7 @@ export const PUBLIC_KEY_ID = "PUB_KEY_ID_0119000000012026112800000000000001";
 const CLOCK_OFF_S_MAX = 300;
 const TRADE_STATES = { unpaid: "NOTPAY", paying: "USERPAYING", paid: "SUCCESS", refunded: "REFUND", closed: "CLOSED", failed: "PAYERROR", revoked: "REVOKED" };
 const SINGLE = /^\/v3\/pay\/transactions\/out-trade-no\/([^/]+)$/;
+const BY_TRANSACTION = /^\/v3\/pay\/transactions\/id\/(\w+)$/;
 const PARTNER = /^\/v3\/pay\/partner\/transactions\/out-trade-no\/([^/]+)$/;
 const PREPAY = /^\/v3\/pay\/transactions\/(jsapi|native|h5|app)$/;
 const CLOSE = /^\/v3\/pay\/transactions\/out-trade-no\/([^/]+)\/close$/;
@@ -63,17 +64,25 @@ function prepay(orders, kind, body) {
   return { status: 200, body: kind === "native" ? { code_url: `weixin://wxpay/bizpayurl?pr=${order_id}` } : { prepay_id: `wx${order_id}` } };
 }
 
+/** The out_trade_no that a path asks for, if it is a query's. */
+function asked(orders, path) {
+  const [, transactionId] = BY_TRANSACTION.exec(path) ?? [];
+  if (transactionId) return orders.byTransaction("wechat_pay", transactionId)?.order_id ?? transactionId;
+  const [, outTradeNo] = SINGLE.exec(path) ?? PARTNER.exec(path) ?? [];
+  return outTradeNo && decodeURIComponent(outTradeNo);
+}
+
 /** Answers one request. `request`: { method, target (path and query), path, search, headers, body (text) }. */
 export async function answer({ keys, orders }, request) {
-  const [, outTradeNo] = SINGLE.exec(request.path) ?? PARTNER.exec(request.path) ?? [];
+  const outTradeNo = asked(orders, request.path);
   const isQuery = request.method === "GET" && outTradeNo !== undefined;
-  const end = isQuery ? orders.begin("wechat_pay", decodeURIComponent(outTradeNo)) : () => {};
+  const end = isQuery ? orders.begin("wechat_pay", outTradeNo) : () => {};
   const fault = isQuery ? orders.takeFault("wechat_pay") : null;
   const why = refusal(keys, request);
   let given;
   if (!/application\/json|\*\/\*/.test(request.headers.accept ?? "")) given = failed(406, "PARAM_ERROR", "Accept must allow application/json");
   else if (why) given = failed(401, "SIGN_ERROR", why);
-  else if (isQuery) given = wanted(request) ?? query(orders, decodeURIComponent(outTradeNo), fault);
+  else if (isQuery) given = wanted(request) ?? query(orders, outTradeNo, fault);
   else if (request.method === "POST" && PREPAY.test(request.path)) given = prepay(orders, PREPAY.exec(request.path)[1], request.body);
   else if (request.method === "POST" && CLOSE.test(request.path)) {
     orders.put({ provider: "wechat_pay", order_id: decodeURIComponent(CLOSE.exec(request.path)[1]), state: "closed" });

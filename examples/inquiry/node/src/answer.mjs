@@ -37,8 +37,8 @@ export class Answerer {
     let inquiry;
     try {
       inquiry = parse(message.content);
-      const { merchantId, orderId, provider = "" } = inquiry;
-      await this.#flights.run(`${merchantId}/${orderId}/${provider}`, () => this.#answer(inquiry));
+      const accounts = accountsFor(inquiry, this.#merchants);
+      await this.#flights.run(`${inquiry.merchantId}/${inquiry.orderId}`, () => this.#answer(inquiry, accounts));
       return "ack";
     } catch (error) {
       if (this.#signal.aborted) throw error;
@@ -51,8 +51,7 @@ export class Answerer {
     }
   }
 
-  async #answer(inquiry) {
-    const accounts = accountsFor(inquiry, this.#merchants);
+  async #answer(inquiry, accounts) {
     const { merchantId, orderId, transactionId } = inquiry;
     const answers = [];
     for (const { provider, limit, query } of accounts) {

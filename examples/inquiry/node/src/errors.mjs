@@ -8,7 +8,7 @@ export class Unanswerable extends Error {
 
 /**
  * The provider gave no answer that can be trusted. `code` is the provider's, or ours: timeout, unreachable, bad_signature,
- * unexpected_answer. `kind` says what to do: "busy" (soon again), "limited" (leave the account alone for a while), "refused"
+ * unknown_platform_key, clock_off, unexpected_answer. `kind` says what to do: "busy" (soon again), "limited" (leave the account alone for a while), "refused"
  * (our keys or settings are wrong: later again, and somebody should look), "untrusted" (the answer is not the provider's).
  * The SDKs' own errors hold keys, headers and payers, so they are never passed on or logged.
  */

@@ -75,9 +75,13 @@ test("an answer whose signature is wrong, missing or old is refused", async () =
     fake.orders.put({ provider, order_id: "S1", state: "paid" });
     for (const fault of faults) {
       fake.orders.setFault({ provider, fault, count: 1 });
-      await assert.rejects(first(provider, { orderId: "S1" }), { kind: "untrusted", code: "bad_signature" }, `${provider} ${fault}`);
+      const code = fault === "stale_signature" ? "clock_off" : "bad_signature";
+      await assert.rejects(first(provider, { orderId: "S1" }), { kind: "untrusted", code }, `${provider} ${fault}`);
     }
   }
+  const [key] = Object.values(accounts.wechat_pay.platformKeys);
+  const renewed = wechatPay({ ...accounts.wechat_pay, platformKeys: { PUB_KEY_ID_OTHER: key } }, TIMEOUT_MS);
+  await assert.rejects(renewed.query({ orderId: "S1" }), { kind: "untrusted", code: "unknown_platform_key" });
 });
 
 test("busy, too often and no answer", async () => {

@@ -71,7 +71,8 @@ before(async () => {
   fake = await startFakeProvider({ keysFolder: folder });
   const { wechat_pay: { api_v3_key_file, ...wechat_pay }, alipay, stripe } = fake.description();
   const merchants = { [MERCHANT]: [{ provider: "wechat_pay", ...wechat_pay }], [ALIPAY]: [{ provider: "alipay", ...alipay }], [STRIPE]: [{ provider: "stripe", ...stripe }] };
-  writeFileSync(join(folder, "settings.json"), JSON.stringify({ queue: QUEUE, queries_per_s: QUERIES_PER_S, retry_after_s: 1, retries_max: RETRIES_MAX, merchants }));
+  writeFileSync(join(folder, "attempts.mjs"), "export const attempts = async (merchant, order) => (order.startsWith('TRIES') ? [`${order}-1`, `${order}-2`] : undefined);");
+  writeFileSync(join(folder, "settings.json"), JSON.stringify({ queue: QUEUE, attempts_module: "attempts.mjs", queries_per_s: QUERIES_PER_S, retry_after_s: 1, retries_max: RETRIES_MAX, merchants }));
   vhost = await openVhost();
   program = await startProgram(
     vhost,
@@ -160,6 +161,18 @@ test("the callback comes too: both say the same", async () => {
   assert.equal((await channel.checkQueue(conflicts.queue)).messageCount, 0);
 });
 
+test("an order of two attempts: the paid one counts, and it ends unpaid only when both have", async () => {
+  const put = (orderId, ...states) => states.forEach((state, at) => fake.orders.put({ provider: "wechat_pay", order_id: `${orderId}-${at + 1}`, state }));
+  put("TRIES1", "closed", "paid");
+  put("TRIES2", "closed", "unpaid");
+  put("TRIES3", "closed", "closed");
+  for (const orderId of ["TRIES1", "TRIES2", "TRIES3"]) inquire(MERCHANT, orderId);
+  await logged("TRIES2", "not decided yet");
+  await until("both have ended", async () => (await program.payment("TRIES1")).final && (await program.payment("TRIES3")).final);
+  const statuses = await Promise.all(["TRIES1", "TRIES2", "TRIES3"].map(async (orderId) => (await program.payment(orderId)).status));
+  assert.deepEqual(statuses, ["succeeded", "unknown", "expired"]);
+});
+
 test("twenty inquiries of one order: one query at a time", async () => {
   fake.orders.put({ provider: "alipay", order_id: "MANY1", state: "paid" });
   fake.orders.setFault({ provider: "alipay", fault: "slow", count: 20 });
@@ -222,7 +235,9 @@ test("the broker cuts the worker's connections: it comes back", async () => {
   await until("the page sees it", async () => (await program.payment("BACK1")).status === "succeeded");
 });
 
-test("SIGTERM while a query is open: it is answered, and the worker ends well", async () => {
+test("SIGTERM while a query is open: it is answered, the worker ends well, and one that stood by goes on", async () => {
+  const standby = startWorker();
+  await consuming(standby);
   fake.orders.put({ provider: "wechat_pay", order_id: "LAST1", state: "paid" });
   fake.orders.setFault({ provider: "wechat_pay", fault: "slow", count: 1 });
   inquire(MERCHANT, "LAST1");
@@ -231,6 +246,11 @@ test("SIGTERM while a query is open: it is answered, and the worker ends well", 
   assert.equal(code, 0, worker.lines.slice(-5).join("\n"));
   await until("the page sees it", async () => (await program.payment("LAST1")).status === "succeeded");
   assert.equal((await channel.checkQueue(QUEUE)).messageCount, 0);
+  fake.orders.put({ provider: "wechat_pay", order_id: "NEXT1", state: "paid" });
+  inquire(MERCHANT, "NEXT1");
+  await standby.line("the other answers", (line) => line.includes('"result published"') && line.includes('"NEXT1"'));
+  assert.ok(!standby.lines.some((line) => line.includes('"LAST1"')));
+  assert.equal(await standby.end(), 0);
   const { password } = new URL(workerUrl);
   for (const secret of [password, "PRIVATE KEY", "sk_test_", "oFakePayer", "fak***"]) assert.ok(!worker.lines.some((line) => line.includes(secret)), secret);
 });

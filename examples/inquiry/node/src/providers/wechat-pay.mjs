@@ -10,6 +10,8 @@ const STATUSES = { SUCCESS: "succeeded", REFUND: "succeeded", CLOSED: "expired",
 const OPEN = ["NOTPAY", "USERPAYING", "ACCEPT"];
 // Not paid yet, or not even asked for: the payer has not come so far.
 const UNKNOWN_ORDER = ["ORDER_NOT_EXIST", "ORDERNOTEXIST"];
+/** What wechatpay-axios-plugin says of a successful answer that it does not believe; all others are bad_signature. */
+const UNTRUSTED = { EV3_RES_HEADER_PLATFORM_SERIAL: "unknown_platform_key", EV3_RES_HEADER_TIMESTAMP_OFFSET: "clock_off" };
 const LIMITED = ["FREQUENCY_LIMITED", "FREQUENCY_LIMIT_EXCEED", "RATELIMIT_EXCEEDED"];
 
 export function wechatPay({ mchid, sub_mchid, serial_no, privateKey, platformKeys, base_url }, timeout_ms) {
@@ -66,7 +68,7 @@ function read(answer, outTradeNo, isOurs) {
 
 function failure(error) {
   if (error instanceof QueryError) return error;
-  if (String(error?.code).startsWith("EV3_RES_")) return new QueryError("untrusted", "bad_signature");
+  if (String(error?.code).startsWith("EV3_RES_")) return new QueryError("untrusted", UNTRUSTED[error.code] ?? "bad_signature");
   const { status, data } = error?.response ?? {};
   if (!status) return networkError(error);
   const code = typeof data?.code === "string" && /^\w{1,64}$/.test(data.code) ? data.code : `http_${status}`;
