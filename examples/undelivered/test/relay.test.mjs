@@ -24,16 +24,21 @@ let channel;
 const received = [];
 /** What the receiver answers next; afterwards 204. */
 const statuses = [];
+/** What it never takes. */
+const refused = new Set();
+let isDown = false;
+const RETRY_MS = 300;
 
 const startRelay = () => {
-  relay = run(BENTO, ["-c", RELAY], { env: { AMQP_URL: vhost.url, QUEUE, WEBHOOK_URL: `http://127.0.0.1:${receiver.address().port}/events`, WEBHOOK_SECRET: SECRET, RETRY_FIRST: "200ms" } });
+  relay = run(BENTO, ["-c", RELAY], { env: { AMQP_URL: vhost.url, QUEUE, WEBHOOK_URL: `http://127.0.0.1:${receiver.address().port}/events`, WEBHOOK_SECRET: SECRET } });
 };
-const body = (number) => JSON.stringify({ specversion: "1.0", id: `payment.undelivered:shop:W${number}:1`, type: "payment.undelivered", data: { merchant_id: "shop", order_id: `W${number}`, title: "付款 💰", value: 1.0 } });
-const publish = (number) => channel.publish("payment-notifier.events", "payment.undelivered", Buffer.from(body(number)), { persistent: true, contentType: "application/cloudevents+json" });
+const started = new Date().toISOString();
+const body = (number, time = started) => JSON.stringify({ specversion: "1.0", id: `payment.undelivered:shop:W${number}:1`, type: "payment.undelivered", time, data: { merchant_id: "shop", order_id: `W${number}`, title: "付款 💰", value: 1.0 } });
+const publish = (number, time) => channel.publish("payment-notifier.events", "payment.undelivered", Buffer.from(body(number, time)), { persistent: true, contentType: "application/cloudevents+json" });
 const taken = (number) => received.filter((one) => one.status < 300 && one.text === body(number));
 const empty = async () => {
-  const { messages = 1 } = await vhost.call("GET", `queues/${vhost.name}/${QUEUE}`);
-  return messages === 0;
+  const queues = [QUEUE, `${QUEUE}.retry`].map((name) => vhost.call("GET", `queues/${vhost.name}/${name}`));
+  return (await Promise.all(queues)).every(({ messages }) => messages === 0);
 };
 
 before(async () => {
@@ -41,8 +46,9 @@ before(async () => {
   receiver = createServer(async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
-    const status = statuses.shift() ?? 204;
-    received.push({ text: Buffer.concat(chunks).toString("utf8"), headers: request.headers, status });
+    const text = Buffer.concat(chunks).toString("utf8");
+    const status = isDown ? 500 : refused.has(text) ? 400 : (statuses.shift() ?? 204);
+    received.push({ text, headers: request.headers, status });
     response.writeHead(status).end();
   });
   receiver.listen(0, "127.0.0.1");
@@ -51,7 +57,10 @@ before(async () => {
   connection = await amqp.connect(vhost.url);
   channel = await connection.createChannel();
   await channel.assertExchange("payment-notifier.events", "topic", { durable: true });
-  await channel.assertQueue(QUEUE, { durable: true, arguments: { "x-queue-type": "quorum" } });
+  const quorum = (name, more) => channel.assertQueue(name, { durable: true, arguments: { "x-queue-type": "quorum", ...more } });
+  await quorum(QUEUE);
+  await quorum(`${QUEUE}.dead`);
+  await quorum(`${QUEUE}.retry`, { "x-message-ttl": RETRY_MS, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": QUEUE });
   await channel.bindQueue(QUEUE, "payment-notifier.events", "payment.#");
   startRelay();
 });
@@ -82,13 +91,32 @@ test("refused by 500, 400 or a moved address: it comes again, and none is lost",
   assert.equal(received.filter(({ status }) => status >= 300).length, 5);
 });
 
+test("one that is never taken does not hold up the others, and is put aside after a day", { skip }, async () => {
+  const times = (text) => received.filter((one) => one.text === text).length;
+  const old = "2026-01-01T00:00:00.123Z";
+  for (const text of [body(30), body(31, old)]) refused.add(text);
+  publish(30);
+  publish(31, old);
+  await until("it comes again and again", () => times(body(30)) >= 3, 30_000);
+  publish(32);
+  await until("another is taken", () => taken(32).length, 30_000);
+  const dead = await until("the old one is put aside", () => channel.get(`${QUEUE}.dead`, { noAck: true }));
+  assert.equal(dead.content.toString(), body(31, old));
+  assert.equal(times(body(31, old)), 1);
+  refused.add("no event");
+  channel.publish("payment-notifier.events", "payment.undelivered", Buffer.from("no event"));
+  await until("what is no event is put aside", async () => (await channel.get(`${QUEUE}.dead`, { noAck: true }))?.content.toString() === "no event");
+  refused.clear();
+  await until("it is taken at last", () => taken(30).length, 30_000);
+});
+
 test("killed while the receiver is down: all come after the start", { skip }, async () => {
-  statuses.push(...Array(1000).fill(500));
+  isDown = true;
   for (let number = 20; number < 25; number++) publish(number);
-  await until("they were refused", () => received.filter(({ text }) => text === body(24)).length);
+  await until("it was refused", () => received.some(({ text }) => text === body(24)), 30_000);
   await relay.end("SIGKILL");
-  statuses.length = 0;
+  isDown = false;
   startRelay();
   await until("all are taken", () => Array.from({ length: 5 }, (_, at) => taken(20 + at).length).every(Boolean), 30_000);
-  await until("the queue is empty", empty);
+  await until("the queues are empty", empty);
 });
