@@ -131,18 +131,26 @@ fn events_of(name: &str) -> Vec<Event> {
 #[test]
 fn an_attempt_that_was_declined_is_open_until_the_intent_ends() {
     let events = events_of("stripe-declined-then-abandoned.jsonl");
-    let declined = end(&events[..1]);
+    let declined = end(&events[..1]).payment();
     assert_eq!((declined.status.as_str(), declined.is_final()), ("pending", false));
     assert_eq!(declined.reason.unwrap().code.as_deref(), Some("card_declined"));
-    let abandoned = end(&events);
+    let abandoned = end(&events).payment();
     assert_eq!((abandoned.status.as_str(), abandoned.is_final()), ("canceled", true));
     assert_eq!(abandoned.reason.unwrap().code.as_deref(), Some("abandoned"));
-    assert_eq!(end(&events_of("stripe-two-intents-one-order.jsonl")).status.as_str(), "succeeded");
+}
+
+#[test]
+fn an_intent_that_is_canceled_does_not_contradict_another_that_has_paid() {
+    let events = events_of("stripe-two-intents-one-order.jsonl");
+    let intents = events.iter().filter_map(|event| event.provider_transaction_id.as_deref());
+    assert_eq!(intents.collect::<Vec<_>>(), ["pi_A", "pi_B", "pi_A"]);
+    let ended = end(&events);
+    assert_eq!((ended.payment().status.as_str(), ended.conflicts().iter().count()), ("succeeded", 0));
 }
 
 #[test]
 fn events_of_one_second_are_in_the_order_of_an_intents_life() {
-    assert_eq!(end(&events_of("stripe-same-second.jsonl")).status.as_str(), "requires_action");
+    assert_eq!(end(&events_of("stripe-same-second.jsonl")).payment().status.as_str(), "requires_action");
     const LIFE: [(&str, &str, &str); 8] = [
         ("created", "requires_payment_method", "pending"),
         ("created", "requires_confirmation", "pending"),
@@ -164,7 +172,7 @@ fn events_of_one_second_are_in_the_order_of_an_intents_life() {
             for ids in [["evt_a", "evt_z"], ["evt_z", "evt_a"]] {
                 let [one, other] = ids.map(str::to_owned);
                 let ended = end(&[told(first, one), told(second, other)]);
-                assert_eq!(ended.status.as_str(), second.2, "{earlier} {later} {ids:?}");
+                assert_eq!(ended.payment().status.as_str(), second.2, "{earlier} {later} {ids:?}");
             }
         }
     }

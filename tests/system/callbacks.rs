@@ -179,6 +179,17 @@ async fn a_combined_payment_reaches_the_page_of_each_order_and_profit_sharing_no
     });
     assert_eq!(notify_wechat_pay(&service, "TRANSACTION.SUCCESS", &sharing).await.status, 204);
     assert!(!service.logs().text().contains("callback refused"), "nothing is to be warned of");
+
+    let mut half = json!({
+        "combine_mchid": "1900000001", "combine_out_trade_no": "half",
+        "sub_orders": [order("half-0", 1), order("half-1", 2)],
+    });
+    half["sub_orders"][0]["attach"] = "".into();
+    let refused = notify_wechat_pay(&service, "TRANSACTION.SUCCESS", &half).await;
+    assert_eq!((refused.status, refused.text.as_str()), (400, r#"{"code":"FAIL","message":"malformed"}"#));
+    service.payment_with_status("half-1", &ticket("half-1"), "succeeded").await;
+    let logs = service.logs().text();
+    assert!(logs.contains("attach is empty") && logs.contains("set order_id_from"), "{logs}");
 }
 
 #[tokio::test]
