@@ -104,6 +104,11 @@ fn fields_without_a_value_may_be_signed_or_not() {
             assert_eq!(code(receive(&forged)), Code::BadSignature);
         }
     }
+    // Whoever adds fields without a value to a notice changes nothing of what it says.
+    let body = signed_with(notice("TRADE_SUCCESS", &[PAID]), &["sign_type"], false);
+    let padded = format!("{body}&gmt_refund=&refund_fee=&passback_params=");
+    assert_eq!(event(receive(&padded)), event(receive(&body)));
+    assert_eq!(code(receive(&format!("{body}&trade_status="))), Code::BadSignature, "which of the two is meant?");
     // A value that was taken out is not the same as one that was never there.
     let body = signed_with(notice("TRADE_SUCCESS", &[PAID]), &["sign_type"], false);
     assert_eq!(code(receive(&body.replace("19%2E99", ""))), Code::BadSignature);

@@ -203,6 +203,11 @@ fn a_token_signs_all_but_the_type() {
         changed[name] = value;
         assert_eq!(code(deliver_with_token(&changed)), Code::BadSignature, "{name}");
     }
+    // A refund that is passed off as a payment is none by its fields.
+    let refund = json!({ "appid": TT_APP_ID, "cp_refundno": "r-1", "status": "SUCCESS", "refund_amount": 9980, "order_id": "N7381" });
+    let mut passed_off = with_token(TOKEN_OLD, "refund", &refund);
+    passed_off["type"] = "payment".into();
+    assert_eq!(code(deliver_with_token(&passed_off)), Code::Malformed);
     let no_tokens = accounts_with(|s| s.douyin[0].tokens.clear());
     assert_eq!(code(receive_by(&no_tokens, &HeaderMap::new(), &good.to_string())), Code::BadSignature);
     // A gateway may add headers to the older form too.
