@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import amqp from "amqplib";
 import { WebSocket } from "ws";
 import { startFakeProvider } from "../../fake-provider/fake-provider.mjs";
+import { Broker } from "../../../worker/broker.mjs";
 import { MERCHANT, openVhost, run, startProgram, until } from "../../../testing/program.mjs";
 
 const NODE = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -233,6 +234,22 @@ test("the broker cuts the worker's connections: it comes back", async () => {
   inquire(MERCHANT, "BACK1");
   await logged("BACK1", "result published");
   await until("the page sees it", async () => (await program.payment("BACK1")).status === "succeeded");
+});
+
+test("what no queue takes, and what the broker does not know, is not taken for published", async () => {
+  const config = { amqpUrl: vhost.url, name: "broker-test", queue: "broker-test", binding: "payment.nothing", events_exchange: "payment-notifier.events", declare: true, prefetch: 1, retry_after_s: 1, retries_max: 0 };
+  const broker = new Broker(amqp, config, async () => "ack");
+  const publish = (exchange, key) => broker.publish(exchange, key, Buffer.from("x"), {});
+  await assert.rejects(publish("", "broker-test"), /not connected/);
+  broker.start();
+  const taken = () => publish("", "broker-test").then(() => true, () => false);
+  await until("it is connected", taken);
+  await assert.rejects(publish("amq.topic", "nobody"), /no queue is bound/);
+  await Promise.all([publish("", "broker-test"), assert.rejects(publish("amq.topic", "nobody")), publish("", "broker-test")]);
+  await assert.rejects(publish("no-such-exchange", "x"), /NOT_FOUND|lost before the confirm|channel/i);
+  await until("it is connected again", taken);
+  await broker.stop({ idle: async () => {} });
+  await assert.rejects(publish("", "broker-test"), /not connected/);
 });
 
 test("SIGTERM while a query is open: it is answered, the worker ends well, and one that stood by goes on", async () => {
