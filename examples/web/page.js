@@ -168,7 +168,7 @@ $('polling-toggle').onclick = async () => {
   timer = setInterval(async () => {
     count('polling-requests');
     try {
-      const response = await fetch(`${service}/v1/payments/${compared}`, { headers: { authorization: `Bearer ${await ticket}` } });
+      const response = await fetch(`${service}/v1/payments/${encodeURIComponent(compared)}`, { headers: { authorization: `Bearer ${await ticket}` } });
       const payment = await response.json();
       if (payment.version === polledVersion) return count('polling-wasted');
       polledVersion = payment.version;

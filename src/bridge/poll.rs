@@ -28,7 +28,7 @@ use crate::tickets::{Refusal, Ticket};
     path = "/v1/payments/{order_id}",
     tag = "payments",
     params(
-        ("order_id" = String, Path, description = "The merchant's order number", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
+        ("order_id" = String, Path, description = "The merchant's order number", pattern = "^[A-Za-z0-9_.*|@-]{1,64}$"),
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the payment that the page has"),
         Query,
     ),
@@ -153,7 +153,7 @@ fn if_none_match(headers: &HeaderMap, etag: &str) -> bool {
     path = "/v1/payments/{order_id}/ack",
     tag = "payments",
     params(
-        ("order_id" = String, Path, description = "The merchant's order number", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
+        ("order_id" = String, Path, description = "The merchant's order number", pattern = "^[A-Za-z0-9_.*|@-]{1,64}$"),
         ("ticket" = Option<String>, Query, description = "A ticket, for clients that cannot set headers"),
     ),
     request_body = wire::AckBody,

@@ -30,7 +30,7 @@ use crate::tickets::Refusal;
     path = "/v1/payments/{order_id}/events",
     tag = "payments",
     params(
-        ("order_id" = String, Path, description = "The merchant's order number", pattern = "^[A-Za-z0-9_.-]{1,64}$"),
+        ("order_id" = String, Path, description = "The merchant's order number", pattern = "^[A-Za-z0-9_.*|@-]{1,64}$"),
         ("Last-Event-ID" = Option<String>, Header, description = "The version that the page has: it is not sent again"),
         ("after" = Option<u64>, Query, maximum = 9007199254740991_u64, description = "The same, for clients that cannot set headers"),
         ("ticket" = Option<String>, Query, description = "A ticket, for clients that cannot set headers"),

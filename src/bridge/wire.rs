@@ -125,7 +125,7 @@ pub(super) enum OneOrMany {
 
 impl PartialSchema for OneOrMany {
     fn schema() -> RefOr<Schema> {
-        let one = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_.-]{1,64}$")).build();
+        let one = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_.*|@-]{1,64}$")).build();
         let many = ArrayBuilder::new().items(one.clone()).min_items(Some(1)).max_items(Some(20));
         OneOfBuilder::new().item(one).item(many).into()
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -161,7 +162,8 @@ impl Page {
     }
 
     fn get(&self, tail: &str) -> reqwest::RequestBuilder {
-        let url = format!("{}/v1/payments/{}{tail}", self.url, self.order_id);
+        let order_id = utf8_percent_encode(self.order_id.as_str(), NON_ALPHANUMERIC);
+        let url = format!("{}/v1/payments/{order_id}{tail}", self.url);
         reqwest::Client::new().get(url).bearer_auth(&self.ticket)
     }
 

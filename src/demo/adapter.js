@@ -66,7 +66,7 @@ export function adapterFor(best, orderId, { acked, roundTrip }) {
   /** What a socket does with a frame, and a stream cannot. */
   function acknowledge(ticket, version, done) {
     const headers = { authorization: `Bearer ${ticket}`, "content-type": "application/json" };
-    const url = `${location.origin}/v1/payments/${orderId}/ack`;
+    const url = `${location.origin}/v1/payments/${encodeURIComponent(orderId)}/ack`;
     return request({ method: "POST", url, headers, body: { version } }, ({ status }) => done(status === 204));
   }
 

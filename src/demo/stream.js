@@ -24,7 +24,7 @@ export function streamFor(orderId, events, acknowledge) {
 
   function subscribe() {
     close();
-    const path = `/v1/payments/${orderId}/events`;
+    const path = `/v1/payments/${encodeURIComponent(orderId)}/events`;
     frame("↑", `GET ${path}`);
     let isFirst = true;
     const mine = (stream = new EventSource(`${path}?ticket=${encodeURIComponent(ticket)}`));

@@ -22,6 +22,15 @@ fn check_name(text: &str) -> Result<(), InvalidId> {
     Ok(())
 }
 
+/// All that WeChat Pay allows in `out_trade_no`, and the dot.
+fn check_order_id(text: &str) -> Result<(), InvalidId> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'*' | b'|' | b'@');
+    if text.is_empty() || text.len() > NAME_BYTES_MAX || !text.bytes().all(allowed) {
+        return Err(InvalidId("must be 1 to 64 of the characters A-Z a-z 0-9 _ . - * | @"));
+    }
+    Ok(())
+}
+
 fn check_event_id(text: &str) -> Result<(), InvalidId> {
     if text.is_empty() || text.len() > EVENT_ID_BYTES_MAX || text.chars().any(char::is_control) {
         return Err(InvalidId("must be 1 to 256 bytes without control characters"));
@@ -86,9 +95,9 @@ id!(
     check_name
 );
 id!(
-    /// The merchant's own order number (`out_trade_no` of WeChat Pay and Alipay): 1 to 64 of `A-Z a-z 0-9 _ . -`.
+    /// The merchant's own order number (`out_trade_no` of WeChat Pay and Alipay): 1 to 64 of `A-Z a-z 0-9 _ . - * | @`.
     OrderId,
-    check_name
+    check_order_id
 );
 id!(
     /// The key by which a repeated event is known: 1 to 256 bytes, no control characters.
@@ -131,8 +140,16 @@ mod tests {
         for good in ["a", "A_b.c-9", &"x".repeat(64)] {
             assert!(OrderId::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "a b", "a/b", "订单", "a\n", &"x".repeat(65)] {
+        for bad in ["", "a b", "a/b", "订单", "a\n", "a%b", "a?b", "a#b", &"x".repeat(65)] {
             assert!(OrderId::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn order_numbers_may_hold_what_wechat_pay_allows() {
+        for number in ["20261128*1", "shop|1", "1@shop", "*|@"] {
+            assert!(OrderId::new(number).is_ok(), "{number}");
+            assert!(MerchantId::new(number).is_err(), "{number}");
         }
     }
 

@@ -263,6 +263,14 @@ fn every_order_number_that_wechat_pay_allows_is_taken() {
 }
 
 #[test]
+fn an_order_number_may_hold_all_that_wechat_pay_allows() {
+    let mut paid = transaction();
+    paid["out_trade_no"] = json!("order*1|2@shop_a-b");
+    let received = deliver(&notification("TRANSACTION.SUCCESS", &paid)).unwrap();
+    assert_eq!(received.events[0].key.order_id.as_str(), "order*1|2@shop_a-b");
+}
+
+#[test]
 fn a_payment_becomes_an_event_without_its_payer() {
     let received = deliver(&notification("TRANSACTION.SUCCESS", &transaction())).unwrap();
     assert_eq!((received.reply.status, received.reply.body.as_ref()), (204, ""));

@@ -228,16 +228,16 @@ async fn revoke_ends_a_ticket_or_an_order_and_takes_it_back() {
         let arguments = [&["revoke", "--url", &url], more].concat();
         run(service.setup.command(&arguments)).await
     };
-    let (good, bad) = (ticket(json!(["revoke-1", "revoke-2"])), ticket("revoke-2"));
+    let (good, bad) = (ticket(json!(["revoke@1*", "revoke-2"])), ticket("revoke-2"));
     let status = async |order_id: &str, ticket: &str| service.payment(order_id, ticket, "").await.status;
-    let ended = revoked(&["--merchant", MERCHANT, "--order", "revoke-1"]).await;
+    let ended = revoked(&["--merchant", MERCHANT, "--order", "revoke@1*"]).await;
     assert!(ended.success && ended.out.starts_with("revoked until 20"), "{} {}", ended.out, ended.err);
-    assert_eq!((status("revoke-1", &good).await, status("revoke-2", &good).await), (403, 200));
+    assert_eq!((status("revoke@1*", &good).await, status("revoke-2", &good).await), (403, 200));
     assert!(revoked(&["--ticket", &bad, "--ttl-s", "600"]).await.success);
     assert_eq!((status("revoke-2", &bad).await, status("revoke-2", &good).await), (401, 200));
-    assert!(revoked(&["--merchant", MERCHANT, "--order", "revoke-1", "--lift"]).await.success);
+    assert!(revoked(&["--merchant", MERCHANT, "--order", "revoke@1*", "--lift"]).await.success);
     assert!(revoked(&["--ticket", &bad, "--lift"]).await.success);
-    assert_eq!((status("revoke-1", &good).await, status("revoke-2", &bad).await), (200, 200));
+    assert_eq!((status("revoke@1*", &good).await, status("revoke-2", &bad).await), (200, 200));
     for bad in [["--ticket", "hunter2"], ["--order", "a b"]] {
         let ended = revoked(&bad).await;
         assert!(!ended.success && ended.err.contains("bad_request"), "{} {}", ended.out, ended.err);
@@ -250,7 +250,7 @@ async fn watch_prints_the_result_on_each_transport() {
     let service = Service::start().await;
     let url = format!("http://{}", service.http);
     for transport in ["websocket", "sse", "long-poll", "poll"] {
-        let order_id = format!("watch-{transport}");
+        let order_id = format!("watch*{transport}|1@a");
         let more = ["--url", &url, "--transport", transport, "--timeout-s", "30"];
         let mut watch = Process::start(service.setup.command(&order("watch", &order_id, &more)));
         // Whether it waits already does not matter: what was published before is shown too.

@@ -7,6 +7,7 @@ use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::layout::{PageProblem, Section, as_of, finder, page, problem};
@@ -36,13 +37,16 @@ pub(super) async fn find(view: View, query: Result<Query<Sought>, QueryRejection
     };
     // What people copy has spaces around it.
     Ok(match orders::key(merchant_id.trim(), order_id.trim()) {
-        // The alphabet of ids needs no encoding, but for what a browser takes for a way up.
+        // What a browser takes for a way up, encoded or not.
         Ok(key)
             if [".", ".."].iter().any(|dots| key.order_id.as_str() == *dots || key.merchant_id.as_str() == *dots) =>
         {
             form(&view, StatusCode::NOT_FOUND, Some(merchant_id), order_id, Some(view.words.order.not_by_browser))
         }
-        Ok(key) => Redirect::to(&format!("/orders/{}/{}", key.merchant_id, key.order_id)).into_response(),
+        Ok(key) => {
+            let order_id = utf8_percent_encode(key.order_id.as_str(), NON_ALPHANUMERIC);
+            Redirect::to(&format!("/orders/{}/{order_id}", key.merchant_id)).into_response()
+        }
         Err(wrong) => form(
             &view,
             StatusCode::BAD_REQUEST,

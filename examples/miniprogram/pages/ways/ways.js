@@ -51,7 +51,7 @@ Page({
       if (!this.timer) return;
       this.setData({ 'polling.requests': this.data.polling.requests + 1 });
       wx.request({
-        url: `${service}/v1/payments/${this.order.orderId}`,
+        url: `${service}/v1/payments/${encodeURIComponent(this.order.orderId)}`,
         header: { authorization: `Bearer ${ticket}` },
         success: ({ data: payment }) => {
           if (!this.timer) return;
