@@ -14,7 +14,8 @@ pub struct InvalidTimestamp;
 
 /// An instant, compared as an instant, that is shown again just as it was written: a publisher finds its own text
 /// on the page, and a page never meets a form that old JavaScript engines cannot parse (RFC 3339 allows a space or a
-/// lower-case `t`; those are refused).
+/// lower-case `t`; those are refused). Two forms beside RFC 3339 are read and shown as RFC 3339: without seconds, as
+/// Java writes a time whose seconds are zero, and with an offset without its colon, as PHP's `DATE_ISO8601` has it.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp {
@@ -34,7 +35,12 @@ impl Timestamp {
         if text.len() > TEXT_BYTES_MAX || !text.bytes().all(plain) {
             return Err(InvalidTimestamp);
         }
-        match OffsetDateTime::parse(text, &Rfc3339) {
+        if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
+            return Ok(Self { at, text: text.into() });
+        }
+        // What is stored is read again, so the limit holds for it too.
+        let text = completed(text).filter(|text| text.len() <= TEXT_BYTES_MAX).ok_or(InvalidTimestamp)?;
+        match OffsetDateTime::parse(&text, &Rfc3339) {
             Ok(at) => Ok(Self { at, text: text.into() }),
             Err(_not_rfc3339) => Err(InvalidTimestamp),
         }
@@ -54,7 +60,15 @@ impl Timestamp {
     /// # Errors
     /// [`InvalidTimestamp`] where the year would not have four digits.
     pub fn from_unix_ms(ms: i64) -> Result<Self, InvalidTimestamp> {
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
+        Self::from_unix_ns(i128::from(ms) * 1_000_000)
+    }
+
+    /// From nanoseconds since 1970.
+    ///
+    /// # Errors
+    /// [`InvalidTimestamp`] where the year would not have four digits.
+    pub fn from_unix_ns(ns: i128) -> Result<Self, InvalidTimestamp> {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(ns);
         at.ok().ok_or(InvalidTimestamp).and_then(Self::from_offset_date_time)
     }
 
@@ -76,6 +90,20 @@ impl Timestamp {
     pub fn unix_ms(&self) -> i64 {
         i64::try_from(self.at.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(i64::MAX)
     }
+}
+
+/// With the seconds and with the colon of the offset, where only they are missing. ASCII in, ASCII out.
+fn completed(text: &str) -> Option<String> {
+    const MINUTES_BYTES: usize = "2026-01-31T08:30".len();
+    let (minutes, rest) = text.split_at_checked(MINUTES_BYTES)?;
+    let (seconds, offset) = rest.split_at(rest.find(['Z', '+', '-'])?);
+    let seconds = if seconds.is_empty() { ":00" } else { seconds };
+    let colon = match offset.as_bytes() {
+        [b'+' | b'-', digits @ ..] if digits.len() == 4 && digits.iter().all(u8::is_ascii_digit) => ":",
+        _ => "",
+    };
+    let (hours, rest) = offset.split_at(if colon.is_empty() { 0 } else { 3 });
+    Some(format!("{minutes}{seconds}{hours}{colon}{rest}"))
 }
 
 impl PartialEq for Timestamp {
@@ -139,6 +167,37 @@ mod tests {
             "2026-02-30T00:00:00Z",
             "1769819400",
             "",
+        ] {
+            assert_eq!(Timestamp::parse(bad).unwrap_err(), InvalidTimestamp, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_java_and_php_leave_out_is_completed() {
+        for (written, shown) in [
+            ("2026-11-28T13:30+08:00", "2026-11-28T13:30:00+08:00"),
+            ("2026-11-28T05:30Z", "2026-11-28T05:30:00Z"),
+            ("2026-11-28T13:30:00+0800", "2026-11-28T13:30:00+08:00"),
+            ("2026-11-28T13:30:00.250-0330", "2026-11-28T13:30:00.250-03:30"),
+            ("2026-11-28T13:30+0800", "2026-11-28T13:30:00+08:00"),
+        ] {
+            let read = Timestamp::parse(written).unwrap();
+            assert_eq!(read.as_str(), shown, "{written}");
+            assert_eq!(Timestamp::parse(shown).unwrap(), read);
+        }
+        for bad in [
+            "2026-11-28T13:30",
+            "2026-11-28T13:30.5Z",
+            "2026-11-28T13+08:00",
+            "2026-11-28T13:30:00+08",
+            "2026-11-28T13:30:00+080",
+            "2026-11-28T13:30:00+08000",
+            "2026-11-28T13:3+08:00",
+            "2026-11-28T25:30+08:00",
+            "2026-11-28T13:30:00+9900",
+            "2026-11-28",
+            "20261128T133000Z",
+            &format!("2026-11-28T13:30:00.{}+0800", "0".repeat(TEXT_BYTES_MAX - 25)),
         ] {
             assert_eq!(Timestamp::parse(bad).unwrap_err(), InvalidTimestamp, "{bad}");
         }
