@@ -21,6 +21,7 @@ use payment_notifier::payment::{Event, Key, MerchantId, OrderId, State};
 use payment_notifier::store::{EscalatedOrders, Escalation, Options, PaymentStore, Sqlite};
 use payment_notifier::tickets::{Minter, Verifier};
 
+const KEY: &str = "payment.result.bench";
 const PAGES: u32 = 15_000;
 const STORED: u32 = 10_000;
 const BATCHES: [u32; 3] = [1, 100, 500];
@@ -45,16 +46,46 @@ fn key(order: u32) -> Key {
 
 fn event(decoder: &Decoder, n: u32, order: u32, status: &str) -> Event {
     let body = body(n, order, status);
-    decoder.decode(&Payload { body: body.as_bytes(), message_id: None, timestamp: None, headers: None }).unwrap()
+    let payload = Payload { routing_key: KEY, body: body.as_bytes(), message_id: None, timestamp: None, headers: None };
+    decoder.decode(&payload).unwrap().event().unwrap()
 }
 
 fn decode(c: &mut Criterion) {
     let decoder = Decoder::new(&settings().payments).unwrap();
     let body = body(1, 1, "succeeded");
     c.bench_function("decode", |b| {
-        let payload = Payload { body: body.as_bytes(), message_id: None, timestamp: None, headers: None };
+        let payload =
+            Payload { routing_key: KEY, body: body.as_bytes(), message_id: None, timestamp: None, headers: None };
         b.iter(|| decoder.decode(&payload).unwrap());
     });
+}
+
+/// The fields of [`body`] in a form of their own, of about the same size: what a mapping costs beside the plain form.
+fn decode_mapped(c: &mut Criterion) {
+    const BODY: &str = r#"{"id":"evt-00000001","type":"payment_succeeded","time":"2026-01-31T00:00:00.001Z","content":{"object":{"payment_id":"order-00000001","status":"succeeded","amount":1999,"currency":"CNY","connector":"wechat_pay","state":"USERPAYING","metadata":{"n":"00000001"}}}}"#;
+    const MAPPING: &str = r#"
+        [[payments.mappings]]
+        routing_key = "payment.result.*"
+        when = { "/type" = ["payment_failed", "payment_succeeded"] }
+        event_id = "/id"
+        merchant_id = "=shop"
+        order_id = "/content/object/payment_id"
+        status = "/content/object/status"
+        statuses = { succeeded = "succeeded", failed = "failed", requires_customer_action = "requires_action" }
+        occurred_at = "/time"
+        amount_value = "/content/object/amount"
+        amount_currency = "/content/object/currency"
+        provider = "/content/object/connector"
+        provider_status = "/content/object/state"
+        display = "/content/object/metadata"
+    "#;
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    std::fs::write(file.path(), MAPPING).unwrap();
+    let settings = payment_notifier::config::load(Some(file.path())).unwrap();
+    let decoder = Decoder::new(&settings.payments).unwrap();
+    let payload = Payload { routing_key: KEY, body: BODY.as_bytes(), message_id: None, timestamp: None, headers: None };
+    assert_eq!(decoder.explain(&payload).mapping, Some(1));
+    c.bench_function("decode, mapped", |b| b.iter(|| decoder.decode(&payload).unwrap()));
 }
 
 fn merge(c: &mut Criterion) {
@@ -168,5 +199,5 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-criterion_group!(micro, decode, merge, hub_publish, ticket_check, store);
+criterion_group!(micro, decode, decode_mapped, merge, hub_publish, ticket_check, store);
 criterion_main!(micro);

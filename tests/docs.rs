@@ -12,12 +12,13 @@ const README_LINES_MAX: usize = 170;
 const FOLDERS_LEFT_OUT: [&str; 4] = ["target", "node_modules", "miniprogram_npm", "secrets"];
 
 /// What a publisher, a page's developer and an operator need: each has a sister in Chinese, and so has all of a folder.
-const IN_CHINESE: [&str; 16] = [
+const IN_CHINESE: [&str; 17] = [
     "README.md",
     "clients/miniprogram/README.md",
     "docs/CALLBACKS.md",
     "docs/PROTOCOL.md",
     "docs/adoption",
+    "docs/mappings.md",
     "docs/operations",
     "docs/pages.md",
     "docs/publishing.md",

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use payment_notifier::broker::decode::{Decoder, Payload, Reject, encode};
-use payment_notifier::config::Payments;
+use payment_notifier::broker::decode::{Decoded, Decoder, Payload, Reject, encode};
+use payment_notifier::config::{Mapping, Payments};
 use payment_notifier::payment::{Change, Display, Event, State};
 use serde_json::value::RawValue;
 
 use crate::SETTINGS;
 
+/// Of every message.
+pub(crate) const KEY: &str = "payment.result.fuzz";
 /// Of docs/PROTOCOL.md. `id_reused` is not for the decoder to say.
 const REASONS: [&str; 7] =
     ["too_large", "invalid_json", "too_deep", "missing_field", "malformed_field", "unknown_status", "duplicate_field"];
@@ -27,19 +29,47 @@ static UNUSUAL: LazyLock<Decoder> = LazyLock::new(|| {
         body_pointer: "/data/0".to_owned(),
         body_bytes_max: 1024,
         body_depth_max: 8,
+        mappings: Vec::new(),
     };
     Decoder::new(&settings).expect("settings of the right form")
 });
 
-/// One body, by both decoders.
+/// Reads a gateway's bodies by a mapping that uses every kind of field, JSON and forms.
+static MAPPED: LazyLock<Decoder> = LazyLock::new(|| {
+    let written = serde_json::json!({
+        "routing_key": "payment.*.fuzz",
+        "when": { "/kind": ["payment", 7] },
+        "event_id": "/id",
+        "merchant_id": "=shop",
+        "order_id": "/object/order",
+        "status": "/object/status",
+        "statuses": { "paid": "succeeded", "3": "failed" },
+        "statuses_ignored": ["review"],
+        "occurred_at": "/at",
+        "time_zone": "+08:00",
+        "amount_value": "/object/amount",
+        "amount_currency": "/object/currency",
+        "amount_scale": 2,
+        "provider_transaction_id": "/list/0/id",
+        "refund_status": "/refund",
+        "reason_message": "/object/message",
+        "display": "/object",
+    });
+    let written: Mapping = serde_json::from_value(written).expect("a mapping of the right form");
+    let settings = Payments { mappings: vec![written], ..SETTINGS.payments.clone() };
+    Decoder::new(&settings).expect("a mapping that works")
+});
+
+/// One body, by each decoder.
 pub fn check(body: &[u8]) {
-    for decoder in [&*PLAIN, &*UNUSUAL] {
-        let payload = Payload { body, message_id: None, timestamp: None, headers: None };
+    for decoder in [&*PLAIN, &*UNUSUAL, &*MAPPED] {
+        let payload = Payload { routing_key: KEY, body, message_id: None, timestamp: None, headers: None };
         match decoder.decode(&payload) {
-            Ok(event) => {
-                assert!(is_json(body), "only JSON becomes an event");
+            Ok(Decoded::Event(event)) => {
+                assert!(is_json(body) || decoder.explain(&payload).mapping.is_some(), "only JSON becomes an event");
                 accepted(&event);
             }
+            Ok(Decoded::Ignored { mapping }) => assert_eq!(decoder.explain(&payload).mapping, Some(mapping)),
             Err(reject) => rejected(&reject),
         }
     }
@@ -61,8 +91,8 @@ pub(crate) fn rejected(reject: &Reject) {
 pub(crate) fn accepted(event: &Event) {
     // What the service publishes itself is the same event, and its one form.
     let encoded = encode(event);
-    let payload = Payload { body: &encoded, message_id: None, timestamp: None, headers: None };
-    let again = PLAIN.decode(&payload).expect("its own form is taken");
+    let payload = Payload { routing_key: KEY, body: &encoded, message_id: None, timestamp: None, headers: None };
+    let again = PLAIN.decode(&payload).expect("its own form is taken").event().expect("no mapping ignores it");
     assert_eq!(*event, again);
     assert_eq!(encoded, encode(&again));
 

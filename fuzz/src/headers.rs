@@ -8,7 +8,7 @@ use payment_notifier::broker::decode::Payload;
 use payment_notifier::payment::EventId;
 use serde_json::Value;
 
-use crate::event::{PLAIN, accepted, rejected};
+use crate::event::{KEY, PLAIN, accepted, rejected};
 
 /// A message as it would come.
 #[derive(Default)]
@@ -23,6 +23,7 @@ struct Input<'a> {
 pub fn check(input: &[u8]) {
     let input = parse(input);
     let payload = Payload {
+        routing_key: KEY,
         body: input.body,
         message_id: input.message_id,
         timestamp: input.timestamp,
@@ -36,7 +37,8 @@ pub fn check(input: &[u8]) {
         assert!(matches!(header, AMQPValue::LongLongInt(n) if *n == ms) || matches!(header, AMQPValue::Timestamp(_)));
     }
     match PLAIN.decode(&payload) {
-        Ok(event) => {
+        Ok(decoded) => {
+            let event = decoded.event().expect("no mapping ignores it");
             accepted(&event);
             if let Some(expected) = event_ids(&input) {
                 assert!(

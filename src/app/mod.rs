@@ -55,6 +55,7 @@ pub fn check(settings: &Settings) -> Result<(), Error> {
     telemetry::logs::check(&settings.telemetry)?;
     opening::check(settings, &instance(settings))?;
     broker::Publisher::check(&settings.amqp)?;
+    broker::decode::Decoder::new(&settings.payments).map_err(broker::Error::from)?;
     Ok(())
 }
 
@@ -94,6 +95,7 @@ async fn serve(
 ) -> Result<(), Error> {
     let verifier = Arc::new(Verifier::load(&settings.tickets)?);
     let accounts = Accounts::load(&settings.callbacks)?;
+    broker::decode::Decoder::new(&settings.payments).map_err(broker::Error::from)?;
     let tls = Tls::load(&settings.http, metrics)?.map(Arc::new);
     warnings::of_settings(&settings, &verifier);
     warnings::of_open_files(settings.http.connections_max);

@@ -75,7 +75,7 @@ impl Consumer {
     /// Takes its settings and parts; connects when it runs.
     ///
     /// # Errors
-    /// [`Error::Address`] or [`Error::DefaultMerchant`]: settings that could never work.
+    /// [`Error::Address`] or [`Error::Payments`]: settings that could never work.
     pub fn new(options: Options, parts: ConsumerParts) -> Result<Self, Error> {
         let addresses = Address::all(&options.amqp)?;
         let outcomes = Change::ALL.map(Change::as_str);

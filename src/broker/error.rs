@@ -49,9 +49,9 @@ pub enum Error {
     /// The store does not work, so nothing is consumed.
     #[error("waiting for the store: {0}")]
     Store(String),
-    /// `payments.default_merchant` is none.
-    #[error("payments.default_merchant {0}")]
-    DefaultMerchant(#[from] crate::payment::InvalidId),
+    /// A setting in `[payments]` cannot be used.
+    #[error(transparent)]
+    Payments(#[from] super::decode::InvalidSettings),
 }
 
 fn each(failed: &[(String, String)]) -> String {

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use super::commit::{Arrived, Committed};
 use super::connect::reason;
 use super::dead_letters::DeadLetterSender;
-use super::decode::{Payload, Reject};
+use super::decode::{Decoded, Payload, Reject};
 use super::held::HeldEvents;
 use super::outcomes::Outcomes;
 use super::settle::{Settler, Unsettled};
@@ -266,9 +266,13 @@ impl<'a> Session<'a> {
             self.settler.settle(unsettled);
             return;
         }
-        let payload = Payload::of(&delivery.properties, &delivery.data);
+        let payload = Payload::of(delivery.routing_key.as_str(), &delivery.properties, &delivery.data);
         match self.shared.decoder.decode(&payload) {
-            Ok(event) => {
+            Ok(Decoded::Ignored { .. }) => {
+                self.shared.parts.metrics.event_ignored();
+                self.settler.settle(unsettled);
+            }
+            Ok(Decoded::Event(event)) => {
                 let key = event.key.clone();
                 let (order_id, merchant_id) = (key.order_id.as_str(), key.merchant_id.as_str());
                 let span = trace::delivery(payload.traceparent(), event.event_id.as_str(), order_id, merchant_id);

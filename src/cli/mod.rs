@@ -6,10 +6,12 @@
 
 mod config;
 mod dead_letters;
+mod decode;
 mod failure;
 mod operators;
 mod order;
 mod order_argument;
+mod plain;
 mod publish;
 mod revoke;
 mod serve;
@@ -52,6 +54,8 @@ enum Command {
     Order(order::Args),
     /// List, show, replay or discard messages that were dead-lettered
     DeadLetters(dead_letters::Args),
+    /// Print what becomes of a message body, field by field, or why it would be dead-lettered
+    Decode(decode::Args),
     /// Check or print the configuration
     Config(config::Args),
 }
@@ -89,6 +93,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Watch(args) => runtime(Some(1))?.block_on(watch::run(&settings, args)),
         Command::Order(args) => runtime(Some(1))?.block_on(order::run(&settings, args)),
         Command::DeadLetters(args) => runtime(Some(1))?.block_on(dead_letters::run(&settings, args)),
+        Command::Decode(args) => decode::run(&settings, &args),
         Command::Config(args) => config::run(&settings, &args),
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use super::operators::Operators;
+use super::plain::plain;
 use crate::config::Settings;
 use crate::payment::{MerchantId, OrderId};
 
@@ -77,15 +78,6 @@ fn lines(timeline: &Value) -> Vec<String> {
         lines.push(format!("{time}  {since:>11}  {label:<12}  {said}"));
     }
     lines
-}
-
-/// Without control characters, which a terminal would obey.
-fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() { plain.extend(character.escape_default()) } else { plain.push(character) }
-    }
-    plain
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod env;
 mod error;
 mod keys;
 mod load;
+mod mapping;
 mod range;
 mod secret;
 mod secrets;
@@ -18,6 +19,7 @@ mod strength;
 pub use callbacks::{AlipayAccount, Callbacks, DouyinAccount, SerialKey, StripeAccount, WechatPayAccount};
 pub use error::Error;
 pub use load::{env_variables, load, load_from};
+pub use mapping::{Mapping, Scalar};
 pub use secret::Secret;
 pub use secrets::Secrets;
 pub use settings::{

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::mapping::Mapping;
 use super::range::{self, KEEP_S_MAX, WAIT_MAX};
 use super::{Callbacks, Secret, Secrets, Span};
 
@@ -132,6 +133,7 @@ pub struct Payments {
     pub body_bytes_max: usize,
     #[serde(deserialize_with = "range::within::<_, _, 4, 100>")]
     pub body_depth_max: usize,
+    pub mappings: Vec<Mapping>,
 }
 
 /// `[store]`

@@ -25,6 +25,7 @@ names! {
     LARGE_BODIES = "large_bodies_total", Kind::Counter, "Deliveries refused because their body is larger than 1 MiB.";
     REDELIVERIES = "redeliveries_total", Kind::Counter, "Deliveries that RabbitMQ had delivered before.";
     EVENTS_STORED = "events_total", Kind::Counter, "Events by outcome: applied, duplicate, stale, id_reused.";
+    EVENTS_IGNORED = "events_ignored_total", Kind::Counter, "Messages acknowledged without being stored, because their mapping ignores their status.";
     EVENTS_HELD = "events_held", Kind::Gauge, "Events that wait, unacknowledged, for payments that cannot be read or written.";
     DAMAGED = "damaged_payments_total", Kind::Counter, "Times that a payment that cannot be read or written was skipped, by what found it: event, escalation, retention.";
     CONFLICTS = "conflicts_total", Kind::Counter, "Contradictions between events of one payment, by kind.";

@@ -37,9 +37,17 @@ impl Publisher {
 
     /// Publishes any bytes with any properties.
     pub(crate) async fn publish_bytes(&self, body: &[u8], properties: BasicProperties) {
+        self.send("payment.result.test", body, properties).await;
+    }
+
+    /// Publishes any bytes with a routing key of their own.
+    pub(crate) async fn publish_with(&self, routing_key: &str, body: &[u8]) {
+        self.send(routing_key, body, BasicProperties::default()).await;
+    }
+
+    async fn send(&self, routing_key: &str, body: &[u8], properties: BasicProperties) {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let key = "payment.result.test".into();
-        let sent = self.channel.basic_publish("payments".into(), key, options, body, properties);
+        let sent = self.channel.basic_publish("payments".into(), routing_key.into(), options, body, properties);
         let confirm = within("a message leaves", sent).await.expect("the channel is open");
         let confirmation = within("a confirm", confirm).await.expect("the channel is open");
         assert!(matches!(confirmation, Confirmation::Ack(None)), "{confirmation:?}");

@@ -41,6 +41,7 @@ mod extremes;
 mod hosts;
 mod live;
 mod lost_commit;
+mod mappings;
 mod metrics;
 mod openapi;
 mod order_show;

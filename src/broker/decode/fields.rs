@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::Reject;
+use super::explained::Origins;
 use super::json::{members, short, text};
 use crate::payment::{
     Currency, Display, Event, EventId, Key, MerchantId, Money, OrderId, Reason, Refund, RefundStatus, Status,
@@ -83,6 +84,21 @@ pub(super) fn payment(object: &str, fallback: &Fallback<'_>) -> Result<Event, Re
         Ok(event)
     };
     rest().map_err(about)
+}
+
+/// Where each field is in the object that `prefix` leads to.
+///
+/// # Errors
+/// As [`payment`] has.
+pub(super) fn origins(object: &str, prefix: &str) -> Result<Origins, Reject> {
+    let found = members(object, "", &NAMES)?;
+    let present = NAMES.into_iter().zip(found).filter_map(|(name, value)| value.map(|_value| name));
+    let fields = present.flat_map(|name| match name {
+        "refund" => vec!["refund.status", "refund.amount"],
+        "reason" => vec!["reason.code", "reason.message"],
+        name => vec![name],
+    });
+    Ok(fields.map(|field| (field, format!("{prefix}/{}", field.replace('.', "/")))).collect())
 }
 
 fn money(value: Option<&RawValue>, field: &str) -> Result<Option<Money>, Reject> {

@@ -1,10 +1,16 @@
-//! From a message to a [`payment::Event`](crate::payment::Event), or the reason why not. The only AMQP wire types.
+//! From a message to a [`payment::Event`](crate::payment::Event), or the reason why not.
 //!
 //! The form (plain, CloudEvents structured, CloudEvents binary) is found by looking, since real publishers set no
 //! content-type or a wrong one. Pure: no clock, no I/O, and no input makes it panic.
 
+mod around;
+mod decoded;
+mod explained;
 mod fields;
+mod invalid;
 mod json;
+mod mapping;
+mod payload;
 mod reject;
 #[cfg(test)]
 mod tests;
@@ -13,72 +19,29 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lapin::BasicProperties;
-use lapin::types::{AMQPValue, FieldTable};
-use sha2::{Digest, Sha256};
 
-use super::transport::is_mended;
 use crate::config;
-use crate::payment::{Event, EventId, InvalidId, MerchantId, Timestamp};
+use crate::payment::MerchantId;
 
+pub use decoded::Decoded;
+pub use explained::Explained;
 pub use fields::encode;
+pub use invalid::InvalidSettings;
+pub use payload::{Payload, text_headers};
 pub use reject::Reject;
 
+use around::Envelope;
+use explained::Origins;
 use fields::Fallback;
+use mapping::Mappings;
 
-/// A value of AMQP's `timestamp` above this is taken as milliseconds: as seconds it would lie past the year 5000.
-const TIMESTAMP_S_MAX: u64 = 100_000_000_000;
-
-/// What of a message is looked at.
-#[derive(Debug, Clone, Copy)]
-pub struct Payload<'a> {
-    /// The body as it came.
-    pub body: &'a [u8],
-    /// The property `message-id`.
-    pub message_id: Option<&'a str>,
-    /// The property `timestamp`: seconds since 1970, or milliseconds as some publishers write it.
-    pub timestamp: Option<u64>,
-    /// The headers, where there are any.
-    pub headers: Option<&'a FieldTable>,
-}
-
-impl<'a> Payload<'a> {
-    /// The parts of a delivery.
-    #[must_use]
-    pub fn of(properties: &'a BasicProperties, body: &'a [u8]) -> Self {
-        Self {
-            body,
-            // Two ids that differed in bytes that are no text would be one.
-            message_id: properties.message_id().as_ref().map(|id| id.as_str()).filter(|id| !is_mended(id)),
-            timestamp: *properties.timestamp(),
-            headers: properties.headers().as_ref(),
-        }
-    }
-
-    /// When it was published, milliseconds since 1970, if the header `timestamp_in_ms` says so.
-    #[must_use]
-    pub fn published_at_ms(&self) -> Option<i64> {
-        match self.headers?.inner().get("timestamp_in_ms")? {
-            AMQPValue::LongLongInt(ms) => Some(*ms),
-            AMQPValue::Timestamp(ms) => i64::try_from(*ms).ok(),
-            _ => None,
-        }
-    }
-
-    /// The W3C `traceparent` that came with it, as its own header or as the CloudEvents extension.
-    #[must_use]
-    pub fn traceparent(&self) -> Option<&'a str> {
-        let own = self.headers?.inner().get("traceparent").and_then(as_text);
-        own.or_else(|| self.cloud_event("traceparent").and_then(as_text))
-    }
-
-    /// A CloudEvents attribute of the binary form: header `cloudEvents_NAME` or `cloudEvents:NAME`, in any case.
-    fn cloud_event(&self, name: &str) -> Option<&'a AMQPValue> {
-        self.headers?.inner().iter().find_map(|(header, value)| {
-            let (prefix, rest) = header.as_str().split_once(['_', ':'])?;
-            (prefix.eq_ignore_ascii_case("cloudEvents") && rest.eq_ignore_ascii_case(name)).then_some(value)
-        })
-    }
+/// A message as a mapping reads it.
+struct Mapped<'a> {
+    decoded: Result<Decoded, Reject>,
+    /// What the pointers lead into.
+    text: Cow<'a, str>,
+    /// Whether that is the data of a CloudEvent.
+    is_data: bool,
 }
 
 /// Decodes by the settings in `[payments]`.
@@ -88,30 +51,103 @@ pub struct Decoder {
     body_depth_max: usize,
     pointer: Vec<String>,
     default_merchant: Option<MerchantId>,
+    mappings: Mappings,
 }
 
 impl Decoder {
     /// Takes the settings.
     ///
     /// # Errors
-    /// If `payments.default_merchant` is no merchant id.
-    pub fn new(settings: &config::Payments) -> Result<Self, InvalidId> {
+    /// If `payments.default_merchant` is no merchant id, or a mapping cannot work.
+    pub fn new(settings: &config::Payments) -> Result<Self, InvalidSettings> {
         let merchant = &settings.default_merchant;
         let pointer = settings.body_pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"));
+        let default_merchant = if merchant.is_empty() { None } else { Some(MerchantId::new(merchant)?) };
         Ok(Self {
             body_bytes_max: settings.body_bytes_max,
             body_depth_max: settings.body_depth_max,
             pointer: pointer.collect(),
-            default_merchant: if merchant.is_empty() { None } else { Some(MerchantId::new(merchant)?) },
+            mappings: Mappings::new(&settings.mappings, default_merchant.is_some())?,
+            default_merchant,
         })
     }
 
-    /// Makes an event of a message.
+    /// Makes an event of a message: by the first mapping that matches, else in the contract's forms.
     ///
     /// # Errors
     /// [`Reject`] with the first rule that the message breaks.
-    pub fn decode(&self, payload: &Payload<'_>) -> Result<Event, Reject> {
-        let bytes = payload.body;
+    pub fn decode(&self, payload: &Payload<'_>) -> Result<Decoded, Reject> {
+        let text = self.text(payload.body)?;
+        if let Some(mapped) = self.mapped(payload, text) {
+            return mapped.decoded;
+        }
+        let object = self.pointed_at(text)?;
+        let envelope = self.envelope(&object)?;
+        let object = envelope.data.as_deref().unwrap_or(&object);
+        let event_id = || around::event_id(&envelope, payload).map(|(id, _origin)| id);
+        let occurred_at = || around::occurred_at(&envelope, payload).map(|found| found.map(|(at, _origin)| at));
+        let merchant_id = self.default_merchant.as_ref();
+        let fallback = Fallback { event_id: &event_id, occurred_at: &occurred_at, merchant_id };
+        fields::payment(object, &fallback).map(Decoded::Event)
+    }
+
+    /// The same, with where each field comes from.
+    #[must_use]
+    pub fn explain(&self, payload: &Payload<'_>) -> Explained {
+        let (mapping, origins) = self.origins(payload).unwrap_or_default();
+        Explained { mapping, decoded: self.decode(payload), origins }
+    }
+
+    fn origins(&self, payload: &Payload<'_>) -> Result<(Option<usize>, Origins), Reject> {
+        let text = self.text(payload.body)?;
+        if let Some(mapped) = self.mapped(payload, text)
+            && let Some((number, mut origins)) = self.mappings.origins(payload.routing_key, &mapped.text)
+        {
+            if mapped.is_data {
+                origins.iter_mut().for_each(|(_, origin)| origin.insert_str(0, "data: "));
+            }
+            let text = self.unwrapped(text)?;
+            around::complete(&mut origins, &self.envelope(&text).unwrap_or_default(), payload);
+            return Ok((Some(number), origins));
+        }
+        let object = self.pointed_at(text)?;
+        let envelope = self.envelope(&object)?;
+        let mut prefix: String = self.pointer.iter().map(|token| format!("/{token}")).collect();
+        if envelope.data.is_some() {
+            prefix.push_str("/data");
+        }
+        let mut origins = fields::origins(envelope.data.as_deref().unwrap_or(&object), &prefix)?;
+        around::complete(&mut origins, &envelope, payload);
+        Ok((None, origins))
+    }
+
+    /// Reads a message by the first mapping that matches: its whole body, and where that lacks a field, what a structured
+    /// CloudEvent has as its data. Not set where none matches.
+    fn mapped<'a>(&self, payload: &Payload<'_>, text: &'a str) -> Option<Mapped<'a>> {
+        if self.mappings.is_empty() {
+            return None;
+        }
+        let text = self.unwrapped(text).ok()?;
+        // The envelope matters for what a mapping does not name.
+        let envelope = || self.envelope(&text).unwrap_or_default();
+        let event_id = || around::event_id(&envelope(), payload).map(|(id, _origin)| id);
+        let occurred_at = || around::occurred_at(&envelope(), payload).map(|found| found.map(|(at, _origin)| at));
+        let merchant_id = self.default_merchant.as_ref();
+        let fallback = Fallback { event_id: &event_id, occurred_at: &occurred_at, merchant_id };
+        let whole = self.mappings.decode(payload.routing_key, &text, &fallback);
+        let lacks_a_field = |read: &Result<_, Reject>| read.as_ref().is_err_and(Reject::is_missing);
+        if whole.as_ref().is_none_or(lacks_a_field)
+            && let Some(data) = envelope().data
+            && let Some(decoded) = self.mappings.decode(payload.routing_key, &data, &fallback)
+            && (whole.is_none() || !lacks_a_field(&decoded))
+        {
+            return Some(Mapped { decoded, text: Cow::Owned(data.into_owned()), is_data: true });
+        }
+        whole.map(|decoded| Mapped { decoded, text, is_data: false })
+    }
+
+    /// The body as text of a bounded size and depth.
+    fn text<'a>(&self, bytes: &'a [u8]) -> Result<&'a str, Reject> {
         if bytes.len() > self.body_bytes_max {
             return Err(Reject::too_large(bytes.len(), self.body_bytes_max));
         }
@@ -123,13 +159,7 @@ impl Decoder {
             Err(_not_utf8) => return Err(Reject::invalid_json("it is not UTF-8")),
         };
         json::check_depth(text, self.body_depth_max)?;
-        let object = self.pointed_at(text)?;
-        let envelope = self.envelope(&object)?;
-        let object = envelope.data.as_deref().unwrap_or(&object);
-        let event_id = || event_id(&envelope, payload);
-        let occurred_at = || occurred_at(&envelope, payload);
-        let merchant_id = self.default_merchant.as_ref();
-        fields::payment(object, &Fallback { event_id: &event_id, occurred_at: &occurred_at, merchant_id })
+        Ok(text)
     }
 
     fn pointed_at<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, Reject> {
@@ -172,58 +202,5 @@ impl Decoder {
         let inner: String = serde_json::from_str(json).map_err(Reject::invalid_json)?;
         json::check_depth(&inner, self.body_depth_max)?;
         Ok(Cow::Owned(inner))
-    }
-}
-
-/// What a structured CloudEvent says around its data.
-#[derive(Default)]
-struct Envelope<'a> {
-    id: Option<Cow<'a, str>>,
-    time: Option<Cow<'a, str>>,
-    data: Option<Cow<'a, str>>,
-}
-
-fn event_id(envelope: &Envelope<'_>, payload: &Payload<'_>) -> Result<EventId, Reject> {
-    let given = |text: &str, field| EventId::new(text).map_err(|rule| Reject::malformed(field, rule));
-    if let Some(id) = &envelope.id {
-        return given(id, "id");
-    }
-    if let Some(id) = payload.cloud_event("id").and_then(as_text).filter(|id| !id.is_empty()) {
-        return given(id, "cloudEvents_id");
-    }
-    if let Some(id) = payload.message_id.filter(|id| !id.is_empty()) {
-        return given(id, "message-id");
-    }
-    let hash: String = Sha256::digest(payload.body).iter().map(|byte| format!("{byte:02x}")).collect();
-    given(&format!("sha256:{hash}"), "event_id")
-}
-
-fn occurred_at(envelope: &Envelope<'_>, payload: &Payload<'_>) -> Result<Option<Timestamp>, Reject> {
-    let given = |text: &str, field| Timestamp::parse(text).map_err(|rule| Reject::malformed(field, rule));
-    if let Some(time) = &envelope.time {
-        return given(time, "time").map(Some);
-    }
-    let header = payload.cloud_event("time");
-    if let Some(time) = header.and_then(as_text).filter(|time| !time.is_empty()) {
-        return given(time, "cloudEvents_time").map(Some);
-    }
-    let typed = header.and_then(AMQPValue::as_timestamp);
-    // Zero is what a client writes that was given no time.
-    let Some(value) = typed.or(payload.timestamp).filter(|value| *value > 0) else {
-        return Ok(None);
-    };
-    let at = if value > TIMESTAMP_S_MAX {
-        Timestamp::from_unix_ms(i64::try_from(value).unwrap_or(i64::MAX))
-    } else {
-        Timestamp::from_unix_s(value)
-    };
-    at.map(Some).map_err(|_e| Reject::malformed("timestamp", "must be seconds since 1970"))
-}
-
-fn as_text(value: &AMQPValue) -> Option<&str> {
-    match value {
-        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
-        AMQPValue::ShortString(text) => Some(text.as_str()),
-        _ => None,
     }
 }

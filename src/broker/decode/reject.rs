@@ -21,6 +21,7 @@ pub struct Reject {
 
 /// Characters of a value that a sentence may show.
 const EXCERPT_CHARS_MAX: usize = 40;
+const MISSING_FIELD: &str = "missing_field";
 
 impl Reject {
     /// Each code, for counters that begin at 0.
@@ -28,7 +29,7 @@ impl Reject {
         "too_large",
         "invalid_json",
         "too_deep",
-        "missing_field",
+        MISSING_FIELD,
         "malformed_field",
         "unknown_status",
         "duplicate_field",
@@ -48,7 +49,12 @@ impl Reject {
     }
 
     pub(super) fn missing(field: &str) -> Self {
-        Self::of("missing_field", format!("{field} is missing"))
+        Self::of(MISSING_FIELD, format!("{field} is missing"))
+    }
+
+    /// Whether it is for a field that is absent.
+    pub(super) fn is_missing(&self) -> bool {
+        self.code == MISSING_FIELD
     }
 
     pub(super) fn malformed(field: &str, rule: impl fmt::Display) -> Self {
@@ -73,6 +79,12 @@ impl Reject {
 
     fn of(code: &'static str, sentence: String) -> Self {
         Self { code, rule: sentence.clone(), sentence, about: None }
+    }
+
+    /// Says by which of `payments.mappings`, counted from 1, the message was read.
+    pub(super) fn in_mapping(self, number: usize) -> Self {
+        let named = |text: &str| format!("mapping {number}: {text}");
+        Self { sentence: named(&self.sentence), rule: named(&self.rule), ..self }
     }
 
     /// Says of which order and event it is. An event without an id that can be read has an empty one.

@@ -2,7 +2,9 @@ use lapin::types::{AMQPValue, FieldTable};
 use proptest::prelude::*;
 
 use super::*;
-use crate::payment::{Currency, Display, Key, Money, OrderId, Reason, Refund, RefundStatus, Status};
+use crate::payment::{
+    Currency, Display, Event, EventId, Key, Money, OrderId, Reason, Refund, RefundStatus, Status, Timestamp,
+};
 
 fn settings() -> config::Payments {
     config::Payments {
@@ -10,6 +12,18 @@ fn settings() -> config::Payments {
         body_pointer: String::new(),
         body_bytes_max: 65_536,
         body_depth_max: 32,
+        mappings: Vec::new(),
+    }
+}
+
+/// What has no mapping is an event or refused.
+trait DecodesEvents {
+    fn event_of(&self, payload: &Payload<'_>) -> Result<Event, Reject>;
+}
+
+impl DecodesEvents for Decoder {
+    fn event_of(&self, payload: &Payload<'_>) -> Result<Event, Reject> {
+        self.decode(payload).map(|decoded| decoded.event().unwrap())
     }
 }
 
@@ -18,7 +32,7 @@ fn decoder() -> Decoder {
 }
 
 fn bare(body: &[u8]) -> Payload<'_> {
-    Payload { body, message_id: None, timestamp: None, headers: None }
+    Payload { routing_key: "", body, message_id: None, timestamp: None, headers: None }
 }
 
 fn headers(pairs: &[(&str, &str)]) -> FieldTable {
@@ -44,7 +58,7 @@ fn a_full_plain_body_becomes_the_event_that_it_says() {
         "refund":{"status":"partial","amount":{"value":1,"currency":"CNY"}},"reason":{"code":"OK","message":"付款成功"},
         "display":{ "shop": "山 店" },"unknown":[{"a":1}],"pattern":"x""#,
     );
-    let event = decoder().decode(&bare(body.as_bytes())).unwrap();
+    let event = decoder().event_of(&bare(body.as_bytes())).unwrap();
     let cny = Currency::new("CNY").unwrap();
     assert_eq!(event.key, Key::new(MerchantId::new("shop").unwrap(), OrderId::new("o-1").unwrap()));
     assert_eq!((event.event_id.as_str(), event.status), ("e-1", Status::Succeeded));
@@ -79,7 +93,7 @@ fn what_is_taken_in_spite_of_its_look() {
         format!("{{\"event_id\":\"\\u0065-1\",{NEEDED}}}"),
     ];
     for body in good {
-        let event = decoder().decode(&bare(body.as_bytes())).unwrap_or_else(|reject| panic!("{reject}: {body}"));
+        let event = decoder().event_of(&bare(body.as_bytes())).unwrap_or_else(|reject| panic!("{reject}: {body}"));
         assert_eq!(event.event_id.as_str(), "e-1", "{body}");
     }
 }
@@ -149,7 +163,7 @@ fn each_bad_body_has_its_code_and_names_its_field() {
     ];
     for (code, named, body) in bad {
         let shown: String = body.chars().take(300).collect();
-        let reject = decoder().decode(&bare(body.as_bytes())).expect_err(&shown);
+        let reject = decoder().event_of(&bare(body.as_bytes())).expect_err(&shown);
         assert_eq!(reject.code, code, "{reject} for {shown}");
         assert!(reject.sentence.contains(named), "{reject} should name {named}");
         assert!(!reject.sentence.contains("secret"), "{reject}");
@@ -162,7 +176,7 @@ fn java_objects_and_other_bytes_are_not_json() {
     for (bytes, named) in
         [(&b"\xac\xed\x00\x05sr"[..], "Java"), (b"{\"a\":\"\xff\"}", "UTF-8"), (b"\x1f\x8b\x08", "UTF-8")]
     {
-        let reject = decoder().decode(&bare(bytes)).unwrap_err();
+        let reject = decoder().event_of(&bare(bytes)).unwrap_err();
         assert_eq!(reject.code, "invalid_json");
         assert!(reject.sentence.contains(named), "{reject}");
     }
@@ -171,7 +185,7 @@ fn java_objects_and_other_bytes_are_not_json() {
 #[test]
 fn an_excerpt_of_a_long_status_is_short() {
     let body = plain("").replace("succeeded", &"x".repeat(5000));
-    let reject = decoder().decode(&bare(body.as_bytes())).unwrap_err();
+    let reject = decoder().event_of(&bare(body.as_bytes())).unwrap_err();
     assert_eq!(reject.code, "unknown_status");
     assert!(reject.sentence.len() < 250, "{reject}");
 }
@@ -180,10 +194,16 @@ fn an_excerpt_of_a_long_status_is_short() {
 fn the_event_id_is_the_fields_then_the_envelopes_then_the_messages_then_the_bodys_hash() {
     let without = format!("{{{NEEDED}}}");
     let binary = headers(&[("cloudEvents:id", "from-header")]);
-    let full = Payload { body: b"", message_id: Some("from-message"), timestamp: None, headers: Some(&binary) };
+    let full = Payload {
+        routing_key: "",
+        body: b"",
+        message_id: Some("from-message"),
+        timestamp: None,
+        headers: Some(&binary),
+    };
     let structured = format!(r#"{{"specversion":"1.0","id":"from-envelope","data":{without}}}"#);
     let id = |body: &str, payload: Payload<'_>| {
-        decoder().decode(&Payload { body: body.as_bytes(), ..payload }).unwrap().event_id.to_string()
+        decoder().event_of(&Payload { routing_key: "", body: body.as_bytes(), ..payload }).unwrap().event_id.to_string()
     };
     assert_eq!(id(&plain(""), full), "e-1");
     assert_eq!(id(&structured, full), "from-envelope");
@@ -199,8 +219,9 @@ fn the_event_id_is_the_fields_then_the_envelopes_then_the_messages_then_the_body
 fn the_time_is_the_fields_then_the_envelopes_then_the_messages() {
     let without = r#"{"merchant_id":"shop","order_id":"o-1","status":"pending"}"#;
     let time = |body: &str, timestamp, table: Option<&FieldTable>| {
-        let payload = Payload { body: body.as_bytes(), message_id: Some("m"), timestamp, headers: table };
-        decoder().decode(&payload).map(|event| event.occurred_at.to_string()).map_err(|reject| reject.to_string())
+        let payload =
+            Payload { routing_key: "", body: body.as_bytes(), message_id: Some("m"), timestamp, headers: table };
+        decoder().event_of(&payload).map(|event| event.occurred_at.to_string()).map_err(|reject| reject.to_string())
     };
     let structured = format!(r#"{{"specversion":"1.0","id":"i","time":"2026-01-31T00:30:00Z","data":{without}}}"#);
     assert_eq!(time(&structured, Some(1), None).unwrap(), "2026-01-31T00:30:00Z");
@@ -225,7 +246,7 @@ fn structured_cloud_events_carry_the_payment_as_object_as_text_or_in_base64() {
     let encoded = STANDARD.encode(&object);
     for data in [format!("\"data\":{object}"), format!("\"data\":{text}"), format!("\"data_base64\":\"{encoded}\"")] {
         let body = format!(r#"{{"specversion":"1.0","source":"/x","type":"payment","id":"i",{data}}}"#);
-        assert_eq!(decoder().decode(&bare(body.as_bytes())).unwrap().event_id.as_str(), "e-1", "{body}");
+        assert_eq!(decoder().event_of(&bare(body.as_bytes())).unwrap().event_id.as_str(), "e-1", "{body}");
     }
     for (data, code) in [
         ("\"data\":7".to_owned(), "invalid_json"),
@@ -238,7 +259,7 @@ fn structured_cloud_events_carry_the_payment_as_object_as_text_or_in_base64() {
         ("\"x\":1".to_owned(), "missing_field"),
     ] {
         let body = format!(r#"{{"specversion":"1.0","id":"i",{data}}}"#);
-        assert_eq!(decoder().decode(&bare(body.as_bytes())).expect_err(&body).code, code, "{body}");
+        assert_eq!(decoder().event_of(&bare(body.as_bytes())).expect_err(&body).code, code, "{body}");
     }
 }
 
@@ -246,7 +267,7 @@ fn structured_cloud_events_carry_the_payment_as_object_as_text_or_in_base64() {
 fn a_pointer_finds_the_payment_in_its_wrapper() {
     let with = |pointer: &str, body: &str| {
         let decoder = Decoder::new(&config::Payments { body_pointer: pointer.into(), ..settings() }).unwrap();
-        decoder.decode(&bare(body.as_bytes())).map(|event| event.event_id.to_string())
+        decoder.event_of(&bare(body.as_bytes())).map(|event| event.event_id.to_string())
     };
     let object = plain("");
     assert_eq!(with("/data", &format!(r#"{{"pattern":"p","data":{object}}}"#)).unwrap(), "e-1");
@@ -263,7 +284,7 @@ fn a_pointer_finds_the_payment_in_its_wrapper() {
 #[test]
 fn a_default_merchant_stands_in_and_never_overrides() {
     let decoder = Decoder::new(&config::Payments { default_merchant: "main".into(), ..settings() }).unwrap();
-    let merchant = |body: &str| decoder.decode(&bare(body.as_bytes())).unwrap().key.merchant_id.to_string();
+    let merchant = |body: &str| decoder.event_of(&bare(body.as_bytes())).unwrap().key.merchant_id.to_string();
     assert_eq!(merchant(&plain("").replace("merchant_id", "x")), "main");
     assert_eq!(merchant(&plain("")), "shop");
     assert!(Decoder::new(&config::Payments { default_merchant: "a b".into(), ..settings() }).is_err());
@@ -307,32 +328,32 @@ proptest! {
     #[test]
     fn what_is_encoded_is_decoded_again(event in events()) {
         let body = encode(&event);
-        let decoded = decoder().decode(&bare(&body)).map_err(|r| TestCaseError::fail(r.to_string()))?;
+        let decoded = decoder().event_of(&bare(&body)).map_err(|r| TestCaseError::fail(r.to_string()))?;
         prop_assert_eq!(&decoded, &event);
         prop_assert_eq!(decoded.occurred_at.as_str(), event.occurred_at.as_str());
     }
 
     #[test]
     fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..300), id in "\\PC{0,10}", stamp: u64) {
-        let payload = Payload { body: &body, message_id: Some(&id), timestamp: Some(stamp), headers: None };
-        let _either = decoder().decode(&payload);
+        let payload = Payload { routing_key: "", body: &body, message_id: Some(&id), timestamp: Some(stamp), headers: None };
+        let _either = decoder().event_of(&payload);
     }
 
     #[test]
     fn no_json_like_text_makes_it_panic(body in "[\\[\\]{}\",:0-9a-z\\\\ ]{0,60}", cut in 0..200_usize) {
-        let _either = decoder().decode(&bare(body.as_bytes()));
+        let _either = decoder().event_of(&bare(body.as_bytes()));
         let whole = plain(r#","amount":{"value":1,"currency":"CNY"},"specversion":"1.0","data":{}"#);
         let spliced = format!("{}{body}", &whole[..cut.min(whole.len())]);
-        let _either = decoder().decode(&bare(spliced.as_bytes()));
+        let _either = decoder().event_of(&bare(spliced.as_bytes()));
         let pointed = Decoder::new(&config::Payments { body_pointer: "/a/0".into(), ..settings() }).unwrap();
-        let _either = pointed.decode(&bare(body.as_bytes()));
+        let _either = pointed.event_of(&bare(body.as_bytes()));
     }
 }
 
 #[test]
 fn a_reject_says_of_which_order_and_event_it_is_where_that_can_be_read() {
     let about = |body: &str| {
-        let reject = decoder().decode(&bare(body.as_bytes())).unwrap_err();
+        let reject = decoder().event_of(&bare(body.as_bytes())).unwrap_err();
         reject.about().map(|(key, event_id)| format!("{}/{}/{event_id}", key.merchant_id, key.order_id))
     };
     let bad_amount = plain(r#","amount":7"#);

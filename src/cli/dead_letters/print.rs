@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::broker::dead_letters::{DeadLetter, HELD_MAX, Look, Seen};
 use crate::cli::failure::Failure;
+use crate::cli::plain::{plain, without_controls};
 use crate::runtime::unix_ms;
 
 /// The limit of RabbitMQ 4 for queues that name none, and when a look should say so.
@@ -170,20 +171,4 @@ fn shown(value: &Value) -> String {
         Value::String(text) => plain(text),
         other => plain(&other.to_string()),
     }
-}
-
-fn plain(text: &str) -> String {
-    without_controls(text, &[])
-}
-
-fn without_controls(text: &str, but: &[char]) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() && !but.contains(&character) {
-            plain.extend(character.escape_default());
-        } else {
-            plain.push(character);
-        }
-    }
-    plain
 }

@@ -13,6 +13,7 @@ impl Metrics {
     /// What events bring, and the connection that brings them.
     pub fn begin_events(&self, outcomes: &[&'static str], conflicts: &[&'static str], refusals: &[&'static str]) {
         self.begin(names::EVENTS_STORED, "outcome", outcomes);
+        counter(&self.inner.recorder, names::EVENTS_IGNORED, vec![]).increment(0);
         self.begin(names::CONFLICTS, "kind", conflicts);
         self.begin(names::DEAD_LETTERS, "reason", refusals);
         refusals.iter().for_each(|reason| self.inner.recent.dead_lettered(reason, 0));

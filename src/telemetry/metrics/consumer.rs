@@ -48,6 +48,11 @@ impl Metrics {
         self.count(names::EVENTS_STORED, "outcome", outcome, count);
     }
 
+    /// One message whose status a mapping ignores.
+    pub fn event_ignored(&self) {
+        counter(&self.inner.recorder, names::EVENTS_IGNORED, vec![]).increment(1);
+    }
+
     /// One contradiction.
     pub fn conflict(&self, kind: &'static str) {
         self.count(names::CONFLICTS, "kind", kind, 1);
