@@ -1,9 +1,10 @@
 //! The entries of an order's timeline as labels and sentences.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::words::{Mark, TimelineWords};
-use crate::payment::{Conflict, Money, Payment};
+use crate::payment::{Claim, Conflict, Money, Payment};
 use crate::store::Timeline;
 
 /// One entry, for people.
@@ -70,10 +71,14 @@ pub(super) fn entry_text(what: &Map<String, Value>, words: &TimelineWords) -> En
             entry(words.arrived_label, mark, text)
         }
         "conflict" => {
-            let kinds = what.get("kinds").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
             let known = |kind: &str| Conflict::ALL.into_iter().find(|known| known.as_str() == kind);
-            let kinds: Vec<_> = kinds.map(|kind| (words.conflict_kind)(kind, known(kind))).collect();
-            entry(words.conflict_label, Mark::Conflict, (words.conflict)(&kinds.join(", "), text(what, "event_id")))
+            let said: Vec<_> = kinds(what).map(|kind| (words.conflict_kind)(kind, known(kind))).collect();
+            let text = (words.conflict)(&said.join(", "), text(what, "event_id"), &claims(what, words));
+            if is_of_second_charge(what) {
+                entry(words.paid_twice_label, Mark::PaidTwice, text)
+            } else {
+                entry(words.conflict_label, Mark::Conflict, text)
+            }
         }
         "watched" => {
             let more_pages = number(what, "pages").unwrap_or(1).saturating_sub(1);
@@ -96,6 +101,33 @@ pub(super) fn entry_text(what: &Map<String, Value>, words: &TimelineWords) -> En
         }
         _ => entry(words.other_label, Mark::Other, Value::Object(what.clone()).to_string()),
     }
+}
+
+fn kinds(what: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    what.get("kinds").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// True for a conflict by which the payer was charged once more.
+pub(super) fn is_of_second_charge(what: &Map<String, Value>) -> bool {
+    kinds(what).any(|kind| kind == Conflict::PaidTwice.as_str())
+}
+
+/// What contradicts each other in a conflict, each as a phrase. Empty in an entry of version 0.1.0.
+pub(super) fn claims(what: &Map<String, Value>, words: &TimelineWords) -> Vec<String> {
+    let claims = what.get("claims").and_then(Value::as_array).into_iter().flatten();
+    let claims = claims.filter_map(|claim| Claim::deserialize(claim).ok());
+    claims
+        .map(|claim| {
+            let number = claim.provider_transaction_id.as_deref().unwrap_or_default();
+            let details = [
+                claim.provider.as_deref().map(str::to_owned),
+                claim.amount.map(amount),
+                Some(claim.occurred_at.as_str().to_owned()),
+                claim.event_id.map(|id| (words.event)(id.as_str())),
+            ];
+            (words.claim)(claim.status.as_str(), number, &details.into_iter().flatten().collect::<Vec<_>>())
+        })
+        .collect()
 }
 
 fn arrived(what: &Map<String, Value>, version: Option<u64>, words: &TimelineWords) -> (Mark, String) {
@@ -135,7 +167,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::operators::words::ENGLISH;
+    use crate::operators::words::{CHINESE, ENGLISH};
     use crate::payment::Currency;
 
     fn text_of(what: Value) -> String {
@@ -161,6 +193,28 @@ mod tests {
         let said =
             "failed_after_succeeded (failed at a later time than succeeded), by event e-9: payment.conflict published";
         assert_eq!(text_of(conflict), format!("CONFLICT: {said}"));
+        let claim = |id: &str, provider: &str, transaction: &str| {
+            json!({
+                "event_id": id, "status": "succeeded", "occurred_at": "2026-01-31T08:30:07+08:00", "provider": provider,
+                "provider_transaction_id": transaction, "amount": { "value": 1999, "currency": "CNY" },
+            })
+        };
+        let claims = [claim("e-1", "wechat_pay", "4200A"), claim("e-2", "alipay", "2026ALI"), json!({ "status": "?" })];
+        let twice = json!({ "type": "conflict", "kinds": ["paid_twice"], "event_id": "e-2", "claims": claims });
+        assert_eq!(
+            text_of(twice.clone()),
+            "PAID TWICE: paid_twice (a second charge: refund it), by event e-2: payment.conflict published; \
+            succeeded 4200A (wechat_pay, 19.99 CNY, 2026-01-31T08:30:07+08:00, event e-1); \
+            succeeded 2026ALI (alipay, 19.99 CNY, 2026-01-31T08:30:07+08:00, event e-2)"
+        );
+        let chinese = entry_text(twice.as_object().unwrap(), &CHINESE.timeline);
+        assert_eq!((chinese.label, chinese.mark), ("重复付款", Mark::PaidTwice));
+        assert!(
+            chinese.text.contains("（重复扣款：请退款）") && chinese.text.contains("；succeeded 2026ALI（alipay，")
+        );
+        let bare = json!({ "status": "failed", "occurred_at": "2026-01-31T08:30:07+08:00" });
+        let bare = json!({ "type": "conflict", "kinds": [], "event_id": "e-2", "claims": [bare] });
+        assert!(text_of(bare).ends_with("; failed (2026-01-31T08:30:07+08:00)"));
         let snapshot = json!({ "type": "pushed", "transport": "sse", "connection": 3, "version": 2 });
         assert!(text_of(snapshot).ends_with("as it stood when the page came"));
         assert_eq!(text_of(json!({ "type": "later", "x": 1 })), r#"other: {"type":"later","x":1}"#);

@@ -28,7 +28,7 @@ names! {
     EVENTS_IGNORED = "events_ignored_total", Kind::Counter, "Messages acknowledged without being stored, because their mapping ignores their status.";
     EVENTS_HELD = "events_held", Kind::Gauge, "Events that wait, unacknowledged, for payments that cannot be read or written.";
     DAMAGED = "damaged_payments_total", Kind::Counter, "Times that a payment that cannot be read or written was skipped, by what found it: event, escalation, retention.";
-    CONFLICTS = "conflicts_total", Kind::Counter, "Contradictions between events of one payment, by kind.";
+    CONFLICTS = "conflicts_total", Kind::Counter, "Contradictions between events of one order, by kind.";
     DEAD_LETTERS = "dead_letters_total", Kind::Counter, "Messages published to the dead-letter exchange, by reason.";
     DEAD_LETTER_FAILURES = "dead_letter_failures_total", Kind::Counter, "Attempts to dead-letter that failed because the exchange accepts nothing.";
     DEAD_LETTERS_REDUCED = "dead_letters_reduced_total", Kind::Counter, "Dead letters that hold only part of their message, by what was left out: headers, body.";

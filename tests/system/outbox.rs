@@ -209,6 +209,13 @@ async fn an_order_that_is_paid_twice_is_told_and_one_that_is_paid_at_the_second_
     let counted = async |labels: &str| service.metric("payment_notifier_conflicts_total", labels).await;
     wait_for("both are counted", async || (counted("kind=\"paid_twice\"").await == 2.0).then_some(())).await;
     assert_eq!(counted("").await, 2.0, "no other kind");
+    let page = service.admin_get("/orders/shop/p-1").await.text;
+    for part in
+        ["Paid twice.", "A second charge: refund it.", "<li>succeeded 4200A (wechat_pay, 19.99 CNY, ", "PAID TWICE"]
+    {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!service.admin_get("/orders/shop/s-1").await.text.contains("Paid twice."));
     assert_eq!([told.types_of("s-1"), told.types_of("s-2")], [Vec::<&str>::new(), vec![]]);
 }
 

@@ -73,7 +73,7 @@ impl Reject {
     /// An event whose id another event of the same payment has, with another content.
     #[must_use]
     pub fn id_reused() -> Self {
-        let rule = "event_id was used before for this order with another status, amount or refund";
+        let rule = "event_id was used before for this order with another status, amount, refund or transaction";
         Self::of("id_reused", rule.to_owned())
     }
 

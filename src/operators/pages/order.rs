@@ -14,7 +14,7 @@ use super::layout::{PageProblem, Section, as_of, finder, page, problem};
 use super::timeline;
 use super::view::View;
 use crate::http::Problem;
-use crate::operators::entries::{EntryText, amount, entry_text, since};
+use crate::operators::entries::{EntryText, amount, claims, entry_text, is_of_second_charge, since};
 use crate::operators::orders;
 use crate::operators::words::{Mark, OrderWords, Words};
 use crate::payment::{Key, Payment};
@@ -104,6 +104,7 @@ fn found(timeline: &Timeline, words: &Words) -> Markup {
         timeline.entries.iter().map(|entry| (entry.at_ms, entry.node.as_str(), text(entry))).collect();
     let first_ms = entries.first().map_or(0, |(at_ms, ..)| *at_ms);
     html! {
+        (second_charge(timeline, words))
         (verdict(timeline, &entries, &words.order))
         @if let Some(payment) = &timeline.payment { (facts(payment, words)) }
         @if entries.is_empty() {
@@ -114,6 +115,20 @@ fn found(timeline: &Timeline, words: &Words) -> Markup {
             div.overview {
                 figure { (timeline::picture(&entries, &words.timeline)) }
                 (table(&entries, first_ms, &words.order))
+            }
+        }
+    }
+}
+
+/// That the payer was charged twice, and all charges that the latest word on it names.
+fn second_charge(timeline: &Timeline, words: &Words) -> Markup {
+    let told = timeline.entries.iter().rev().find(|entry| is_of_second_charge(&entry.what));
+    html! {
+        @if let Some(told) = told {
+            div.verdict.bad role="alert" {
+                strong { (words.order.paid_twice) }
+                (words.order.paid_twice_means)
+                ul { @for claim in claims(&told.what, &words.timeline) { li { (claim) } } }
             }
         }
     }
@@ -203,7 +218,7 @@ fn table(entries: &[(i64, &str, EntryText)], first_ms: i64, words: &OrderWords) 
 
 fn class(mark: Mark) -> Option<&'static str> {
     match mark {
-        Mark::Conflict | Mark::Undelivered | Mark::Refused => Some("alarming"),
+        Mark::Conflict | Mark::PaidTwice | Mark::Undelivered | Mark::Refused => Some("alarming"),
         Mark::Duplicate | Mark::Stale => Some("idle"),
         _ => None,
     }

@@ -71,7 +71,7 @@ fn lane(mark: Mark) -> u32 {
         Mark::Applied | Mark::Duplicate | Mark::Stale | Mark::Refused | Mark::Other => 0,
         Mark::Watched | Mark::Pushed => 1,
         Mark::Acknowledged => 2,
-        Mark::Conflict | Mark::Undelivered | Mark::Inquired => 3,
+        Mark::Conflict | Mark::PaidTwice | Mark::Undelivered | Mark::Inquired => 3,
     };
     LANES[lane]
 }
@@ -106,7 +106,7 @@ fn class(mark: Mark) -> &'static str {
     match mark {
         Mark::Applied => "applied",
         Mark::Duplicate | Mark::Stale | Mark::Watched | Mark::Other => "idle",
-        Mark::Refused | Mark::Conflict | Mark::Undelivered => "alarming",
+        Mark::Refused | Mark::Conflict | Mark::PaidTwice | Mark::Undelivered => "alarming",
         Mark::Inquired => "asking",
         Mark::Pushed => "pushed",
         Mark::Acknowledged => "shown",
@@ -131,6 +131,7 @@ fn shape(mark: Mark, x: u32, y: u32) -> Markup {
         Mark::Stale => html! { path d=(at("m-6 -5 h12 l-6 11 z")) {} },
         Mark::Refused => html! { path d=(at("m-6 -6 h12 v12 h-12 z m2 2 l8 8 m0 -8 l-8 8")) {} },
         Mark::Conflict => html! { path.full d=(at("m0 -9 l9 9 l-9 9 l-9 -9 z")) {} (sign("!")) },
+        Mark::PaidTwice => html! { path.full d=(at("m-9 -9 h18 v18 h-18 z")) {} (sign("2×")) },
         Mark::Watched => html! { circle.dotted cx=(x) cy=(y) r="5" {} },
         Mark::Pushed => html! { path.full d=(at("m-5 -6 l11 6 l-11 6 z")) {} },
         Mark::Acknowledged => {

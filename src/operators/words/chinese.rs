@@ -140,6 +140,8 @@ const ORDER: OrderWords = OrderWords {
     full_stop: "。",
     conflict: "冲突。",
     conflict_means: "该订单的事件相互矛盾，以优先级高的为准。请向支付渠道核实。",
+    paid_twice: "重复付款。",
+    paid_twice_means: "付款人被重复扣款，请退款。各笔扣款：",
     amount: "金额",
     provider: "支付渠道",
     occurred_at: "发生时间",
@@ -218,6 +220,7 @@ const TIMELINE: TimelineWords = TimelineWords {
         Mark::Stale => "过时",
         Mark::Refused => "拒绝",
         Mark::Conflict => "冲突",
+        Mark::PaidTwice => "重复付款",
         Mark::Watched => "等待",
         Mark::Undelivered => "未送达",
         Mark::Inquired => "查询",
@@ -225,6 +228,7 @@ const TIMELINE: TimelineWords = TimelineWords {
     },
     arrived_label: "到达",
     conflict_label: "冲突",
+    paid_twice_label: "重复付款",
     watched_label: "等待",
     pushed_label: "推送",
     acknowledged_label: "确认",
@@ -241,7 +245,15 @@ const TIMELINE: TimelineWords = TimelineWords {
     stale: |status, event_id, again| format!("过时的 {status}（事件 {event_id}{again}）：已有优先的事件，无变化"),
     id_reused: |status, event_id, again| format!("{status} 使用了另一事件的 id（{event_id}{again}），无变化"),
     other_outcome: |status, event_id, again, outcome| format!("{status}（事件 {event_id}{again}），{outcome}"),
-    conflict: |kinds, event_id| format!("{kinds}，来自事件 {event_id}：已发布 payment.conflict"),
+    conflict: |kinds, event_id, claims| {
+        let claims: String = claims.iter().map(|claim| format!("；{claim}")).collect();
+        format!("{kinds}，来自事件 {event_id}：已发布 payment.conflict{claims}")
+    },
+    claim: |status, number, details| {
+        let space = if number.is_empty() { "" } else { " " };
+        format!("{status}{space}{number}（{}）", details.join("，"))
+    },
+    event: |id| format!("事件 {id}"),
     conflict_kind: |code, kind| {
         let meaning = match kind {
             None => "其他类型",

@@ -104,6 +104,8 @@ const ORDER: OrderWords = OrderWords {
     full_stop: ".",
     conflict: "Contradiction.",
     conflict_means: " Events of this order cannot all be true; the greater one stands. Ask the payment provider.",
+    paid_twice: "Paid twice.",
+    paid_twice_means: " A second charge: refund it. The charges are:",
     amount: "Amount",
     provider: "Provider",
     occurred_at: "Occurred at",
@@ -184,6 +186,7 @@ const TIMELINE: TimelineWords = TimelineWords {
         Mark::Stale => "stale",
         Mark::Refused => "refused",
         Mark::Conflict => "conflict",
+        Mark::PaidTwice => "paid twice",
         Mark::Watched => "waits",
         Mark::Undelivered => "escalated",
         Mark::Inquired => "inquiry",
@@ -191,6 +194,7 @@ const TIMELINE: TimelineWords = TimelineWords {
     },
     arrived_label: "arrived",
     conflict_label: "CONFLICT",
+    paid_twice_label: "PAID TWICE",
     watched_label: "watched",
     pushed_label: "pushed",
     acknowledged_label: "acknowledged",
@@ -211,7 +215,15 @@ const TIMELINE: TimelineWords = TimelineWords {
         format!("{status} under the id of another event ({event_id}{again}), nothing changed")
     },
     other_outcome: |status, event_id, again, outcome| format!("{status} (event {event_id}{again}), {outcome}"),
-    conflict: |kinds, event_id| format!("{kinds}, by event {event_id}: payment.conflict published"),
+    conflict: |kinds, event_id, claims| {
+        let claims: String = claims.iter().map(|claim| format!("; {claim}")).collect();
+        format!("{kinds}, by event {event_id}: payment.conflict published{claims}")
+    },
+    claim: |status, number, details| {
+        let space = if number.is_empty() { "" } else { " " };
+        format!("{status}{space}{number} ({})", details.join(", "))
+    },
+    event: |id| format!("event {id}"),
     conflict_kind: |code, kind| {
         let meaning = match kind {
             None => "another kind",

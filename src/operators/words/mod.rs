@@ -21,6 +21,7 @@ pub(super) enum Mark {
     Stale,
     Refused,
     Conflict,
+    PaidTwice,
     Watched,
     Pushed,
     Acknowledged,
@@ -124,6 +125,8 @@ pub(super) struct OrderWords {
     pub(super) full_stop: &'static str,
     pub(super) conflict: &'static str,
     pub(super) conflict_means: &'static str,
+    pub(super) paid_twice: &'static str,
+    pub(super) paid_twice_means: &'static str,
     pub(super) amount: &'static str,
     pub(super) provider: &'static str,
     pub(super) occurred_at: &'static str,
@@ -191,6 +194,7 @@ pub(super) struct TimelineWords {
 
     pub(super) arrived_label: &'static str,
     pub(super) conflict_label: &'static str,
+    pub(super) paid_twice_label: &'static str,
     pub(super) watched_label: &'static str,
     pub(super) pushed_label: &'static str,
     pub(super) acknowledged_label: &'static str,
@@ -206,7 +210,10 @@ pub(super) struct TimelineWords {
     pub(super) stale: fn(status: &str, event_id: &str, again: &str) -> String,
     pub(super) id_reused: fn(status: &str, event_id: &str, again: &str) -> String,
     pub(super) other_outcome: fn(status: &str, event_id: &str, again: &str, outcome: &str) -> String,
-    pub(super) conflict: fn(kinds: &str, event_id: &str) -> String,
+    pub(super) conflict: fn(kinds: &str, event_id: &str, claims: &[String]) -> String,
+    /// What one event of a conflict says. The number may be empty.
+    pub(super) claim: fn(status: &str, number: &str, details: &[String]) -> String,
+    pub(super) event: fn(id: &str) -> String,
     /// The code of a kind of conflict with what it means.
     pub(super) conflict_kind: fn(code: &str, kind: Option<Conflict>) -> String,
     pub(super) page: fn(transport: &str, connection: u64) -> String,
