@@ -12,7 +12,7 @@ const README_LINES_MAX: usize = 170;
 const FOLDERS_LEFT_OUT: [&str; 4] = ["target", "node_modules", "miniprogram_npm", "secrets"];
 
 /// What a publisher, a page's developer and an operator need: each has a sister in Chinese, and so has all of a folder.
-const IN_CHINESE: [&str; 17] = [
+const IN_CHINESE: [&str; 18] = [
     "README.md",
     "clients/miniprogram/README.md",
     "docs/CALLBACKS.md",
@@ -28,6 +28,7 @@ const IN_CHINESE: [&str; 17] = [
     "examples/inquiry/README.md",
     "examples/miniprogram/README.md",
     "examples/publishers/README.md",
+    "examples/spring-boot/README.md",
     "examples/tickets/README.md",
     "examples/undelivered/README.md",
 ];
