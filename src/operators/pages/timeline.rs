@@ -131,7 +131,7 @@ fn shape(mark: Mark, x: u32, y: u32) -> Markup {
         Mark::Stale => html! { path d=(at("m-6 -5 h12 l-6 11 z")) {} },
         Mark::Refused => html! { path d=(at("m-6 -6 h12 v12 h-12 z m2 2 l8 8 m0 -8 l-8 8")) {} },
         Mark::Conflict => html! { path.full d=(at("m0 -9 l9 9 l-9 9 l-9 -9 z")) {} (sign("!")) },
-        Mark::PaidTwice => html! { path.full d=(at("m-9 -9 h18 v18 h-18 z")) {} (sign("2×")) },
+        Mark::PaidTwice => html! { path.full d=(at("m-8 -8 h16 v16 h-16 z")) {} (sign("2×")) },
         Mark::Watched => html! { circle.dotted cx=(x) cy=(y) r="5" {} },
         Mark::Pushed => html! { path.full d=(at("m-5 -6 l11 6 l-11 6 z")) {} },
         Mark::Acknowledged => {
