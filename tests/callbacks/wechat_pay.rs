@@ -253,21 +253,12 @@ fn a_notice_of_another_kind_need_not_have_a_resource_that_can_be_read() {
 }
 
 #[test]
-#[ignore = "needs order ids with * | and @"]
 fn every_order_number_that_wechat_pay_allows_is_taken() {
     for number in ["a*b", "a|b", "a@b", "_-*|@"] {
         let mut resource = transaction();
         resource["out_trade_no"] = number.into();
         assert_eq!(event(deliver(&notification("TRANSACTION.SUCCESS", &resource))).key.order_id.as_str(), number);
     }
-}
-
-#[test]
-fn an_order_number_may_hold_all_that_wechat_pay_allows() {
-    let mut paid = transaction();
-    paid["out_trade_no"] = json!("order*1|2@shop_a-b");
-    let received = deliver(&notification("TRANSACTION.SUCCESS", &paid)).unwrap();
-    assert_eq!(received.events[0].key.order_id.as_str(), "order*1|2@shop_a-b");
 }
 
 #[test]
