@@ -2,7 +2,7 @@
 //! one hour of the year is there twice.
 
 /// Names of the IANA data base for zones that have had one offset since 2000.
-const NAMES: [(&str, &str); 25] = [
+const NAMES: [(&str, &str); 53] = [
     ("UTC", "Z"),
     ("GMT", "Z"),
     ("Etc/UTC", "Z"),
@@ -28,6 +28,34 @@ const NAMES: [(&str, &str); 25] = [
     ("Africa/Johannesburg", "+02:00"),
     ("Africa/Lagos", "+01:00"),
     ("PRC", "+08:00"),
+    ("Etc/GMT", "Z"),
+    ("Africa/Accra", "Z"),
+    ("Africa/Abidjan", "Z"),
+    ("Asia/Chongqing", "+08:00"),
+    ("Asia/Brunei", "+08:00"),
+    ("Asia/Makassar", "+08:00"),
+    ("Hongkong", "+08:00"),
+    ("Singapore", "+08:00"),
+    ("Japan", "+09:00"),
+    ("ROK", "+09:00"),
+    ("Asia/Saigon", "+07:00"),
+    ("Asia/Phnom_Penh", "+07:00"),
+    ("Asia/Vientiane", "+07:00"),
+    ("Asia/Rangoon", "+06:30"),
+    ("Asia/Katmandu", "+05:45"),
+    ("Asia/Calcutta", "+05:30"),
+    ("Asia/Tashkent", "+05:00"),
+    ("Asia/Kabul", "+04:30"),
+    ("Asia/Muscat", "+04:00"),
+    ("Asia/Kuwait", "+03:00"),
+    ("Asia/Qatar", "+03:00"),
+    ("Asia/Bahrain", "+03:00"),
+    ("America/Puerto_Rico", "-04:00"),
+    ("America/Bogota", "-05:00"),
+    ("America/Lima", "-05:00"),
+    ("America/Panama", "-05:00"),
+    ("America/Phoenix", "-07:00"),
+    ("Pacific/Honolulu", "-10:00"),
 ];
 const HOURS_MAX: u8 = 23;
 const MINUTES_MAX: u8 = 59;

@@ -60,3 +60,44 @@ fn eshops_events_say_their_status_by_their_routing_key() {
     assert_eq!(shown(&paid), "eshop/17 6ea1ba3e-40c5-4a9f-b0a7-9d2d3a3c4d0e succeeded 2026-11-28T05:30:00.1234567Z ");
     assert_eq!(event(&decoder, "OrderPaymentFailedIntegrationEvent", body).status, Status::Failed);
 }
+
+#[test]
+fn a_gateways_event_types_and_numbers_are_read_as_the_documents_say() {
+    let decoder = decoder(
+        r#"
+        [[payments.mappings]]
+        routing_key = "payment.result.hyperswitch"
+        when = { "/event_type" = ["payment_succeeded", "payment_failed"] }
+        event_id = "/event_id"
+        merchant_id = "=shop-1"
+        order_id = "/content/object/payment_id"
+        status = "/content/object/status"
+        statuses = { succeeded = "succeeded", failed = "failed", requires_customer_action = "requires_action" }
+        statuses_ignored = ["requires_merchant_action"]
+        occurred_at = "/timestamp"
+        amount_value = "/content/object/amount"
+        amount_currency = "/content/object/currency"
+        provider_transaction_id = "/content/object/connector_transaction_id"
+        "#,
+    );
+    let body = r#"{"event_id":"e-1","event_type":"payment_succeeded","timestamp":1764307800000,"content":{"object":{"payment_id":"a|b*c@d","status":"succeeded","amount":"1999","currency":"cny","connector_transaction_id":"pi_3"}}}"#;
+    let key = "payment.result.hyperswitch";
+    assert_eq!(shown(&event(&decoder, key, body)), "shop-1/a|b*c@d e-1 succeeded 2025-11-28T05:30:00Z 1999 CNY");
+    for (number, at) in
+        [("1764307800", "05:30:00Z"), ("\"1764307800123\"", "05:30:00.123Z"), ("1764307800123456", "05:30:00.123456Z")]
+    {
+        let event = event(&decoder, key, &body.replace("1764307800000", number));
+        assert_eq!(event.occurred_at.as_str(), format!("2025-11-28T{at}"), "{number}");
+    }
+    for amount in ["-1", "19.99", "\"-1\"", "\"19.99\"", "99999999999999999999", "1e3", "true", "{}"] {
+        let reject = decode(&decoder, key, &body.replace("\"1999\"", amount)).expect_err(amount);
+        assert!(reject.sentence.starts_with("mapping 1: amount.value (at /content/object/amount) must be"), "{reject}");
+    }
+    let of_status = |status: &str| {
+        decode(&decoder, key, &body.replace("\"status\":\"succeeded\"", &format!("\"status\":\"{status}\"")))
+    };
+    assert_eq!(of_status("requires_merchant_action"), Ok(Decoded::Ignored { mapping: 1 }));
+    assert_eq!(of_status("other").unwrap_err().code, "unknown_status");
+    let unmatched = decode(&decoder, key, &body.replace("payment_succeeded", "payment_processing")).unwrap_err();
+    assert_eq!(unmatched.sentence, "merchant_id is missing");
+}
