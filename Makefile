@@ -1,11 +1,14 @@
 # The few commands a person types. What they do is in scripts/.
-.PHONY: help run test test-brokers test-builds lint bench fuzz clean-run
+.PHONY: help run demo test test-brokers test-builds lint bench fuzz clean-run
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: ## RabbitMQ, the service and one sample payment; stays until Ctrl-C
 	@scripts/run
+
+demo: ## make run with a payment provider and the worker that queries it: a page plays a lost callback and how it heals
+	@scripts/run --tour
 
 test: ## every test, against a private RabbitMQ; ARGS="--test NAME" for some of them
 	@scripts/test $(ARGS)

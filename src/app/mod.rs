@@ -13,6 +13,7 @@ mod results;
 mod task_groups;
 mod warnings;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -150,11 +151,11 @@ async fn serve(
     });
     let operators = operators::services(&settings, instance, health, &context, &dead_letters, background);
     let server = ServerOptions::new(&settings.http);
-    let pages = bridge::router(context.clone(), demo_router(&settings, publish));
-    let pages = bind("http.listen", settings.http.listen, pages, &server, Some(metrics), serving).await?;
-    let pages = pages.for_pages(context.clients.clone(), context.pacing.clone(), tls.clone());
     let admin = crate::operators::router(operators);
     let admin = bind("admin.listen", settings.admin.listen, admin, &server, None, background).await?;
+    let pages = bridge::router(context.clone(), demo_router(&settings, publish, admin.local_addr().ok()));
+    let pages = bind("http.listen", settings.http.listen, pages, &server, Some(metrics), serving).await?;
+    let pages = pages.for_pages(context.clients.clone(), context.pacing.clone(), tls.clone());
     log_addresses(&pages, &admin, instance);
 
     health.keep("consumer", Component::Consumer, consuming, consumer.run(consuming.clone()));
@@ -216,12 +217,16 @@ fn spawn_background_jobs(
 }
 
 /// The demo where it is switched on, else nothing.
-fn demo_router(settings: &Settings, publish: demo::Publish) -> axum::Router {
+fn demo_router(settings: &Settings, publish: demo::Publish, admin: Option<SocketAddr>) -> axum::Router {
     let merchant_id = merchant(&settings.payments.default_merchant).or_else(|| merchant(DEMO_MERCHANT));
-    match merchant_id.filter(|_| settings.demo.enabled) {
-        Some(merchant_id) => demo::router(Demo { merchant_id, minter: Minter::new(&settings.tickets), publish }),
-        None => axum::Router::new(),
-    }
+    let Some(merchant_id) = merchant_id.filter(|_| settings.demo.enabled) else { return axum::Router::new() };
+    demo::router(Demo {
+        merchant_id,
+        minter: Minter::new(&settings.tickets),
+        publish,
+        operators: admin.filter(|_| !settings.admin.token.is_set()),
+        provider_url: settings.demo.provider_url.clone(),
+    })
 }
 
 fn merchant(text: &str) -> Option<MerchantId> {

@@ -35,6 +35,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     )?;
     web_address("telemetry.otlp_endpoint", settings.telemetry.otlp_endpoint.expose())?;
     let demo = &settings.demo;
+    web_address("demo.provider_url", &demo.provider_url)?;
     require(!demo.enabled || settings.tickets.hs256_secret.is_set(), "demo.enabled needs tickets.hs256_secret")
 }
 

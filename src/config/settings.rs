@@ -367,6 +367,7 @@ pub enum LogFormat {
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Demo {
     pub enabled: bool,
+    pub provider_url: String,
 }
 
 /// A list in a file, or words with commas in the environment.

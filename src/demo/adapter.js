@@ -14,7 +14,7 @@ export function adapterFor(best, orderId, { acked, roundTrip }) {
   let refused = false;
 
   function connect(url, events) {
-    if (best === "sse") return streamFor(orderId, events, acknowledge);
+    if (best === "sse") return stream(events);
     if (!allows("websocket")) {
       // Once is enough for the SDK to look for another way; later attempts get no answer, so that they come seldom.
       if (!refused) events.close();
@@ -27,7 +27,7 @@ export function adapterFor(best, orderId, { acked, roundTrip }) {
       open: events.open,
       message(text) {
         frame("↓", text);
-        if (pingedAt !== undefined && /"type":"pong"/.test(text)) {
+        if (pingedAt !== undefined && /"type":"(pong|subscribed)"/.test(text)) {
           roundTrip(performance.now() - pingedAt);
           pingedAt = undefined;
         }
@@ -43,7 +43,8 @@ export function adapterFor(best, orderId, { acked, roundTrip }) {
       send(text, done) {
         frame("↑", text);
         const { type, version } = JSON.parse(text);
-        if (type === "ping") pingedAt = performance.now();
+        // The answer to the first frame is the first round trip.
+        if (type === "ping" || type === "subscribe") pingedAt = performance.now();
         socket.send(text, (sent) => {
           if (sent && type === "ack") acked(version);
           done(sent);
@@ -52,12 +53,28 @@ export function adapterFor(best, orderId, { acked, roundTrip }) {
     };
   }
 
+  function stream(events) {
+    let askedAt;
+    const socket = streamFor(orderId, { ...events, message(text) {
+      if (askedAt !== undefined) roundTrip(performance.now() - askedAt);
+      askedAt = undefined;
+      events.message(text);
+    } }, acknowledge);
+    return { ...socket, send(text, done) {
+      if (/"type":"subscribe"/.test(text)) askedAt = performance.now();
+      socket.send(text, done);
+    } };
+  }
+
   function request(request, done) {
     if (!allows("long-poll") && /[?&]wait=/.test(request.url)) return done({ status: 0 });
     const { pathname, search } = new URL(request.url);
+    const askedAt = performance.now();
     frame("↑", `${request.method} ${pathname}${search}${request.body ? ` ${JSON.stringify(request.body)}` : ""}`);
     return platform.request(request, (response) => {
       frame("↓", `${response.status || "no answer"} ${response.data ?? ""}`);
+      // A request that is held says nothing about the way.
+      if (response.status && !search.includes("wait=")) roundTrip(performance.now() - askedAt);
       if (response.status === 204 && pathname.endsWith("/ack")) acked(request.body.version);
       done(response);
     });

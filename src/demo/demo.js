@@ -4,12 +4,15 @@
 import { Events } from "./events.js";
 import { clearFrames } from "./frames.js";
 import { newOrderId, parameters, remember, remembered } from "./session.js";
+import { about, operatorsLink } from "./shop.js";
 import { $, phaseOf, renderEvents, renderWait, renderWords } from "./view.js";
 import { Wait } from "./wait.js";
 import { switchLanguage } from "./words.js";
 
 let wait;
 let events;
+/** What there is beside the page. */
+let told = {};
 
 const chosenTransport = () => document.querySelector("input[name=transport]:checked").value;
 
@@ -26,6 +29,13 @@ function startOrder(orderId, paidAt) {
   }));
   renderEvents(events);
   wait.use(chosenTransport());
+  linkTimeline();
+}
+
+function linkTimeline() {
+  const href = operatorsLink(told, wait.orderId);
+  $("timeline").hidden = !href;
+  if (href) $("timeline").href = href;
 }
 
 function newOrder() {
@@ -53,8 +63,10 @@ function listen() {
   });
   for (const button of document.querySelectorAll("[data-publish]")) {
     // timeStamp is when the finger came up, on the clock of performance.now().
-    button.addEventListener("click", ({ timeStamp }) => events.publish(wait, button.dataset.publish, timeStamp));
+    button.addEventListener("click", ({ timeStamp }) => events.publish(wait, button.dataset.publish, timeStamp, { refund: button.dataset.refund }));
   }
+  document.querySelector("[data-again]").addEventListener("click", ({ timeStamp }) => events.again(wait, timeStamp));
+  document.querySelector("[data-out-of-order]").addEventListener("click", ({ timeStamp }) => events.outOfOrder(wait, timeStamp));
   for (const input of document.querySelectorAll("input[name=transport]")) {
     input.addEventListener("change", () => {
       remember("transport", input.value);
@@ -76,6 +88,7 @@ function begin() {
   else startOrder(newOrderId(), undefined);
   speak();
   listen();
+  about().then((answer) => { told = answer; linkTimeline(); }, () => {});
 }
 
 begin();

@@ -5,6 +5,18 @@ import { rank } from "./wait.js";
 
 const EVENTS_MAX = 40;
 export const AMOUNT = { value: 1999, currency: "CNY" };
+const HALF = { value: 1000, currency: "CNY" };
+const REFUND_RANK = { processing: 1, partial: 2, full: 3 };
+const refundRank = (refund) => REFUND_RANK[refund?.status] ?? 0;
+/** How long ago a result happened that arrives after a later one. */
+const LATE_BY_MS = 5_000;
+
+/** Whether the payment stands where this event cannot move it. */
+function changesNothing(payment, { status, refund }) {
+  if (refund && refundRank(refund) > refundRank(payment?.refund)) return false;
+  const stands = rank(payment?.status);
+  return rank(status) < stands || (rank(status) > 0 && rank(status) === stands);
+}
 
 export class Events {
   all = [];
@@ -21,17 +33,33 @@ export class Events {
     return entry;
   }
 
-  async publish(wait, status, clickedAt) {
+  /** `refund` is "partial" or "full". */
+  publish(wait, status, clickedAt, { refund, ...more } = {}) {
+    const body = { order_id: wait.orderId, status, amount: AMOUNT, ...more };
+    if (refund) body.refund = { status: refund, amount: refund === "full" ? AMOUNT : HALF };
+    return this.#send(wait, body, clickedAt, changesNothing(wait.payment, body));
+  }
+
+  /** The same event once more. */
+  again(wait, clickedAt) { return this.last && this.#send(wait, this.last, clickedAt, true); }
+
+  /** The end first, and then what came before it. */
+  async outOfOrder(wait, clickedAt) {
+    await this.publish(wait, "succeeded", clickedAt);
+    if (!this.trouble) await this.#send(wait, { order_id: wait.orderId, status: "processing", amount: AMOUNT, ago_ms: LATE_BY_MS }, clickedAt, true);
+  }
+
+  async #send(wait, body, clickedAt, clash) {
     this.trouble = null;
-    const stands = rank(wait.payment?.status);
-    const clash = rank(status) < stands || (rank(status) > 0 && rank(status) === stands);
-    const sent = this.#note({ kind: "sent", status, clickedAt, at: Date.now(), open: !clash, more: "sending" });
+    const { status, refund } = body;
+    const sent = this.#note({ kind: "sent", status, refund, repeats: Boolean(body.event_id), clickedAt, at: Date.now(), open: !clash, more: "sending" });
     wait.startConfirming();
     try {
-      const answer = await publishPayment({ order_id: wait.orderId, status, amount: AMOUNT });
+      const answer = await publishPayment(body);
+      this.last = { ...body, event_id: answer.event_id };
       sent.eventId = answer.event_id;
       sent.confirmedMs = performance.now() - clickedAt;
-      if (sent.more === "sending") sent.more = clash ? "unchanged" : "confirmed";
+      if (sent.more === "sending") sent.more = sent.repeats ? "repeated" : clash ? "unchanged" : "confirmed";
     } catch (error) {
       Object.assign(sent, { open: false, more: "refused", why: error instanceof Refused ? error.message : null });
       this.trouble = sent;
@@ -51,6 +79,6 @@ export class Events {
     }
     const ms = match && at - match.clickedAt;
     this.took = match ? { ms, via } : undefined;
-    this.#note({ kind: "came", status: payment.status, version: payment.version, via, ms, at: Date.now() });
+    this.#note({ kind: "came", status: payment.status, refund: payment.refund, version: payment.version, via, ms, at: Date.now() });
   }
 }

@@ -5,6 +5,7 @@ const list = document.getElementById("frames");
 
 /** `direction` is ↑ (from the page), ↓ (from the service) or · (about the connection). */
 export function frame(direction, text) {
+  if (!list) return;
   const item = document.createElement("li");
   const code = document.createElement("code");
   const time = document.createElement("time");
@@ -15,4 +16,4 @@ export function frame(direction, text) {
   if (list.children.length > FRAMES_MAX) list.lastElementChild.remove();
 }
 
-export const clearFrames = () => list.replaceChildren();
+export const clearFrames = () => list?.replaceChildren();

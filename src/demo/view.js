@@ -38,6 +38,8 @@ export function renderWait(wait, { took }) {
   $("took").hidden = !took;
   if (took) write("took", say("took", { ms: sayMs(took.ms), via: sayVia(took.via) }));
   renderPrimary(phase, amount);
+  $("press").hidden = !["confirming", "held", "action"].includes(phase);
+  write("press", say(payment ? "press_next" : "press_first"));
   write("link-text", say(link === "live" && payment?.final ? "live_final" : link));
   $("new-order").hidden = Boolean(payment?.final);
   write("transport-hint", say(`${wait.transport}_hint`));
@@ -68,23 +70,26 @@ function renderFacts({ link, payment, reconnects, roundTripMs, acked, ticketUnti
   write("fact-ticket", Number.isFinite(ticketUntil) ? sayTime(ticketUntil) : "–");
 }
 
-export function renderEvents({ all, trouble }) {
+export function renderEvents({ all, trouble, last }) {
+  document.querySelector("[data-again]").disabled = !last;
   $("events").replaceChildren(...all.map((event) => (event.kind === "came" ? cameItem(event) : sentItem(event))));
   $("events-empty").hidden = all.length > 0;
   $("trouble").hidden = !trouble;
   if (trouble) write("trouble", say("not_published", { why: trouble.why ?? say("no_answer") }));
 }
 
-function cameItem({ status, version, via, ms, at }) {
+const sayResult = ({ status, refund }) => (refund ? `${sayStatus(status)} · ${say(`events_refund_${refund.status}`)}` : sayStatus(status));
+
+function cameItem({ status, refund, version, via, ms, at }) {
   const more = `${say("version", { version })} · ${sayVia(via)} · ${sayTime(at)}`;
-  return item({ kind: "came", status, via }, sayStatus(status), ms === undefined ? "" : sayMs(ms), more);
+  return item({ kind: "came", status, via, refund: refund?.status ?? "" }, sayResult({ status, refund }), ms === undefined ? "" : sayMs(ms), more);
 }
 
-function sentItem({ status, eventId, confirmedMs, more, why }) {
+function sentItem({ status, refund, eventId, confirmedMs, more, why }) {
   const confirmed = eventId && say("confirmed_in", { ms: sayMs(confirmedMs), id: eventId });
   const outcome = more === "confirmed" ? "" : say(more, { why: why ?? say("no_answer") });
   const text = [confirmed, outcome].filter(Boolean).join("; ") || say("sending");
-  return item({ kind: "sent", status }, say("published", { status: sayStatus(status) }), "", text);
+  return item({ kind: "sent", status }, say("published", { status: sayResult({ status, refund }) }), "", text);
 }
 
 function item(data, what, ms, more) {

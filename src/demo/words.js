@@ -25,6 +25,12 @@ const WORDS = {
     offline: "This device is offline. The result is kept.", no_ticket: "The service refuses the ticket. The result is kept.",
     provider: "Payment provider", provider_hint: "Stand in for it: each button publishes a payment result to RabbitMQ.",
     publish_processing: "Processing", publish_succeeded: "Succeeded", publish_failed: "Failed",
+    publish_pending: "Pending", publish_requires_action: "Action needed", publish_authorized: "Authorized", publish_canceled: "Canceled", publish_expired: "Expired",
+    publish_refund_partial: "Refund of half", publish_refund_full: "Refund of all", publish_again: "The last one again", publish_out_of_order: "Out of order",
+    publish_more: "More results", publish_more_hint: "“Again” repeats the last event under its id. “Out of order” publishes the success first, and then the processing that came before it.",
+    events_refund_processing: "refund under way", events_refund_partial: "partly refunded", events_refund_full: "refunded",
+    press_first: "You are the payment provider: press “Processing” or “Succeeded”", press_next: "Next: press “Succeeded” or “Failed”",
+    compare_link: "Compare", timeline: "The order's timeline, for operators", repeated: "the same event again: it counts once",
     not_published: "Not published: {why}", no_answer: "the service did not answer",
     transport: "How the page waits", websocket: "WebSocket", sse: "SSE", long_poll: "Long poll", poll: "Poll",
     websocket_hint: "One socket for many orders. Pushed at once. Where sockets fail, the SDK takes the next way.",
@@ -62,6 +68,12 @@ const WORDS = {
     offline: "设备当前离线，结果不会丢失。", no_ticket: "服务拒绝了票据，结果不会丢失。",
     provider: "模拟支付渠道", provider_hint: "每个按钮都会向 RabbitMQ 发布一条支付结果。",
     publish_processing: "处理中", publish_succeeded: "成功", publish_failed: "失败",
+    publish_pending: "待支付", publish_requires_action: "需要操作", publish_authorized: "已授权", publish_canceled: "已取消", publish_expired: "已过期",
+    publish_refund_partial: "退款一半", publish_refund_full: "全额退款", publish_again: "重发上一条", publish_out_of_order: "乱序到达",
+    publish_more: "更多结果", publish_more_hint: "“重发上一条”用同一个事件 ID 再发一次；“乱序到达”先发布成功，再发布更早的处理中。",
+    events_refund_processing: "退款中", events_refund_partial: "已部分退款", events_refund_full: "已全额退款",
+    press_first: "现在由您扮演支付渠道：请按“处理中”或“成功”", press_next: "接下来请按“成功”或“失败”",
+    compare_link: "对比", timeline: "该订单的时间线（运维用）", repeated: "同一事件重发：只算一次",
     not_published: "未能发布：{why}", no_answer: "服务没有应答",
     transport: "页面的等待方式", websocket: "WebSocket", sse: "SSE", long_poll: "长轮询", poll: "轮询",
     websocket_hint: "一条连接可等待多个订单，结果即时推送；连接失败时 SDK 自动改用下一种方式。",
@@ -94,6 +106,11 @@ function pickLanguage() {
 export function switchLanguage() {
   language = language === "zh" ? "en" : "zh";
   remember("language", language);
+}
+
+/** Adds the words of another page: `{ en, zh }`. */
+export function addWords(more) {
+  for (const [tag, words] of Object.entries(more)) Object.assign(WORDS[tag], words);
 }
 
 export const languageTag = () => (language === "zh" ? "zh-CN" : "en");

@@ -140,6 +140,76 @@ describe("the demo cashier", { concurrency: false }, () => {
     quiet();
   });
 
+  test("every status has a button, and a refund comes after the success", async () => {
+    await open();
+    await page.click(".more summary");
+    for (const [status, name] of [["requires_action", "action"], ["authorized", "held"], ["expired", "expired"], ["succeeded", "succeeded"]]) {
+      await publish(status);
+      await phase(name);
+    }
+    for (const refund of ["partial", "full"]) {
+      await page.click(`[data-refund=${refund}]`);
+      await page.waitForSelector(`#events [data-kind=came][data-refund=${refund}]`);
+    }
+    assert.equal(await text("refund"), "Refunded in full.");
+    await picture("refunded");
+    quiet();
+  });
+
+  test("an event that comes again counts once, and one that comes too late changes nothing", async () => {
+    await open();
+    await page.click(".more summary");
+    assert.ok(await page.locator("[data-again]").isDisabled());
+    await page.click("[data-out-of-order]");
+    await phase("succeeded");
+    const said = (words) => page.waitForFunction((words) => document.getElementById("events").textContent.includes(words), words);
+    await said("changes nothing");
+    await page.click("[data-again]");
+    await said("it counts once");
+    assert.equal(await text("fact-version"), "1");
+    quiet();
+  });
+
+  test("after Pay the page says what to press; the connection and its round trip show at once; operators' page is a click away", async () => {
+    for (const transport of TRANSPORTS) {
+      await open(`?transport=${transport}`);
+      await page.waitForFunction(() => /ms$/.test(document.getElementById("fact-ping").textContent));
+      assert.equal(await text("fact-link"), "open", transport);
+    }
+    assert.ok(await page.locator("#press").isHidden());
+    await page.click("#primary");
+    await phase("confirming");
+    assert.match(await text("press"), /press “Processing” or “Succeeded”/);
+    await publish("succeeded");
+    await phase("succeeded");
+    assert.ok(await page.locator("#press").isHidden());
+    const timeline = await fetch(await page.getAttribute("#timeline", "href"));
+    assert.ok((await timeline.text()).includes(await text("order")));
+    quiet();
+  });
+
+  test("the comparison plays by itself", async () => {
+    await page.goto(`${BASE}/demo/compare?play&sleep_s=2`);
+    await page.waitForSelector("[data-played=twice]", { timeout: 3 * STEP_MS });
+    const slot = (situation, side, name) => page.textContent(`[data-situation=${situation}] [data-side=${side}] [data-slot=${name}]`);
+    for (const situation of ["paid", "asleep", "twice"]) {
+      for (const side of ["timer", "service"]) assert.match(await slot(situation, side, "known"), /^Succeeded, .*\d\sms/, `${situation}, ${side}`);
+    }
+    assert.equal(await slot("paid", "service", "requests"), "3", "a ticket, a first look and a socket");
+    assert.ok(await page.locator("[data-situation=lost] [data-play]").isDisabled(), "there is no provider to query");
+    const timeline = await fetch(await page.getAttribute("[data-situation=twice] [data-slot=timeline]", "href"));
+    assert.match(await timeline.text(), /paid_twice/);
+    for (const [name, viewport] of Object.entries({ phone: PHONE, desktop: { width: 1280, height: 900 } })) {
+      await page.setViewportSize(viewport);
+      const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.ok(content <= screen, `${content} px of content on ${screen} px of screen`);
+      await picture(`compare-${name}`);
+    }
+    await page.click("#language");
+    assert.match(await page.textContent("h1"), /定时器/);
+    quiet();
+  });
+
   test("the transport can be switched while waiting, and nothing is lost or shown twice", async () => {
     await open();
     await page.click("#primary");
@@ -224,7 +294,7 @@ describe("the demo cashier", { concurrency: false }, () => {
       await open();
       await publish("processing");
       await came("processing");
-      await page.click("summary");
+      for (const summary of await page.$$("summary")) await summary.click();
       const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
       assert.ok(content <= screen, `${content} px of content on ${screen} px of screen`);
       const cut = await page.$$eval("button, .transports span", (all) => all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent));

@@ -29,6 +29,17 @@ async fn a_real_browser_pays_in_the_demo_over_each_transport() {
 }
 
 #[tokio::test]
+async fn the_page_may_speak_with_the_provider_that_it_is_told_of() {
+    let provider = "http://127.0.0.1:9400";
+    let setup = Setup::new().await.set("DEMO__ENABLED", true).set("DEMO__PROVIDER_URL", provider);
+    let service = setup.start().await;
+    let page = service.get("/demo/compare", "").await;
+    assert!(page.header("content-security-policy").ends_with(&format!("connect-src 'self' ws: wss: {provider}")));
+    let about = service.get("/demo/api/about", "").await.json;
+    assert_eq!(about["provider_url"].as_str(), Some(provider));
+}
+
+#[tokio::test]
 async fn the_root_leads_to_the_demo_where_it_is_on() {
     let service = Setup::new().await.set("DEMO__ENABLED", true).start().await;
     let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().expect("a client");
