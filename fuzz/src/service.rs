@@ -15,11 +15,11 @@ use payment_notifier::bridge::{Context, PageServices, router};
 use payment_notifier::callbacks::Accounts;
 use payment_notifier::config::{Http, Secrets};
 use payment_notifier::hub::{Hub, Update};
-use payment_notifier::payment::{Event, Key, Merged, Payment, State};
+use payment_notifier::payment::{Event, Key, MerchantId, Merged, OrderId, Payment, State};
 use payment_notifier::runtime::Tasks;
 use payment_notifier::store::{
-    Acknowledgement, Applied, Arrival, Error, Escalated, Inquiry, Note, OutboxSignal, Outcome, Outgoing, PageRef,
-    PaymentStore, PurgeBefore, Purged, Revocation, Timeline, TimelineRecorder,
+    Acknowledgement, Applied, Arrival, Error, Escalated, FoundOrders, Inquiry, Note, OrderSummary, OutboxSignal,
+    Outcome, Outgoing, PageRef, PaymentStore, PurgeBefore, Purged, Revocation, Timeline, TimelineRecorder,
 };
 use payment_notifier::telemetry::Metrics;
 use payment_notifier::tickets::{Minter, Revocations, Verifier};
@@ -136,6 +136,22 @@ impl PaymentStore for InMemory {
 
     async fn timeline(&self, key: &Key) -> Result<Timeline, Error> {
         Ok(Timeline { payment: self.read(key).await?, ..Timeline::default() })
+    }
+
+    async fn orders_of_transaction(
+        &self,
+        _transaction_id: &str,
+        _merchant_id: Option<&MerchantId>,
+    ) -> Result<FoundOrders, Error> {
+        Ok(FoundOrders::default())
+    }
+
+    async fn orders_of_number(&self, _order_id: &OrderId) -> Result<FoundOrders, Error> {
+        Ok(FoundOrders::default())
+    }
+
+    async fn recent_orders(&self) -> Result<Vec<OrderSummary>, Error> {
+        Ok(Vec::new())
     }
 
     async fn escalate(&self, _now_ms: i64, _messages_max: usize) -> Result<Escalated, Error> {

@@ -192,6 +192,12 @@ impl State {
         self.version
     }
 
+    /// The number of events that are remembered.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        self.seen.len()
+    }
+
     /// The event that decides the status.
     #[must_use]
     pub fn head_event_id(&self) -> &EventId {

@@ -11,10 +11,10 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use super::{
-    Acknowledgement, Applied, Arrival, Error, Escalated, Inquiry, Note, Outgoing, PageRef, PaymentStore, PurgeBefore,
-    Purged, Revocation, Timeline,
+    Acknowledgement, Applied, Arrival, Error, Escalated, FoundOrders, Inquiry, Note, OrderSummary, Outgoing, PageRef,
+    PaymentStore, PurgeBefore, Purged, Revocation, Timeline,
 };
-use crate::payment::{Key, Payment};
+use crate::payment::{Key, MerchantId, OrderId, Payment};
 
 /// A store whose readers are not kept longer than `limit`.
 pub struct Bounded<S> {
@@ -66,6 +66,22 @@ impl<S: PaymentStore> PaymentStore for Bounded<S> {
 
     async fn timeline(&self, key: &Key) -> Result<Timeline, Error> {
         self.within(self.store.timeline(key)).await
+    }
+
+    async fn orders_of_transaction(
+        &self,
+        transaction_id: &str,
+        merchant_id: Option<&MerchantId>,
+    ) -> Result<FoundOrders, Error> {
+        self.within(self.store.orders_of_transaction(transaction_id, merchant_id)).await
+    }
+
+    async fn orders_of_number(&self, order_id: &OrderId) -> Result<FoundOrders, Error> {
+        self.within(self.store.orders_of_number(order_id)).await
+    }
+
+    async fn recent_orders(&self) -> Result<Vec<OrderSummary>, Error> {
+        self.within(self.store.recent_orders()).await
     }
 
     async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<Escalated, Error> {

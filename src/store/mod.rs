@@ -10,6 +10,7 @@ mod contract;
 mod error;
 mod intake;
 mod ledger;
+mod orders;
 mod outbox;
 mod pieces;
 pub mod postgres;
@@ -23,10 +24,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 
-use crate::payment::{Event, Key, Payment};
+use crate::payment::{Event, Key, MerchantId, OrderId, Payment};
 
 pub use bounded::{Bounded, silent};
 pub use error::Error;
+pub use orders::{FoundOrders, MERCHANTS_MAX, ORDERS_MAX, OrderSummary, TRANSACTIONS_MAX, is_transaction_id};
 pub use outbox::{Escalated, EscalatedOrders, Escalation, Inquiry, OutboxSignal, Outgoing, PurgeBefore, Purged};
 pub use pieces::Pieces;
 pub use postgres::Postgres;
@@ -95,6 +97,30 @@ pub trait PaymentStore: Send + Sync + 'static {
     /// # Errors
     /// As for [`PaymentStore::read`].
     async fn timeline(&self, key: &Key) -> Result<Timeline, Error>;
+
+    /// The orders whose events bore the provider's number `transaction_id`, byte for byte, of one merchant or of all.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::read`].
+    async fn orders_of_transaction(
+        &self,
+        transaction_id: &str,
+        merchant_id: Option<&MerchantId>,
+    ) -> Result<FoundOrders, Error>;
+
+    /// The orders of this number, of whatever merchant, of which something is known. Merchants of which no payment is stored
+    /// are not looked at, nor more than [`MERCHANTS_MAX`].
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::read`].
+    async fn orders_of_number(&self, order_id: &OrderId) -> Result<FoundOrders, Error>;
+
+    /// The payments of which something was recorded last, the latest first, at most [`ORDERS_MAX`]. Where no timelines are
+    /// kept, those that were made last.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::read`].
+    async fn recent_orders(&self) -> Result<Vec<OrderSummary>, Error>;
 
     /// Puts `payment.undelivered` into the outbox for final results that no page acknowledged in time, at most
     /// `messages_max`. Each once, whatever the number of nodes that ask. To be called again until it is done. A payment that

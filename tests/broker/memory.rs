@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use payment_notifier::payment::{Key, Merged, Payment, State};
+use payment_notifier::payment::{Key, MerchantId, Merged, OrderId, Payment, State};
 use payment_notifier::store::{
-    Acknowledgement, Applied, Arrival, Error, Escalated, Inquiry, Note, Outcome, Outgoing, PageRef, PaymentStore,
-    PurgeBefore, Purged, Revocation, Timeline,
+    Acknowledgement, Applied, Arrival, Error, Escalated, FoundOrders, Inquiry, Note, OrderSummary, Outcome, Outgoing,
+    PageRef, PaymentStore, PurgeBefore, Purged, Revocation, Timeline,
 };
 use tokio::sync::RwLock;
 
@@ -127,6 +127,22 @@ impl PaymentStore for Memory {
 
     async fn timeline(&self, key: &Key) -> Result<Timeline, Error> {
         Ok(Timeline { payment: self.read(key).await?, ..Timeline::default() })
+    }
+
+    async fn orders_of_transaction(
+        &self,
+        _transaction_id: &str,
+        _merchant_id: Option<&MerchantId>,
+    ) -> Result<FoundOrders, Error> {
+        Ok(FoundOrders::default())
+    }
+
+    async fn orders_of_number(&self, _order_id: &OrderId) -> Result<FoundOrders, Error> {
+        Ok(FoundOrders::default())
+    }
+
+    async fn recent_orders(&self) -> Result<Vec<OrderSummary>, Error> {
+        Ok(Vec::new())
     }
 
     async fn escalate(&self, _now_ms: i64, _messages_max: usize) -> Result<Escalated, Error> {

@@ -8,6 +8,7 @@ mod damage;
 mod durability;
 mod events;
 mod merging;
+mod orders;
 mod outbox;
 mod retention;
 mod revocations;
@@ -23,6 +24,7 @@ pub(crate) use concurrency::*;
 pub(crate) use damage::*;
 pub(crate) use durability::*;
 pub(crate) use merging::*;
+pub(crate) use orders::*;
 pub(crate) use outbox::*;
 pub(crate) use retention::*;
 pub(crate) use revocations::*;
@@ -144,6 +146,13 @@ macro_rules! contract_tests {
             a_payment_that_cannot_be_removed_stays_alone
             what_is_postponed_comes_back_later_and_in_front_of_nobody
             a_payment_that_cannot_be_written_holds_up_no_other
+            an_order_is_found_by_each_number_that_its_events_bore
+            an_order_keeps_no_more_numbers_than_it_may
+            a_number_that_many_orders_bear_is_answered_within_bounds
+            an_order_is_found_without_its_merchant
+            the_orders_of_which_something_was_recorded_last_come_first
+            without_timelines_recent_orders_are_those_that_were_made_last
+            a_providers_number_goes_with_its_payment
         }
     };
     (@each $place:expr; $($rule:ident)*) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::finality::Finality;
 use crate::payment::{Change, Event, Key, Merged, Payment, State};
-use crate::store::Error;
+use crate::store::{Error, is_transaction_id};
 
 /// The row of one order, as far as a transaction has looked at it.
 #[expect(clippy::large_enum_variant, reason = "nearly every row is a read one, and a box for each costs")]
@@ -31,22 +31,30 @@ pub(in crate::store) struct Record {
     pub(in crate::store) finality: Finality,
     /// It has to be saved.
     pub(in crate::store) changed: bool,
+    /// The provider's numbers that its index may lack.
+    pub(in crate::store) transactions: Vec<Box<str>>,
 }
 
 impl Record {
     /// A payment as a store has it.
     pub(in crate::store) fn stored(state: State, acked_version: u64, finality: Finality) -> Self {
         let payment = Arc::new(state.payment());
-        Self { state, payment, acked_version, finality, changed: false }
+        Self { state, payment, acked_version, finality, changed: false, transactions: Vec::new() }
     }
 
     /// A payment after its first event.
     pub(super) fn first(event: Event) -> Self {
-        Self { changed: true, ..Self::stored(State::first(event), 0, Finality::default()) }
+        let transactions = findable(&event).map(Box::from).into_iter().collect();
+        Self { changed: true, transactions, ..Self::stored(State::first(event), 0, Finality::default()) }
     }
 
     pub(super) fn merge(&mut self, event: Event) -> Merged {
+        let is_known = |id: &str| self.state.transactions().any(|known| known == id);
+        let transaction = findable(&event).filter(|id| !is_known(id)).map(Box::from);
         let merged = self.state.merge(event);
+        if matches!(merged.change, Change::Applied | Change::Stale) {
+            self.transactions.extend(transaction);
+        }
         if merged.change == Change::Applied {
             self.payment = Arc::new(self.state.payment());
         }
@@ -54,6 +62,11 @@ impl Record {
         self.changed |= matches!(merged.change, Change::Applied | Change::Stale);
         merged
     }
+}
+
+/// The provider's number of an event, if an order can be found by it.
+fn findable(event: &Event) -> Option<&str> {
+    event.provider_transaction_id.as_deref().filter(|id| is_transaction_id(id))
 }
 
 /// The state in the row of `key`.

@@ -12,6 +12,7 @@ mod gatherer;
 mod inquire;
 mod keys;
 mod options;
+mod orders;
 mod outbox;
 mod pool;
 mod pooler;
@@ -38,10 +39,10 @@ use tokio::sync::oneshot;
 
 use super::ledger::Rules;
 use super::{
-    Acknowledgement, Applied, Arrival, Error, Escalated, EscalatedOrders, Inquiry, Note, Outgoing, PageRef,
-    PaymentStore, PurgeBefore, Purged, Revocation, Timeline,
+    Acknowledgement, Applied, Arrival, Error, Escalated, EscalatedOrders, FoundOrders, Inquiry, Note, OrderSummary,
+    Outgoing, PageRef, PaymentStore, PurgeBefore, Purged, Revocation, Timeline,
 };
-use crate::payment::{Key, Payment};
+use crate::payment::{Key, MerchantId, OrderId, Payment};
 use crate::runtime::unix_ms;
 use address::Address;
 use apply::PageAck;
@@ -156,6 +157,22 @@ impl PaymentStore for Postgres {
 
     async fn timeline(&self, key: &Key) -> Result<Timeline, Error> {
         self.run(|session| timeline::read(session, key)).await
+    }
+
+    async fn orders_of_transaction(
+        &self,
+        transaction_id: &str,
+        merchant_id: Option<&MerchantId>,
+    ) -> Result<FoundOrders, Error> {
+        self.run(|session| orders::of_transaction(session, transaction_id, merchant_id)).await
+    }
+
+    async fn orders_of_number(&self, order_id: &OrderId) -> Result<FoundOrders, Error> {
+        self.run(|session| orders::of_number(session, order_id)).await
+    }
+
+    async fn recent_orders(&self) -> Result<Vec<OrderSummary>, Error> {
+        self.run(orders::recent).await
     }
 
     async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<Escalated, Error> {

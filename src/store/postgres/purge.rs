@@ -8,6 +8,7 @@ use futures_util::future::join;
 use tokio_postgres::Row;
 
 use super::fault::Fault;
+use super::orders::{self, IndexProgress};
 use super::pool::Pool;
 use super::rows::Place;
 use super::session::Session;
@@ -106,6 +107,7 @@ pub(super) struct PurgeCursor {
     watched: Looked,
     inquired: Looked,
     entries: Unanswered<u64, usize>,
+    index: IndexProgress,
 }
 
 #[derive(Default)]
@@ -144,7 +146,8 @@ pub(super) async fn purge(
         }
         rows => rows.map(|rows| Swept { rows, damaged: 0, done: rows < rows_max })?,
     };
-    Ok(purged(payments, &[watched, inquired], entries))
+    let indexed = pool.run(|session| orders::index_old(session, &cursor.index, rows_max)).await?;
+    Ok(purged(payments, &[watched, inquired, indexed], entries))
 }
 
 #[derive(Clone, Copy)]

@@ -2,13 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use futures_util::future::{join, join3};
+use futures_util::future::join3;
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 
 use super::fault::Fault;
 use super::keys::signed;
 use super::options::Settings;
+use super::orders::Index;
 use super::session::Session;
 use crate::payment::Key;
 use crate::store::columns::{key_columns, sql_limit};
@@ -69,12 +70,14 @@ const TRIM: &str = "
 /// Writes what changed and what belongs to it, and commits.
 pub(super) async fn commit(session: &Session, settings: &Settings, ledger: &Ledger<'_>) -> Result<(), Fault> {
     let (changed, save) = (Changed::of(ledger)?, session.prepare(SAVE).await?);
+    let index = Index::of(session, ledger).await?;
     let (log, statements) = (Logged::of(ledger)?, Statements::prepare(session, ledger).await?);
     let now_ms = ledger.now_ms();
     let last = async {
-        let (saved, logged) =
-            join(changed.save(session, &save, now_ms), log.save(session, settings, &statements)).await;
-        saved.and(logged)
+        let (saved, indexed, logged) =
+            join3(changed.save(session, &save, now_ms), index.save(session), log.save(session, settings, &statements))
+                .await;
+        saved.and(indexed).and(logged)
     };
     session.commit(Box::pin(last)).await
 }

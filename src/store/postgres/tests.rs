@@ -9,6 +9,7 @@ mod nodes;
 mod proxy;
 #[path = "../../../tests/support/postgres.rs"]
 mod server;
+mod upgrade;
 
 use std::sync::{Arc, LazyLock};
 

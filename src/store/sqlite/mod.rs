@@ -8,6 +8,7 @@ mod absence;
 mod entries;
 mod file;
 mod log;
+mod orders;
 mod outbox;
 mod payments;
 mod private;
@@ -33,10 +34,10 @@ use tokio::sync::oneshot;
 use super::ledger::Rules;
 use super::pieces::{Pieces, sweep};
 use super::{
-    Acknowledgement, Applied, Arrival, Error, Escalated, Escalation, Inquiry, Note, Outgoing, PageRef, PaymentStore,
-    PurgeBefore, Purged, Revocation, Timeline,
+    Acknowledgement, Applied, Arrival, Error, Escalated, Escalation, FoundOrders, Inquiry, Note, OrderSummary,
+    Outgoing, PageRef, PaymentStore, PurgeBefore, Purged, Revocation, Timeline,
 };
-use crate::payment::{Key, Payment};
+use crate::payment::{Key, MerchantId, OrderId, Payment};
 use file::File;
 use reader::{Read, Reader};
 use transaction::Transaction;
@@ -179,6 +180,24 @@ impl PaymentStore for Sqlite {
     async fn timeline(&self, key: &Key) -> Result<Timeline, Error> {
         let key = key.clone();
         self.look(move |snapshot| entries::read(snapshot, &key)).await
+    }
+
+    async fn orders_of_transaction(
+        &self,
+        transaction_id: &str,
+        merchant_id: Option<&MerchantId>,
+    ) -> Result<FoundOrders, Error> {
+        let (transaction_id, merchant_id) = (transaction_id.to_owned(), merchant_id.cloned());
+        self.look(move |snapshot| orders::of_transaction(snapshot, &transaction_id, merchant_id.as_ref())).await
+    }
+
+    async fn orders_of_number(&self, order_id: &OrderId) -> Result<FoundOrders, Error> {
+        let order_id = order_id.clone();
+        self.look(move |snapshot| orders::of_number(snapshot, &order_id)).await
+    }
+
+    async fn recent_orders(&self) -> Result<Vec<OrderSummary>, Error> {
+        self.look(|snapshot| orders::recent(snapshot)).await
     }
 
     async fn escalate(&self, now_ms: i64, messages_max: usize) -> Result<Escalated, Error> {

@@ -9,7 +9,7 @@ const APPLICATION_ID: i32 = 0x504e_7064;
 
 /// Each step once, in this order; the header's `user_version` counts the steps done. A step is never edited after a
 /// release: files exist that were made by it.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "
     CREATE TABLE payments (
         id            INTEGER PRIMARY KEY,
@@ -93,7 +93,34 @@ const STEPS: [&str; 5] = [
     ALTER TABLE entries RENAME COLUMN entry TO what;
     ALTER TABLE watches RENAME TO watched;
 ",
+    // By which an order is found that bore a number of the provider's.
+    "
+    CREATE TABLE transactions (
+        payment_id     INTEGER NOT NULL,
+        transaction_id TEXT    NOT NULL,
+        PRIMARY KEY (payment_id, transaction_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX transactions_transaction_id ON transactions (transaction_id);
+    DROP TRIGGER payments_deleted;
+    CREATE TRIGGER payments_deleted AFTER DELETE ON payments BEGIN
+        DELETE FROM entries WHERE payment_id = old.id;
+        DELETE FROM transactions WHERE payment_id = old.id;
+    END;
+",
 ];
+
+/// The step that makes the table `transactions`, which payments from before are put into.
+const TRANSACTIONS_STEP: usize = 6;
+
+/// The number of the event that decides the status: all that a row from before knows.
+const INDEX_OLD: &str = r#"
+    INSERT OR IGNORE INTO transactions (payment_id, transaction_id)
+    SELECT id, transaction_id FROM (
+        SELECT id, iif(json_valid(state), json_extract(state, '$.head.provider_transaction_id'), NULL) AS transaction_id
+        FROM payments WHERE id > ?1 AND id <= ?2 AND instr(state, '"provider_transaction_id":"') > 0)
+    WHERE typeof(transaction_id) = 'text' AND length(transaction_id) > 0"#;
+/// Payments of one statement: what a damaged page keeps from being found.
+const INDEX_OLD_ROWS: i64 = 500;
 
 /// Files up to this size are looked through when they are opened, rows against index. It takes some four milliseconds a
 /// mebibyte, so larger ones are only checked as they are read.
@@ -121,12 +148,35 @@ pub(super) fn migrate_to(connection: &mut Connection, steps: usize) -> Result<()
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for step in STEPS.iter().take(steps).skip(steps_done(&transaction)?) {
+    let done = steps_done(&transaction)?;
+    for step in STEPS.iter().take(steps).skip(done) {
         transaction.execute_batch(step)?;
+    }
+    if (1..TRANSACTIONS_STEP).contains(&done) && steps >= TRANSACTIONS_STEP {
+        index_old(&transaction)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", steps.to_string())?;
     transaction.commit()?;
+    Ok(())
+}
+
+/// Puts the payments that are there into the index of the provider's numbers. What cannot be read is passed over.
+fn index_old(connection: &Connection) -> Result<(), Error> {
+    let last: i64 = connection.query_row("SELECT coalesce(max(id), 0) FROM payments", [], |row| row.get(0))?;
+    let mut index = connection.prepare(INDEX_OLD)?;
+    let mut after = 0;
+    while after < last {
+        let next = after.saturating_add(INDEX_OLD_ROWS);
+        match index.execute([after, next]).map_err(Error::from) {
+            Ok(_) => {}
+            Err(error) if error.may_be_of_one_row() => {
+                tracing::error!(after_id = after, %error, "payments cannot be read and are not found by the provider's number");
+            }
+            Err(error) => return Err(error),
+        }
+        after = next;
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::outbox::{self, Leases};
 use super::purge::PurgeCursor;
 use super::watched::{self, DuePlace};
-use super::{entries, payments, revocations};
+use super::{entries, orders, payments, revocations};
 use crate::payment::Key;
 use crate::store::ledger::{Ledger, Progress, Row, Rules, Swept};
 use crate::store::{
@@ -213,7 +213,9 @@ impl<'c> Transaction<'c> {
             if let Row::Read(record) = row
                 && record.changed
             {
-                *id = Some(upsert.write(id.filter(|id| *id > 0), record, now_ms)?);
+                let row_id = upsert.write(id.filter(|id| *id > 0), record, now_ms)?;
+                orders::index(self.connection, row_id, record)?;
+                *id = Some(row_id);
                 self.saved.rows += 1;
             }
         }

@@ -105,3 +105,21 @@ async fn a_damaged_row_of_0_1_0_is_found() {
     let read = store.read(&event("due", "e").key).await;
     assert!(matches!(&read, Err(Error::Corrupt(why)) if why.contains("checksum")), "{read:?}");
 }
+
+#[tokio::test]
+async fn payments_of_0_1_0_are_found_by_the_providers_number() {
+    let folder = file_0_1_0();
+    let file = Connection::open(folder.path()).unwrap();
+    let number = r#"UPDATE payments SET checksum = NULL, state = replace(state, '"head":{', '"head":{"provider_transaction_id":"42-' || order_id || '",')"#;
+    file.execute(number, []).unwrap();
+    file.execute("UPDATE payments SET state = state || '}' WHERE order_id = 'open'", []).unwrap();
+    drop(file);
+    let store = folder.open(OPTIONS).unwrap();
+    let found = async |number: &str| store.orders_of_transaction(number, None).await.unwrap().orders.len();
+    assert_eq!((found("42-due").await, found("42-shown").await, found("42-open").await), (1, 1, 0));
+    store.close().await;
+    let file = Connection::open(folder.path()).unwrap();
+    file.execute("DELETE FROM payments WHERE order_id = 'due'", []).unwrap();
+    let left = "SELECT count(*) FROM transactions WHERE transaction_id = '42-due'";
+    assert_eq!(file.query_row(left, [], |row| row.get::<_, i64>(0)), Ok(0));
+}
