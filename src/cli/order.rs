@@ -11,6 +11,7 @@ use super::operators::Operators;
 use super::plain::plain;
 use crate::config::Settings;
 use crate::payment::{MerchantId, OrderId};
+use crate::store::is_transaction_id;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -22,10 +23,15 @@ pub(super) struct Args {
 enum Command {
     /// Show what happened to an order: arrived, pushed, acknowledged, escalated
     Show {
-        /// The merchant
-        merchant: String,
+        /// The merchant; with --transaction needed only where orders of several bear that number
+        #[arg(required_unless_present = "transaction")]
+        merchant: Option<String>,
         /// The merchant's order number
-        order: String,
+        #[arg(required_unless_present = "transaction", conflicts_with = "transaction")]
+        order: Option<String>,
+        /// The payment provider's number, as on the payer's bill, instead of the order number
+        #[arg(long, value_name = "ID")]
+        transaction: Option<String>,
         /// Print the admin API's JSON, for programs
         #[arg(long)]
         json: bool,
@@ -36,12 +42,25 @@ enum Command {
 }
 
 pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> {
-    let Command::Show { merchant, order, json, admin } = args.command;
-    let merchant = MerchantId::new(&merchant).map_err(|rule| format!("MERCHANT {rule}"))?;
-    let order = OrderId::new(&order).map_err(|rule| format!("ORDER {rule}"))?;
+    let Command::Show { merchant, order, transaction, json, admin } = args.command;
+    let merchant = merchant.map(|merchant| MerchantId::new(&merchant)).transpose();
+    let merchant = merchant.map_err(|rule| format!("MERCHANT {rule}"))?;
+    let order = order.map(|order| OrderId::new(&order)).transpose().map_err(|rule| format!("ORDER {rule}"))?;
     let operators = Operators::new(settings, admin)?;
-    let part = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let path = format!("/v1/orders/{}/{}", part(merchant.as_str()), part(order.as_str()));
+    let path = match (merchant, order, transaction) {
+        (Some(merchant), Some(order), None) => path(merchant.as_str(), order.as_str()),
+        (merchant, _, transaction) => {
+            let transaction = transaction.unwrap_or_default();
+            match found(&operators, &transaction, merchant.as_ref(), json).await? {
+                Some(path) => path,
+                None => {
+                    return Err(
+                        "several orders bear this number of the provider's: name one by MERCHANT and ORDER".into()
+                    );
+                }
+            }
+        }
+    };
     let timeline = operators.answer(operators.call(Method::GET, &path)).await?;
     let mut out = stdout().lock();
     if json {
@@ -52,6 +71,49 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> 
         writeln!(out, "{line}")?;
     }
     Ok(())
+}
+
+fn path(merchant: &str, order: &str) -> String {
+    format!("/v1/orders/{}/{}", encoded(merchant), encoded(order))
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// The path of the one order that bears the provider's number. Where there are several, prints them and answers nothing.
+async fn found(
+    operators: &Operators,
+    transaction: &str,
+    merchant: Option<&MerchantId>,
+    json: bool,
+) -> Result<Option<String>, Failure> {
+    if !is_transaction_id(transaction) {
+        return Err("--transaction must be 1 to 128 bytes without control characters".into());
+    }
+    let mut search = format!("/v1/orders?transaction={}", encoded(transaction));
+    if let Some(merchant) = merchant {
+        search = format!("{search}&merchant={}", encoded(merchant.as_str()));
+    }
+    let found = operators.answer(operators.call(Method::GET, &search)).await?;
+    let text = |order: &Value, name: &str| plain(order[name].as_str().unwrap_or_default());
+    if let Some([order]) = found["orders"].as_array().map(Vec::as_slice)
+        && found["more"] != true
+    {
+        return Ok(Some(path(&text(order, "merchant_id"), &text(order, "order_id"))));
+    }
+    let mut out = stdout().lock();
+    if json {
+        writeln!(out, "{found}")?;
+        return Ok(None);
+    }
+    for order in found["orders"].as_array().into_iter().flatten() {
+        writeln!(out, "{} {}  {}", text(order, "merchant_id"), text(order, "order_id"), text(order, "status"))?;
+    }
+    if found["more"] == true {
+        writeln!(out, "and maybe more")?;
+    }
+    Ok(None)
 }
 
 /// A header, then one line an entry, with the date where it changes.

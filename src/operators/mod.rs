@@ -13,6 +13,7 @@ mod pages;
 mod problems;
 mod revocations;
 mod router;
+mod search;
 mod status;
 mod words;
 

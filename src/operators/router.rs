@@ -8,7 +8,7 @@ use axum::{Router, middleware};
 
 use super::context::{OperatorContext, OperatorServices};
 use super::dead_letters::api as dead_letters;
-use super::{gate, health, orders, pages, revocations, status};
+use super::{gate, health, orders, pages, revocations, search, status};
 use crate::http::{self, BodyLimits, Problem};
 use crate::runtime::{Health, unix_s};
 
@@ -21,6 +21,7 @@ pub fn router(services: OperatorServices) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(render))
         .route("/v1/status", get(status::get))
+        .route("/v1/orders", get(search::list))
         .route("/v1/orders/{merchant_id}/{order_id}", get(orders::get))
         .route("/v1/dead-letters", get(dead_letters::list))
         .route("/v1/dead-letters/{id}", get(dead_letters::show))

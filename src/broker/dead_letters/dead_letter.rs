@@ -5,6 +5,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::broker::decode::Reject;
 use crate::broker::headers::{self, as_text, number, text};
 use crate::config;
 use crate::payment::Timestamp;
@@ -100,6 +101,7 @@ impl DeadLetter {
             "age_s": self.age_s(now_ms),
             "replays": self.replays,
             "failed_again": self.failed_again(),
+            "bad_for_good": self.is_bad_for_good(),
             "history": self.history,
             "exchange": self.exchange,
             "routing_key": self.routing_key,
@@ -108,10 +110,29 @@ impl DeadLetter {
         })
     }
 
-    /// Whether a replay takes it: with `again`, also one that failed again.
+    /// Whether a replay takes it: with `again`, also one that failed again or that is bad for good.
     #[must_use]
     pub fn is_replayable(&self, again: bool) -> bool {
-        again || !self.failed_again()
+        again || !(self.failed_again() || self.is_bad_for_good())
+    }
+
+    /// The message itself is bad, so that the same bytes would be rejected again.
+    #[must_use]
+    pub fn is_bad_for_good(&self) -> bool {
+        Reject::LASTING.contains(&self.reason.as_str())
+    }
+
+    /// Why a replay without `again` skips it, where it does.
+    #[must_use]
+    pub fn why_skipped(&self) -> Option<String> {
+        match self {
+            _ if self.is_bad_for_good() => Some(format!(
+                "the message itself is bad ({}), and a replay would bring it back: have it published correctly, and discard it",
+                self.reason
+            )),
+            _ if self.failed_again() => Some("failed again since its last replay".to_owned()),
+            _ => None,
+        }
     }
 
     /// A replay brought it back for the same reason: another one would only do it again.

@@ -124,7 +124,9 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> 
                 look.found.iter().partition(|found| found.dead_letter.is_replayable(again));
             for found in &look.found {
                 let is_replayable = found.dead_letter.is_replayable(again);
-                printer.step(if is_replayable { "would replay" } else { "would skip" }, &found.dead_letter, None)?;
+                let why = if is_replayable { None } else { found.dead_letter.why_skipped() };
+                let word = if is_replayable { "would replay" } else { "would skip" };
+                printer.step(word, &found.dead_letter, why.as_deref())?;
             }
             printer.summary(&format!("{} would be replayed{}", replayed.len(), skips(skipped.len())), &look.seen)
         }
@@ -179,7 +181,7 @@ async fn replay(options: Options, printer: &Printer, mut replay: Replay<'_>) -> 
     let mut report = |letter: &DeadLetter, outcome: &Outcome| {
         let (word, why) = match outcome {
             Outcome::Replayed => ("replayed", None),
-            Outcome::FailedAgain => ("skipped", Some("failed again since its last replay".to_owned())),
+            Outcome::FailedAgain => ("skipped", letter.why_skipped()),
             Outcome::Refused(error) => ("refused", Some(error.to_string())),
         };
         // A closed pipe must not stop the work half way.
@@ -240,6 +242,6 @@ fn in_queue(look: &Look) -> String {
 fn skips(count: usize) -> String {
     match count {
         0 => String::new(),
-        count => format!(", {count} skipped: failed again since the last replay (--again replays them)"),
+        count => format!(", {count} skipped (--again replays them all the same)"),
     }
 }

@@ -81,6 +81,11 @@ impl Looks {
                 self.forget(id);
                 Ok(dead_letter)
             }
+            Replayed::FailedAgain(dead_letter) if dead_letter["bad_for_good"] == true => {
+                let detail = "the message itself is bad, and a replay would bring it back: have it published correctly, \
+                              and discard this one (or set \"again\" to replay it all the same)";
+                Err(Problem::new(StatusCode::CONFLICT, "bad_for_good", detail))
+            }
             Replayed::FailedAgain(_) => {
                 let detail = "it came back for the same reason after its last replay and was kept: \
                               set \"again\" to replay it all the same";

@@ -42,7 +42,7 @@ async fn payments_from_before_the_index_of_transactions_are_put_into_it() {
     // What an older program makes and removes meanwhile, as it does both.
     let older = "
         INSERT INTO payments (merchant_id, order_id, version, status, final, created_ms, changed_ms, state)
-        SELECT merchant_id, 'older', version, status, final, created_ms + 1, changed_ms,
+        SELECT merchant_id, 'older', version, status, final, created_ms + 60000, changed_ms,
             replace(replace(state, '\"o03\"', '\"older\"'), '\"t3\"', '\"t-older\"')
         FROM payments WHERE order_id = 'o03';
         DELETE FROM payments WHERE order_id = 'o04'";
