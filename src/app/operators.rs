@@ -87,6 +87,21 @@ impl DeadLettersOverAmqp {
         done.map_err(unreachable)?;
         Ok(outcome)
     }
+
+    async fn discard_one(&self, id: &str) -> Result<Option<Value>, DeadLettersError> {
+        let queue = Queue::open(self.options.clone()).await.map_err(unreachable)?;
+        let filter = of_id(id);
+        let want = Want { filter: &filter, limit: Some(1), keep: Keep::Summary };
+        let look = queue.look(&want, u32::MAX).await.map_err(unreachable)?;
+        let mut discarded = None;
+        if let Some(found) = look.found.first() {
+            look.discard(found).await.map_err(unreachable)?;
+            discarded = Some(found.dead_letter.object(unix_ms()));
+        }
+        look.hand_back(&queue, u32::from(discarded.is_some())).await.map_err(unreachable)?;
+        queue.close().await;
+        Ok(discarded)
+    }
 }
 
 #[async_trait]
@@ -129,6 +144,10 @@ impl DeadLetters for DeadLettersOverAmqp {
             }
         });
         answered.await.unwrap_or_else(|_ended| Err(DeadLettersError("the replay did not finish".to_owned())))
+    }
+
+    async fn discard(&self, id: &str) -> Result<Option<Value>, DeadLettersError> {
+        self.discard_one(id).await
     }
 }
 

@@ -26,6 +26,7 @@ pub fn router(services: OperatorServices) -> Router {
         .route("/v1/dead-letters", get(dead_letters::list))
         .route("/v1/dead-letters/{id}", get(dead_letters::show))
         .route("/v1/dead-letters/{id}/replay", post(dead_letters::replay))
+        .route("/v1/dead-letters/{id}/discard", post(dead_letters::discard))
         .route("/v1/revocations", post(revocations::post))
         .merge(pages::router())
         .with_state(context)

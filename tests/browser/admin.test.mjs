@@ -98,6 +98,17 @@ const figuresShow = () =>
     return parseFloat(value("Events")) > 0 && value("Arrival") !== "–" && value("Dead") === "2look";
   });
 
+/** Words of the picture that a line runs through. */
+const struck = () =>
+  page.$$eval(".timeline text", (all) => {
+    const lines = [...document.querySelectorAll(".timeline .thread")];
+    const points = lines.flatMap((line) =>
+      Array.from({ length: Math.ceil(line.getTotalLength()) + 1 }, (_, at) => line.getPointAtLength(at)));
+    const isStruck = ({ x, y, width, height }) =>
+      points.some((point) => point.x > x && point.x < x + width && point.y > y && point.y < y + height);
+    return all.filter((text) => !text.matches(".sign") && isStruck(text.getBBox())).map((text) => text.textContent);
+  });
+
 async function fits(name) {
   const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
   assert.ok(content <= screen, `${name}: ${content} px of content on ${screen} px of screen`);
@@ -142,8 +153,8 @@ describe("the operators' page", { concurrency: false }, () => {
 
   test("an order: found by its number, and its timeline grows while it is looked at", async () => {
     await open("/");
+    await page.fill("[name=number]", "timeline-1");
     await page.fill("[name=merchant_id]", MERCHANT);
-    await page.fill("[name=order_id]", "timeline-1");
     await page.click(".finder button");
     await shows("#timeline", "No event of this order has arrived");
     await isLive();
@@ -157,6 +168,8 @@ describe("the operators' page", { concurrency: false }, () => {
     await shows("#timeline .verdict", "A page has shown it");
     page_.stop();
     assert.ok(await isMarked());
+    assert.ok((await page.locator(".thread").count()) > 0);
+    assert.deepEqual(await struck(), []);
     await onEachScreen("order");
     quiet();
   });
@@ -180,19 +193,22 @@ describe("the operators' page", { concurrency: false }, () => {
       return all.filter((text) => isBeyond(text.getBoundingClientRect())).map((text) => text.textContent);
     });
     assert.deepEqual(beyond, []);
+    assert.deepEqual(await struck(), []);
     await onEachScreen("timeline");
     quiet();
   });
 
-  test("what was typed wrongly is said beside the form", async () => {
+  test("what was typed wrongly is said beside the form, and the latest orders stand below it", async () => {
     await open("/orders");
     await onEachScreen("orders");
-    await page.fill("[name=merchant_id]", MERCHANT);
-    await page.fill("[name=order_id]", "not an order");
+    await page.click(".orders a >> text=whole-timeline");
+    await shows("h1", "whole-timeline");
+    await open("/orders");
+    await page.fill("[name=number]", "not an order");
     await page.click(".finder button");
-    assert.match(await page.textContent("[role=alert]"), /order_id must be/);
+    assert.match(await page.textContent("[role=alert]"), /no order has this number/);
     // The browser's own word on the answer's status.
-    complaints = complaints.filter((line) => !/status of 400/.test(line));
+    complaints = complaints.filter((line) => !/status of 404/.test(line));
     quiet();
   });
 
@@ -221,6 +237,22 @@ describe("the operators' page", { concurrency: false }, () => {
     quiet();
   });
 
+  test("a dead letter leads to its order, and is discarded after a confirm step", async () => {
+    await open("/dead-letters");
+    await page.click(".dead-letters a.of-order >> nth=0");
+    await shows("h1", "lost-1");
+    await page.goBack();
+    await page.click(".dead-letters a.id >> nth=0");
+    await page.click("text=Discard…");
+    await shows("h1", "Discard this dead letter?");
+    await onEachScreen("discard");
+    await page.click(".confirm button");
+    await shows("h1", "Discarded");
+    await page.click("main >> text=All dead letters");
+    await page.waitForFunction(() => /1 wait in the queue/.test(document.getElementById("waiting").textContent));
+    quiet();
+  });
+
   test("a node that does not answer is said to be so, and nothing is taken for fresh", async () => {
     await open("/");
     await isLive();
@@ -243,8 +275,7 @@ describe("the operators' page", { concurrency: false }, () => {
       const page = await plain.browser.newPage();
       await page.goto(BASE);
       assert.match(await page.textContent("#as-of"), /as of \d\d:\d\d:\d\d/);
-      await page.fill("[name=merchant_id]", MERCHANT);
-      await page.fill("[name=order_id]", "timeline-1");
+      await page.fill("[name=number]", "timeline-1");
       await page.click(".finder button");
       assert.match(await page.textContent("#timeline"), /succeeded, final/i);
       await page.click("nav >> text=Dead letters");

@@ -91,8 +91,9 @@ async fn each_page_is_whole_in_both_languages() {
     let pages = [
         ("/", 200),
         ("/orders", 200),
-        ("/orders?merchant_id=shop&order_id=%3Cb%3E", 400),
-        ("/orders?merchant_id=shop&order_id=..", 404),
+        ("/orders?number=%3Cb%3E", 404),
+        ("/orders?number=%00", 400),
+        ("/orders?merchant_id=shop&number=..", 404),
         ("/orders/shop/spoken-1", 200),
         ("/orders/shop/never", 200),
         ("/dead-letters", 200),
@@ -101,6 +102,7 @@ async fn each_page_is_whole_in_both_languages() {
         (&format!("/dead-letters/{id}"), 200),
         (&format!("/dead-letters/{id}?body=true"), 200),
         (&format!("/dead-letters/{id}/replay"), 200),
+        (&format!("/dead-letters/{id}/discard"), 200),
     ];
     for (path, status) in pages {
         let chinese = page(&service, path, CHINESE).await;

@@ -83,13 +83,13 @@ async fn what_is_not_there_is_said_to_programs_and_to_people() {
     assert!(unknown.status == 200 && unknown.text.contains("No event of this order has arrived"), "{}", unknown.text);
     let letter = service.admin_get("/dead-letters/0123456789ab").await;
     assert!(letter.status == 404 && letter.text.starts_with("<!DOCTYPE html>"), "{}", letter.text);
-    let wrong = service.admin_get("/orders?merchant_id=shop&order_id=%3Cb%3E").await;
+    let wrong = service.admin_get("/orders?number=%3Cb%3E").await;
     assert!(
-        wrong.status == 400 && wrong.text.contains("order_id must be") && !wrong.text.contains("<b>"),
+        wrong.status == 404 && wrong.text.contains("no order has this number") && !wrong.text.contains("<b>"),
         "{}",
         wrong.text
     );
-    let found = service.admin_get("/orders?merchant_id=shop&order_id=%20T-1%20").await;
+    let found = service.admin_get("/orders?merchant_id=shop&number=%20T-1%20").await;
     assert!(found.text.contains("<code>T-1</code>"), "led to the order: {}", found.text);
 }
 
@@ -174,6 +174,26 @@ async fn dead_letters_are_listed_by_reason_and_replayed_one_by_one_when_confirme
     all_succeeded(&adopting, &names[1..]).await;
     wait_for_ready(&adopting, LETTERS, 2).await;
     adopting.admin_post(&replay, &json!({ "confirm": true })).await.assert_problem(404, "unknown_dead_letter");
+
+    // Bad for good: not offered, and not done unless that is meant.
+    let [id] = &ids(&adopting, "?reason=invalid_json").await[..] else { panic!("one letter of that reason") };
+    let path = format!("/v1/dead-letters/{id}");
+    adopting
+        .admin_post(&format!("{path}/replay"), &json!({ "confirm": true }))
+        .await
+        .assert_problem(409, "bad_for_good");
+    let page = service_page(&adopting, &format!("/dead-letters/{id}")).await;
+    assert!(page.contains("A replay cannot help") && !page.contains(&format!("{id}/replay")), "{page}");
+    let told = adopting.setup.command(&["dead-letters", "replay", "--id", id]);
+    let (_, out, err) = tools::end_of(told, String::new()).await;
+    assert!(out.contains("the message itself is bad (invalid_json)"), "{out}{err}");
+    let discard = format!("{path}/discard");
+    adopting.admin_post(&discard, &json!({ "confirm": false })).await.assert_problem(400, "not_confirmed");
+    assert_eq!(post_form(&adopting, &format!("/dead-letters/{id}/discard"), "").await.status, 400);
+    let done = post_form(&adopting, &format!("/dead-letters/{id}/discard"), "confirm=yes").await;
+    assert!(done.status == 200 && done.text.contains("<h1>Discarded</h1>"), "{}", done.text);
+    wait_for_ready(&adopting, LETTERS, 1).await;
+    adopting.admin_post(&discard, &json!({ "confirm": true })).await.assert_problem(404, "unknown_dead_letter");
 }
 
 async fn service_page(service: &Service, path: &str) -> String {

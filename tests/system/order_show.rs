@@ -142,3 +142,89 @@ async fn an_order_that_nobody_knows_and_a_node_that_is_not_there_are_one_line_ea
     let (status, _, err) = tools::end_of(elsewhere, String::new()).await;
     assert!(!status.success() && err.lines().count() == 1, "{err}");
 }
+
+#[tokio::test]
+async fn an_order_is_found_by_the_providers_number() {
+    let service = Service::start().await;
+    let publisher = Publisher::connect(service.vhost()).await;
+    let bearing = |order: &str, merchant: &str, event_id: &str, transaction: &str| {
+        let changes = json!({ "merchant_id": merchant, "provider_transaction_id": transaction });
+        changed(told(order, event_id, "succeeded", 5), changes)
+    };
+    publisher.publish(&bearing("T*1|@", MERCHANT, "e-1", "4200A")).await;
+    // A second charge: stale, and remembered.
+    publisher
+        .publish(&changed(
+            bearing("T*1|@", MERCHANT, "e-2", "2026ALI"),
+            json!({ "occurred_at": "2026-01-31T09:00:00+08:00" }),
+        ))
+        .await;
+    publisher.publish(&bearing("other", "another", "e-3", "4200A")).await;
+    publisher.publish(&bearing("odd", MERCHANT, "e-4", "'; DROP TABLE payments --")).await;
+    publisher.publish(&bearing("last", MERCHANT, "e-5", "4300")).await;
+    wait_for_kind(&service, "last", "applied", 1).await;
+
+    let (success, out, err) = show(&service, &["--transaction", "2026ALI"]).await;
+    assert!(success && out.starts_with(&format!("order T*1|@ of {MERCHANT}: succeeded")), "{out}{err}");
+    let (success, out, _) = show(&service, &["--transaction", "'; DROP TABLE payments --"]).await;
+    assert!(success && out.starts_with(&format!("order odd of {MERCHANT}")), "{out}");
+    let (success, out, err) = show(&service, &["--transaction", "4200A"]).await;
+    assert!(!success, "{out}");
+    assert_eq!(out, format!("another other  succeeded\n{MERCHANT} T*1|@  succeeded\n"));
+    assert_eq!(
+        err,
+        "payment-notifier: several orders bear this number of the provider's: name one by MERCHANT and ORDER\n"
+    );
+    let (success, out, _) = show(&service, &["another", "--transaction", "4200A", "--json"]).await;
+    assert!(success && serde_json::from_str::<Value>(&out).unwrap()["order_id"] == "other", "{out}");
+    for (number, told) in [
+        ("4200a", "unknown_order: no order bears this number of the provider's"),
+        ("", "--transaction must be 1 to 128 bytes without control characters"),
+        (&"4".repeat(10_240), "--transaction must be 1 to 128 bytes without control characters"),
+        ("4200\u{1b}[31m", "--transaction must be 1 to 128 bytes without control characters"),
+    ] {
+        let (success, out, err) = show(&service, &["--transaction", number]).await;
+        assert!(!success && out.is_empty() && err == format!("payment-notifier: {told}\n"), "{out}{err}");
+    }
+
+    let found = async |query: &str| service.admin_get(&format!("/v1/orders?{query}")).await;
+    let names = |answer: &Value| -> Vec<String> {
+        let each = |order: &Value| {
+            format!("{} {}", order["merchant_id"].as_str().unwrap(), order["order_id"].as_str().unwrap())
+        };
+        answer["orders"].as_array().unwrap().iter().map(each).collect()
+    };
+    let first = format!("{MERCHANT} T*1|@");
+    for query in
+        ["number=T*1%7C%40", "number=2026ALI", "transaction=2026ALI", &format!("number=4200A&merchant={MERCHANT}")]
+    {
+        assert_eq!(names(&found(query).await.json), [first.as_str()], "{query}");
+    }
+    assert_eq!(names(&found("number=4200A").await.json), ["another other", first.as_str()]);
+    assert_eq!(names(&found("").await.json)[0], format!("{MERCHANT} last"));
+    found("transaction=other").await.assert_problem(404, "unknown_order");
+    found("number=4200A&merchant=nobody").await.assert_problem(404, "unknown_order");
+    let long = format!("number={}", "4".repeat(10_240));
+    for query in [
+        "number=%00",
+        "number=",
+        &long,
+        "number=1&transaction=1",
+        "merchant=shop",
+        "number=1&merchant=a%2Fb",
+        "colour=1",
+    ] {
+        found(query).await.assert_problem(400, "bad_request");
+    }
+
+    let page = service.admin_get("/orders?number=4200A").await;
+    assert!(
+        page.text.contains("Several orders have this number") && page.text.contains("/orders/another/other"),
+        "{}",
+        page.text
+    );
+    let page = service.admin_get("/orders?number=2026ALI&merchant_id=").await;
+    assert!(page.text.contains("<code>T*1|@</code>") && page.text.contains("id=\"timeline\""), "{}", page.text);
+    let page = service.admin_get("/orders").await;
+    assert!(page.text.contains(&format!("/orders/{MERCHANT}/T%2A1%7C%40")), "{}", page.text);
+}

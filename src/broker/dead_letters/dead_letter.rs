@@ -26,6 +26,8 @@ pub struct DeadLetter {
     pub error: String,
     /// The order, where the body names one.
     pub order_id: Option<String>,
+    /// The order's merchant, where the body names one or the settings do.
+    pub merchant_id: Option<String>,
     /// When it became a dead letter, milliseconds since 1970, where that is known.
     pub dead_lettered_at_ms: Option<i64>,
     /// How often it was replayed by `dead-letters replay`.
@@ -66,11 +68,13 @@ impl DeadLetter {
             }
             _ => Vec::new(),
         };
+        let [order_id, merchant_id] = order_and_merchant(&delivery.data, payments).map(|text| text.map(cut));
         Self {
             id: id(delivery, &routing_key),
             reason: cut(reason.code),
             error: cut(reason.error),
-            order_id: order_id(&delivery.data, payments).map(cut),
+            order_id,
+            merchant_id,
             dead_lettered_at_ms: reason.at_ms,
             replays: number(headers, headers::REPLAYS).unwrap_or(0),
             replayed_reason: text(headers, headers::REPLAYED_REASON).map(cut),
@@ -97,6 +101,7 @@ impl DeadLetter {
             "reason": self.reason,
             "error": self.error,
             "order_id": self.order_id,
+            "merchant_id": self.merchant_id,
             "dead_lettered_at": at.map(|at| at.as_str().to_owned()),
             "age_s": self.age_s(now_ms),
             "replays": self.replays,
@@ -207,19 +212,23 @@ fn id(delivery: &Delivery, routing_key: &str) -> String {
     hash.finalize().iter().take(ID_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The order, also of a message that breaks other rules.
-fn order_id(body: &[u8], payments: &config::Payments) -> Option<String> {
+/// The order and its merchant, also of a message that breaks other rules.
+fn order_and_merchant(body: &[u8], payments: &config::Payments) -> [Option<String>; 2] {
+    let nothing = [None, None];
     if body.len() > payments.body_bytes_max {
-        return None;
+        return nothing;
     }
-    let body: Value = serde_json::from_slice(body).ok()?;
-    let object = body.pointer(&payments.body_pointer)?;
-    let order = object.get("order_id").or_else(|| object.get("data")?.get("order_id"))?;
-    match order {
-        Value::String(order) => Some(order.clone()),
-        Value::Number(order) => Some(order.to_string()),
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return nothing };
+    let Some(object) = body.pointer(&payments.body_pointer) else { return nothing };
+    let member = |name: &str| match object.get(name).or_else(|| object.get("data")?.get(name))? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
         _ => None,
-    }
+    };
+    let order_id = member("order_id");
+    let default_merchant = || Some(payments.default_merchant.clone()).filter(|merchant| !merchant.is_empty());
+    let merchant_id = order_id.as_ref().and_then(|_order| member("merchant_id").or_else(default_merchant));
+    [order_id, merchant_id]
 }
 
 fn cut(text: String) -> String {

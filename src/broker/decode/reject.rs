@@ -37,7 +37,7 @@ impl Reject {
     ];
 
     /// Codes of what stays as bad as it is, whatever the settings are: the same bytes are rejected again.
-    pub const LASTING: [&str; 5] = ["too_large", "invalid_json", "too_deep", "duplicate_field", "id_reused"];
+    pub const LASTING: [&str; 4] = ["invalid_json", "too_deep", "duplicate_field", "id_reused"];
 
     pub(super) fn too_large(bytes: usize, bytes_max: usize) -> Self {
         Self::of("too_large", format!("the body has {bytes} bytes, more than {bytes_max}"))

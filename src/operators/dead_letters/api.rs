@@ -99,6 +99,26 @@ pub(in crate::operators) async fn replay(
     Ok(Json(json!({ "outcome": "replayed", "dead_letter": dead_letter })))
 }
 
+/// `{"confirm":true}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::operators) struct DiscardBody {
+    confirm: bool,
+}
+
+pub(in crate::operators) async fn discard(
+    State(context): State<OperatorContext>,
+    Path(id): Path<String>,
+    body: Result<Json<Object<DiscardBody>>, JsonRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Json(Object(DiscardBody { confirm })) = body?;
+    if !confirm {
+        return Err(not_confirmed());
+    }
+    let dead_letter = context.looks.discard(&id).await?;
+    Ok(Json(json!({ "outcome": "discarded", "dead_letter": dead_letter })))
+}
+
 pub(in crate::operators) fn not_confirmed() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "not_confirmed", "a replay must be confirmed: set \"confirm\" to true")
+    Problem::new(StatusCode::BAD_REQUEST, "not_confirmed", "this must be confirmed: set \"confirm\" to true")
 }

@@ -101,6 +101,17 @@ impl Looks {
         }
     }
 
+    /// The object of what was removed.
+    pub(in crate::operators) async fn discard(&self, id: &str) -> Result<Value, Problem> {
+        let id = checked(id)?;
+        let _turn = self.turn().await?;
+        let discarded = self.dead_letters.discard(id).await?;
+        self.forget(id);
+        let dead_letter = discarded.ok_or_else(absent)?;
+        tracing::info!(id, reason = dead_letter["reason"].as_str(), "dead letter discarded");
+        Ok(dead_letter)
+    }
+
     /// Takes one out of what is remembered.
     fn forget(&self, id: &str) {
         let Some(last) = self.last() else { return };

@@ -34,7 +34,7 @@ pub struct Listed {
 pub enum Replayed {
     /// Published, confirmed, and taken out of the dead letters. With its object.
     Done(Value),
-    /// It came back for the same reason after its last replay, and stays.
+    /// It came back for the same reason after its last replay, or is bad for good, and stays.
     FailedAgain(Value),
     /// It could not be published, and stays. Why, for an operator.
     Refused(Value, String),
@@ -67,4 +67,10 @@ pub trait DeadLetters: Send + Sync + 'static {
     /// # Errors
     /// [`DeadLettersError`]: nothing is lost; it may be published and still be here.
     async fn replay(&self, id: &str, again: bool) -> Result<Replayed, DeadLettersError>;
+
+    /// Removes it for good and answers its object, nothing where there is none with this id.
+    ///
+    /// # Errors
+    /// [`DeadLettersError`]: it may be gone or still be here.
+    async fn discard(&self, id: &str) -> Result<Option<Value>, DeadLettersError>;
 }

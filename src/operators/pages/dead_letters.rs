@@ -1,4 +1,4 @@
-//! `/dead-letters`: looked at, shown, replayed one by one.
+//! `/dead-letters`: looked at, shown, replayed or discarded one by one.
 //!
 //! A look is never taken because a page is refreshed: what is shown is the last one, with its time.
 
@@ -11,11 +11,12 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::layout::{PageProblem, Section, as_of, clock, page, problem};
+use super::layout::{PageProblem, Section, as_of, clock, date_and_time, encoded, order_path, page, problem};
 use super::view::View;
 use crate::http::Problem;
 use crate::operators::dead_letters::api::{ShowQuery, not_confirmed};
 use crate::operators::dead_letters::looks::{LISTED_MAX, Look};
+use crate::operators::orders;
 use crate::operators::status::Status;
 use crate::operators::words::{DeadLetterWords, Words, thousands};
 use crate::runtime::rfc3339_ms;
@@ -111,7 +112,7 @@ fn looked(look: &Look, filter: &Filter, words: &Words) -> Markup {
         @if !listed.reasons.is_empty() {
             section { h2 { (words.by_reason) } table.bars {
                 @for (reason, n) in &listed.reasons {
-                    @let filtered = format!("/dead-letters?reason={}", query_value(reason));
+                    @let filtered = format!("/dead-letters?reason={}", encoded(reason));
                     tr { th scope="row" { a href=(filtered) { code { (reason) } } } td.number { (thousands(*n)) } }
                 }
             } }
@@ -145,7 +146,9 @@ fn row(dead_letter: &Value, words: &DeadLetterWords) -> Markup {
     html! {
         a.id href={ "/dead-letters/" (text(dead_letter, "id")) } { code { (text(dead_letter, "id")) } }
         span.reason { (text(dead_letter, "reason")) }
-        @if let Some(order) = dead_letter["order_id"].as_str() { span { (words.order) code { (order) } } }
+        @if let Some(order) = dead_letter["order_id"].as_str() {
+            span { (words.order) a.of-order href=(path_of_order(dead_letter, order)) { code { (order) } } }
+        }
         @if let Some(at) = dead_letter["dead_lettered_at"].as_str() { span.time { (date_and_time(at)) } }
         @let replays = dead_letter["replays"].as_i64().unwrap_or(0);
         @if replays > 0 { span { ((words.replays)(replays, dead_letter["failed_again"] == true)) } }
@@ -153,9 +156,12 @@ fn row(dead_letter: &Value, words: &DeadLetterWords) -> Markup {
     }
 }
 
-/// `2026-01-31 08:30:00`
-fn date_and_time(at: &str) -> String {
-    at.get(..19).unwrap_or(at).replace('T', " ")
+/// Where its timeline is shown, or found where the merchant is not known.
+fn path_of_order(dead_letter: &Value, order_id: &str) -> String {
+    match dead_letter["merchant_id"].as_str() {
+        Some(merchant_id) if orders::key(merchant_id, order_id).is_ok() => order_path(merchant_id, order_id),
+        _ => format!("/orders?number={}", encoded(order_id)),
+    }
 }
 
 pub(super) async fn look(view: View) -> Result<Redirect, PageProblem> {
@@ -177,7 +183,12 @@ pub(super) async fn show(
         h1.order { span.kind { (words.dead_letter) } code { (text(&dead_letter, "id")) } }
         (summary(&dead_letter, words))
         p.actions {
-            a.button href={ "/dead-letters/" (text(&dead_letter, "id")) "/replay" } { (words.replay_step) }
+            @if is_bad_for_good(&dead_letter) {
+                span.note { (words.bad_for_good) }
+            } @else {
+                a.button href={ "/dead-letters/" (text(&dead_letter, "id")) "/replay" } { (words.replay_step) }
+            }
+            a.button href={ "/dead-letters/" (text(&dead_letter, "id")) "/discard" } { (words.discard_step) }
             @if !body {
                 a href="?body=true" { (words.show_body) }
                 span.note { (words.body_warning) }
@@ -208,40 +219,81 @@ fn summary(dead_letter: &Value, words: &DeadLetterWords) -> Markup {
             @for (name, title) in MEMBERS.into_iter().zip(words.members) {
                 @let value = &dead_letter[name];
                 @if !value.is_null() && *value != Value::Array(Vec::new()) {
-                    dt { (title) } dd lang=[(name == "error").then_some("en")] { (shown(value)) }
+                    dt { (title) }
+                    @if name == "order_id" && let Some(order) = value.as_str() {
+                        dd { a href=(path_of_order(dead_letter, order)) { code { (order) } } }
+                    } @else {
+                        dd lang=[(name == "error").then_some("en")] { (shown(value)) }
+                    }
                 }
             }
         }
     }
 }
 
-/// The confirm step. Asks nothing of the broker.
+/// What the last look has seen of it.
+fn known<'l>(look: Option<&'l Look>, id: &str) -> Option<&'l Value> {
+    look?.listed.dead_letters.iter().find(|dead_letter| dead_letter["id"] == id)
+}
+
+fn is_bad_for_good(dead_letter: &Value) -> bool {
+    dead_letter["bad_for_good"] == true
+}
+
+/// The confirm step of a replay. Asks nothing of the broker.
 pub(super) async fn ask(view: View, Path(id): Path<String>) -> Markup {
     let words = &view.words.dead_letters;
     let look = view.context.looks.last();
-    let known = look
-        .as_ref()
-        .and_then(|look| look.listed.dead_letters.iter().find(|dead_letter| dead_letter["id"] == id.as_str()));
+    let known = known(look.as_deref(), &id);
     let failed_again = known.is_some_and(|dead_letter| dead_letter["failed_again"] == true);
     let content = html! {
         h1 { (words.replay_question) }
-        @if let Some(dead_letter) = known { (summary(dead_letter, words)) } @else { p { (words.dead_letter) " " code { (id) } } }
-        p.lead {
-            (words.replay_means)
-        }
-        form.confirm method="post" {
-            input type="hidden" name="confirm" value="yes";
-            @if failed_again {
-                label.check {
-                    input type="checkbox" name="again" value="yes";
-                    span { (words.replay_again) }
-                }
+        (about(known, &id, words))
+        @if known.is_some_and(is_bad_for_good) {
+            p.lead { (words.bad_for_good) }
+            p.actions {
+                a.button href={ "/dead-letters/" (id) "/discard" } { (words.discard_step) }
+                a href="/dead-letters" { (words.no) }
             }
-            button.strong { ((words.replay)(&id)) }
-            a href="/dead-letters" { (words.no) }
+        } @else {
+            p.lead { (words.replay_means) }
+            form.confirm method="post" {
+                input type="hidden" name="confirm" value="yes";
+                @if failed_again {
+                    label.check {
+                        input type="checkbox" name="again" value="yes";
+                        span { (words.replay_again) }
+                    }
+                }
+                button.strong { ((words.replay)(&id)) }
+                a href="/dead-letters" { (words.no) }
+            }
         }
     };
     page(&view, Section::DeadLetters, words.replay_title, &content)
+}
+
+/// The confirm step of a removal. Asks nothing of the broker.
+pub(super) async fn ask_discard(view: View, Path(id): Path<String>) -> Markup {
+    let words = &view.words.dead_letters;
+    let look = view.context.looks.last();
+    let content = html! {
+        h1 { (words.discard_question) }
+        (about(known(look.as_deref(), &id), &id, words))
+        p.lead { (words.discard_means) }
+        form.confirm method="post" {
+            input type="hidden" name="confirm" value="yes";
+            button.strong { ((words.discard)(&id)) }
+            a href="/dead-letters" { (words.no) }
+        }
+    };
+    page(&view, Section::DeadLetters, words.discard_title, &content)
+}
+
+fn about(known: Option<&Value>, id: &str, words: &DeadLetterWords) -> Markup {
+    html! {
+        @if let Some(dead_letter) = known { (summary(dead_letter, words)) } @else { p { (words.dead_letter) " " code { (id) } } }
+    }
 }
 
 /// The confirm step's form.
@@ -260,11 +312,7 @@ pub(super) async fn replay(
 ) -> Result<Markup, PageProblem> {
     let words = &view.words.dead_letters;
     let refuse = problem(&view, Section::DeadLetters);
-    let unreadable = |_rejection| Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the form cannot be read");
-    let Form(Confirmation { confirm, again }) = form.map_err(|rejection| refuse(unreadable(rejection)))?;
-    if confirm != "yes" {
-        return Err(refuse(not_confirmed()));
-    }
+    let Confirmation { again, .. } = confirmed(form).map_err(&refuse)?;
     let dead_letter = view.context.looks.replay(&id, again == "yes").await.map_err(&refuse)?;
     let content = html! {
         h1 { (words.replayed) }
@@ -280,14 +328,37 @@ pub(super) async fn replay(
     Ok(page(&view, Section::DeadLetters, words.replayed, &content))
 }
 
+pub(super) async fn discard(
+    view: View,
+    Path(id): Path<String>,
+    form: Result<Form<Confirmation>, FormRejection>,
+) -> Result<Markup, PageProblem> {
+    let words = &view.words.dead_letters;
+    let refuse = problem(&view, Section::DeadLetters);
+    confirmed(form).map_err(&refuse)?;
+    let dead_letter = view.context.looks.discard(&id).await.map_err(&refuse)?;
+    let content = html! {
+        h1 { (words.discarded) }
+        p.verdict.ok {
+            (words.was_discarded[0]) code { (text(&dead_letter, "id")) } (words.was_discarded[1])
+        }
+        (summary(&dead_letter, words))
+        p { a href="/dead-letters" { (words.all) } }
+    };
+    Ok(page(&view, Section::DeadLetters, words.discarded, &content))
+}
+
+/// The form, where it says yes.
+fn confirmed(form: Result<Form<Confirmation>, FormRejection>) -> Result<Confirmation, Problem> {
+    let unreadable = |_rejection| Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the form cannot be read");
+    let Form(confirmation) = form.map_err(unreadable)?;
+    if confirmation.confirm == "yes" { Ok(confirmation) } else { Err(not_confirmed()) }
+}
+
 fn text<'a>(dead_letter: &'a Value, member: &str) -> &'a str {
     dead_letter[member].as_str().unwrap_or_default()
 }
 
 fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn query_value(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

@@ -22,7 +22,7 @@ pub(super) async fn get(view: View) -> Markup {
         (health(&status, words))
         (figures(&view, &status))
         div.columns {
-            section aria-labelledby="find" { h2 #find { (view.words.order.where_is_an_order) } (finder(&view, None, "")) }
+            section aria-labelledby="find" { h2 #find { (view.words.order.where_is_an_order) } (finder(&view, "", "")) }
             (pages_waiting(&status, words))
             (dead_letters(&status, look.as_deref(), view.words))
             (node(&status, view.words))

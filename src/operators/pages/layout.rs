@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::language::{Language, switch};
 use super::view::View;
@@ -84,21 +85,36 @@ pub(super) fn clock(at: &str) -> &str {
     at.get(11..19).unwrap_or(at)
 }
 
-/// A form by which an order is found.
-pub(super) fn finder(view: &View, merchant_id: Option<&str>, order_id: &str) -> Markup {
+/// A form by which an order is found: by its number or the provider's, of one merchant or of any.
+pub(super) fn finder(view: &View, merchant_id: &str, number: &str) -> Markup {
     let words = &view.words.page;
-    let merchant_id = merchant_id.unwrap_or(&view.context.default_merchant);
     html! {
         form.finder action="/orders" method="get" role="search" aria-label=(words.find_an_order) {
-            label { span { (words.merchant) }
-                input name="merchant_id" value=(merchant_id) required maxlength="64" autocapitalize="off" spellcheck="false";
+            label { span { (words.number) }
+                input name="number" value=(number) required maxlength="128" autocapitalize="off" spellcheck="false";
             }
-            label { span { (words.order_number) }
-                input name="order_id" value=(order_id) required maxlength="64" autocapitalize="off" spellcheck="false";
+            label { span { (words.merchant) }
+                input name="merchant_id" value=(merchant_id) maxlength="64" autocapitalize="off" spellcheck="false";
             }
             button { (words.find) }
         }
     }
+}
+
+/// Where what happened to an order is shown.
+pub(super) fn order_path(merchant_id: &str, order_id: &str) -> String {
+    format!("/orders/{}/{}", encoded(merchant_id), encoded(order_id))
+}
+
+/// A text as part of a path or as the value of a query, with what both take as it is left readable.
+pub(super) fn encoded(text: &str) -> String {
+    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// `2026-01-31 08:30:00`
+pub(super) fn date_and_time(at: &str) -> String {
+    at.get(..19).unwrap_or(at).replace('T', " ")
 }
 
 /// A refusal as a page.

@@ -33,6 +33,7 @@ pub(super) fn router() -> Router<OperatorContext> {
         .route("/dead-letters/look", post(dead_letters::look))
         .route("/dead-letters/{id}", get(dead_letters::show))
         .route("/dead-letters/{id}/replay", get(dead_letters::ask).post(dead_letters::replay))
+        .route("/dead-letters/{id}/discard", get(dead_letters::ask_discard).post(dead_letters::discard))
         .route_layer(from_fn(language::keep_choice))
         .route("/assets/admin.css", get(|| async { asset("text/css; charset=utf-8", CSS) }))
         .route("/assets/icon.svg", get(|| async { asset("image/svg+xml", ICON) }))

@@ -7,63 +7,117 @@ use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::layout::{PageProblem, Section, as_of, finder, page, problem};
+use super::layout::{PageProblem, Section, as_of, date_and_time, finder, order_path, page, problem};
 use super::timeline;
 use super::view::View;
 use crate::http::Problem;
 use crate::operators::entries::{EntryText, amount, claims, entry_text, is_of_second_charge, since};
-use crate::operators::orders;
 use crate::operators::words::{Mark, OrderWords, Words};
-use crate::payment::{Key, Payment};
+use crate::operators::{orders, search};
+use crate::payment::{Key, OrderId, Payment};
 use crate::runtime::{rfc3339_ms, unix_ms};
-use crate::store::{ENTRIES_MAX, Entry, Timeline};
+use crate::store::{ENTRIES_MAX, Entry, FoundOrders, OrderSummary, Timeline};
 
-/// `?merchant_id=…&order_id=…`
+/// `?number=…&merchant_id=…`
 #[derive(Deserialize)]
 pub(super) struct Sought {
-    merchant_id: Option<String>,
-    order_id: Option<String>,
+    #[serde(default)]
+    merchant_id: String,
+    #[serde(alias = "order_id")]
+    number: Option<String>,
 }
 
-/// The empty form, or on to the order, or what is wrong with what was typed.
+/// The form and what happened last, or on to the order, or those that have the number, or what is wrong with what was typed.
 pub(super) async fn find(view: View, query: Result<Query<Sought>, QueryRejection>) -> Result<Response, PageProblem> {
-    let Query(Sought { merchant_id, order_id }) =
-        query.map_err(|rejection| problem(&view, Section::Orders)(Problem::from(rejection)))?;
-    let (Some(merchant_id), Some(order_id)) = (&merchant_id, &order_id) else {
-        return Ok(form(&view, StatusCode::OK, merchant_id.as_deref(), "", None));
+    let refuse = problem(&view, Section::Orders);
+    let Query(Sought { merchant_id, number }) = query.map_err(|rejection| refuse(Problem::from(rejection)))?;
+    let Some(number) = number else {
+        let recent = search::recent(&view.context).await.map_err(&refuse)?;
+        return Ok(form(&view, StatusCode::OK, [&merchant_id, ""], &recent_orders(&recent, &view.words.order)));
     };
     // What people copy has spaces around it.
-    Ok(match orders::key(merchant_id.trim(), order_id.trim()) {
+    let (merchant, number) = (merchant_id.trim(), number.trim());
+    let typed = [merchant, number];
+    let wrong = |status, text: &str| form(&view, status, typed, &html! { p.wrong role="alert" { (text) } });
+    let said =
+        |problem: &Problem| wrong(problem.status(), &(view.words.page.problem)(problem.code(), problem.detail()));
+    let merchant_id = match (!merchant.is_empty()).then(|| search::merchant_id(merchant)).transpose() {
+        Ok(merchant_id) => merchant_id,
+        Err(problem) => {
+            return Ok(said(&problem));
+        }
+    };
+    let key = match search::by_number(&view.context, number, merchant_id.as_ref()).await {
+        Ok(found) if found.orders.len() > 1 || found.more => {
+            return Ok(form(&view, StatusCode::OK, typed, &several(&found, &view.words.order)));
+        }
+        Ok(found) => found.orders.into_iter().next().map(|order| order.key),
+        // The order's page waits for it with whoever looks at it.
+        Err(problem) if problem.status() == StatusCode::NOT_FOUND => match (merchant_id, OrderId::new(number)) {
+            (Some(merchant_id), Ok(order_id)) => Some(Key::new(merchant_id, order_id)),
+            _ => return Ok(said(&problem)),
+        },
+        Err(problem) if problem.status() == StatusCode::BAD_REQUEST => {
+            return Ok(said(&problem));
+        }
+        Err(problem) => return Err(refuse(problem)),
+    };
+    match key {
         // What a browser takes for a way up, encoded or not.
-        Ok(key)
-            if [".", ".."].iter().any(|dots| key.order_id.as_str() == *dots || key.merchant_id.as_str() == *dots) =>
+        Some(Key { merchant_id, order_id })
+            if ![merchant_id.as_str(), order_id.as_str()].iter().any(|part| matches!(*part, "." | "..")) =>
         {
-            form(&view, StatusCode::NOT_FOUND, Some(merchant_id), order_id, Some(view.words.order.not_by_browser))
+            Ok(Redirect::to(&order_path(merchant_id.as_str(), order_id.as_str())).into_response())
         }
-        Ok(key) => {
-            let order_id = utf8_percent_encode(key.order_id.as_str(), NON_ALPHANUMERIC);
-            Redirect::to(&format!("/orders/{}/{order_id}", key.merchant_id)).into_response()
-        }
-        Err(wrong) => form(
-            &view,
-            StatusCode::BAD_REQUEST,
-            Some(merchant_id),
-            order_id,
-            Some(&(view.words.page.problem)(wrong.code(), wrong.detail())),
-        ),
-    })
+        _ => Ok(wrong(StatusCode::NOT_FOUND, view.words.order.not_by_browser)),
+    }
 }
 
-fn form(view: &View, status: StatusCode, merchant_id: Option<&str>, order_id: &str, wrong: Option<&str>) -> Response {
+/// `typed` is the merchant and the number.
+fn form(view: &View, status: StatusCode, typed: [&str; 2], below: &Markup) -> Response {
     let content = html! {
         h1 { (view.words.order.where_is_an_order) }
-        @if let Some(wrong) = wrong { p.wrong role="alert" { (wrong) } }
-        (finder(view, merchant_id, order_id))
+        (finder(view, typed[0], typed[1]))
+        (below)
     };
     (status, page(view, Section::Orders, view.words.order.title, &content)).into_response()
+}
+
+fn several(found: &FoundOrders, words: &OrderWords) -> Markup {
+    html! {
+        section {
+            h2 { (words.several) }
+            (summaries(&found.orders, words))
+            @if found.more { p.note { (words.maybe_more) } }
+        }
+    }
+}
+
+fn recent_orders(orders: &[OrderSummary], words: &OrderWords) -> Markup {
+    html! {
+        section #recent {
+            h2 { (words.recent) }
+            @if orders.is_empty() { p { (words.none_yet) } } @else { (summaries(orders, words)) }
+        }
+    }
+}
+
+fn summaries(orders: &[OrderSummary], words: &OrderWords) -> Markup {
+    html! {
+        ul.orders {
+            @for order in orders {
+                @let Key { merchant_id, order_id } = &order.key;
+                li {
+                    a href=(order_path(merchant_id.as_str(), order_id.as_str())) { code { (order_id) } }
+                    span.of { code { (merchant_id) } }
+                    span.status { @match &order.status { Some(status) => code { (status) }, None => (words.without_result) } }
+                    span.time { (date_and_time(&rfc3339_ms(order.changed_ms))) }
+                }
+            }
+        }
+    }
 }
 
 pub(super) async fn get(
@@ -79,7 +133,7 @@ pub(super) async fn get(
         (as_of(&view, &rfc3339_ms(unix_ms())))
         (heading(&key, words))
         div #timeline data-live { (found) }
-        details.another { summary { (words.another) } (finder(&view, Some(key.merchant_id.as_str()), "")) }
+        details.another { summary { (words.another) } (finder(&view, "", "")) }
     };
     Ok(page(&view, Section::Orders, key.order_id.as_str(), &content))
 }

@@ -17,6 +17,8 @@ const ROW: u32 = 28;
 const PAUSE_MS: i64 = 1000;
 const GAP: u32 = 20;
 const AXIS: u32 = 72;
+/// The radius of a line's corners.
+const BEND: u32 = 6;
 /// Where the lanes stand, in the order of [`TimelineWords::lanes`].
 const LANES: [u32; 4] = [86, 148, 204, 260];
 
@@ -76,7 +78,7 @@ fn lane(mark: Mark) -> u32 {
     LANES[lane]
 }
 
-/// A line from what brought a version to what was done with it.
+/// A line from what brought a version to what was done with it: across below its row, where no word stands, and down the lane.
 fn thread(row: &Row<'_>, rows: &[Row<'_>]) -> Markup {
     let from = match row.entry.mark {
         Mark::Pushed => Mark::Applied,
@@ -87,7 +89,14 @@ fn thread(row: &Row<'_>, rows: &[Row<'_>]) -> Markup {
         |other: &&Row<'_>| other.y < row.y && other.entry.mark == from && other.entry.version == row.entry.version;
     let Some(origin) = rows.iter().rev().find(is_origin) else { return html! {} };
     let (x1, x2) = (lane(from), lane(row.entry.mark));
-    html! { path.thread d=(format!("M{x1} {} C{x1} {} {x2} {} {x2} {}", origin.y, row.y, origin.y, row.y)) {} }
+    let (from, across, to) = (origin.y, origin.y + ROW / 2, row.y);
+    let (before, after) = (across - BEND, across + BEND);
+    let d = format!(
+        "M{x1} {from} V{before} Q{x1} {across} {} {across} H{} Q{x2} {across} {x2} {after} V{to}",
+        x1 + BEND,
+        x2 - BEND
+    );
+    html! { path.thread d=(d) {} }
 }
 
 fn drawing(row: &Row<'_>, first_ms: i64, words: &TimelineWords) -> Markup {

@@ -20,8 +20,9 @@ const PAGE: PageWords = PageWords {
     live: "live",
     not_live: "not live: this node does not answer",
     find_an_order: "Find an order",
-    merchant: "Merchant",
+    merchant: "Merchant (optional)",
     order_number: "Order number",
+    number: "Order or transaction number",
     find: "Find",
     health_of_node: "Health of this node",
     open: |path| format!("Open {path}"),
@@ -87,6 +88,11 @@ const ORDER: OrderWords = OrderWords {
     where_is_an_order: "Where is an order?",
     not_by_browser: "a browser cannot ask for an order of this name",
     another: "Another order",
+    several: "Several orders have this number",
+    maybe_more: "There may be more: name the merchant.",
+    recent: "Latest orders",
+    none_yet: "No event of any order has arrived yet.",
+    without_result: "no result",
     unknown: "No event of this order has arrived.",
     unknown_means: " No result has come, and no page has waited for it. Is the merchant the right one?",
     order_of: |merchant_id| format!("Order of {merchant_id}"),
@@ -173,6 +179,15 @@ const DEAD_LETTERS: DeadLetterWords = DeadLetterWords {
     replayed: "Replayed",
     was_published: ["Dead letter ", " was published to the results again, confirmed, and taken out."],
     shows_in_order: "Whether it is understood this time shows in the order's timeline, or here again. ",
+    bad_for_good: "A replay cannot help: the message itself is bad and would come back. Have it published correctly, and discard \
+        this one.",
+    discard_step: "Discard…",
+    discard_title: "Discard?",
+    discard_question: "Discard this dead letter?",
+    discard_means: "It is removed for good. Nothing else keeps its body.",
+    discard: |id| format!("Discard {id}"),
+    discarded: "Discarded",
+    was_discarded: ["Dead letter ", " was removed for good."],
 };
 
 const TIMELINE: TimelineWords = TimelineWords {

@@ -56,6 +56,8 @@ pub(super) struct PageWords {
     pub(super) find_an_order: &'static str,
     pub(super) merchant: &'static str,
     pub(super) order_number: &'static str,
+    /// That of an order or of the provider's transaction.
+    pub(super) number: &'static str,
     pub(super) find: &'static str,
     pub(super) health_of_node: &'static str,
     pub(super) open: fn(path: &str) -> String,
@@ -109,6 +111,11 @@ pub(super) struct OrderWords {
     pub(super) where_is_an_order: &'static str,
     pub(super) not_by_browser: &'static str,
     pub(super) another: &'static str,
+    pub(super) several: &'static str,
+    pub(super) maybe_more: &'static str,
+    pub(super) recent: &'static str,
+    pub(super) none_yet: &'static str,
+    pub(super) without_result: &'static str,
     pub(super) unknown: &'static str,
     pub(super) unknown_means: &'static str,
     pub(super) order_of: fn(merchant_id: &str) -> String,
@@ -181,6 +188,15 @@ pub(super) struct DeadLetterWords {
     /// Before and after the id.
     pub(super) was_published: [&'static str; 2],
     pub(super) shows_in_order: &'static str,
+    pub(super) bad_for_good: &'static str,
+    pub(super) discard_step: &'static str,
+    pub(super) discard_title: &'static str,
+    pub(super) discard_question: &'static str,
+    pub(super) discard_means: &'static str,
+    pub(super) discard: fn(id: &str) -> String,
+    pub(super) discarded: &'static str,
+    /// Before and after the id.
+    pub(super) was_discarded: [&'static str; 2],
 }
 
 /// Of an order's timeline: the picture, and a label and a sentence for each entry.
