@@ -68,8 +68,8 @@ class ShopIT {
     @Autowired private OutboxRelay relay;
     @Autowired private PaymentService payments;
     @Autowired private TransactionTemplate transaction;
-    @Autowired private RabbitTemplate rabbit;
     @Autowired private RecordedMessages messages;
+    private final RabbitTemplate rabbit = new RabbitTemplate(around.connection);
 
     private static Surroundings start() {
         try {

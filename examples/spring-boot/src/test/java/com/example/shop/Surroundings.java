@@ -4,7 +4,9 @@ import com.example.testing.BrokerProxy;
 import com.example.testing.FakeWechatPay;
 import com.example.testing.PaymentNotifier;
 import com.example.testing.Vhost;
+import java.net.URI;
 import java.util.Map;
+import org.springframework.amqp.rabbit.connection.CachingConnectionFactory;
 import org.springframework.test.context.DynamicPropertyRegistry;
 
 /** Everything around the shop: the real program, RabbitMQ behind a proxy that can be cut, PostgreSQL, and a WeChat Pay of the test's. */
@@ -15,6 +17,12 @@ final class Surroundings implements AutoCloseable {
     final FakeWechatPay wechatPay = new FakeWechatPay();
     final PaymentNotifier notifier = new PaymentNotifier(vhost, Map.of("INQUIRY__AFTER", "1s", "ESCALATION__AFTER", "1s"));
 
+    // What README.md says that the shop needs.
+    final String shopUrl = vhost.userUrl(broker.port(), "^(shop\\.payment\\..*|payment-notifier\\.events)$",
+            "^(payments|shop\\.payment\\..*|amq\\.default)$", "^(shop\\.payment\\..*|payment-notifier\\.events)$");
+    /** Past the proxy, for the test itself. */
+    final CachingConnectionFactory connection = new CachingConnectionFactory(URI.create(vhost.url()));
+
     Surroundings() throws Exception {
     }
 
@@ -22,7 +30,7 @@ final class Surroundings implements AutoCloseable {
         registry.add("spring.datasource.url", database::url);
         registry.add("spring.datasource.username", database::user);
         registry.add("spring.datasource.password", database::password);
-        registry.add("spring.rabbitmq.addresses", () -> vhost.url(broker.port()));
+        registry.add("spring.rabbitmq.addresses", () -> shopUrl);
         registry.add("spring.rabbitmq.listener.simple.retry.initial-interval", () -> "50ms");
         registry.add("shop.ticket.secret", notifier::secret);
         registry.add("shop.outbox.backoff", () -> "100ms");
@@ -38,6 +46,7 @@ final class Surroundings implements AutoCloseable {
 
     @Override
     public void close() throws Exception {
+        connection.destroy();
         notifier.close();
         wechatPay.close();
         database.close();
