@@ -19,14 +19,21 @@ pub(crate) fn order(order: u32) -> String {
 pub(crate) fn body(n: u32, order: u32, out: &mut Vec<u8>) {
     use std::io::Write;
     let (hour, minute, second, ms) = (n / 3_600_000 % 24, n / 60_000 % 60, n / 1_000 % 60, n % 1_000);
+    let transaction = transaction(order);
     write!(
         out,
         "{{\"event_id\":\"evt-{n:08}-{order:08}\",\"merchant_id\":\"{MERCHANT}\",\"order_id\":\"order-{order:08}\",\
          \"status\":\"processing\",\"occurred_at\":\"2026-01-31T{hour:02}:{minute:02}:{second:02}.{ms:03}Z\",\
-         \"amount\":{{\"value\":1999,\"currency\":\"CNY\"}},\"provider\":\"wechat_pay\",\"provider_status\":\"USERPAYING\",\
-         \"display\":{{\"n\":\"{n:08}{TAIL}"
+         \"amount\":{{\"value\":1999,\"currency\":\"CNY\"}},\"provider\":\"wechat_pay\",\"provider_transaction_id\":\"{transaction}\",\
+         \"provider_status\":\"USERPAYING\",\"display\":{{\"n\":\"{n:08}{TAIL}"
     )
     .unwrap();
+}
+
+/// The provider's number of an order's payment, 28 digits as WeChat Pay's. Those of orders that follow each other are far
+/// apart, so that an index of them is written to where it is.
+fn transaction(order: u32) -> String {
+    format!("420000{:022}", u64::from(order).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// The number in what a page got, wherever the body stands in it.
