@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::zones;
+use super::zones::{self, Zone};
 
 const FORMAT_BYTES_MAX: usize = 64;
 const FRACTION_DIGITS_MAX: usize = 9;
@@ -65,9 +65,9 @@ impl TimeFormat {
         self.items.contains(&Item::Offset)
     }
 
-    /// The text as RFC 3339, with `offset` where the form has none. Whether the numbers are those of a day is not looked at.
+    /// The text as RFC 3339, in `zone` where the form has no offset. Whether the numbers are those of a day is not looked at.
     /// Not set where the text has another form.
-    pub(super) fn rfc3339(&self, text: &str, offset: Option<&str>) -> Option<String> {
+    pub(super) fn rfc3339(&self, text: &str, zone: Option<&Zone>) -> Option<String> {
         let mut parts = ["", "", "", "", "", "00"];
         let (mut fraction, mut own_offset) = ("", None);
         let mut rest = text;
@@ -89,8 +89,14 @@ impl TimeFormat {
         }
         let [year, month, day, hour, minute, second] = parts;
         let point = if fraction.is_empty() { "" } else { "." };
-        let offset = own_offset.as_deref().or(offset)?;
-        rest.is_empty().then(|| format!("{year}-{month}-{day}T{hour}:{minute}:{second}{point}{fraction}{offset}"))
+        if !rest.is_empty() {
+            return None;
+        }
+        let local = format!("{year}-{month}-{day}T{hour}:{minute}:{second}{point}{fraction}");
+        match own_offset {
+            Some(offset) => Some(format!("{local}{offset}")),
+            None => zone?.rfc3339(&local),
+        }
     }
 }
 

@@ -215,7 +215,7 @@ fn a_mapping_that_cannot_work_is_one_line_with_its_number_and_its_key() {
         (with("amount_scale = 10"), "amount_scale", "at most 9"),
         (with("time_format = \"yyyy\"\ntime_zone = \"Z\""), "time_format", "month"),
         (with("time_format = \"yyyy-MM-dd HH:mm\""), "time_format", "time_zone"),
-        (with("time_zone = \"Europe/Berlin\""), "time_zone", "summer time"),
+        (with("time_zone = \"Europe/Berln\""), "time_zone", "did you mean \"Europe/Berlin\"?"),
         (
             with("refund_amount_value = \"/r\"\nrefund_amount_currency = \"=CNY\""),
             "refund_amount_value",
