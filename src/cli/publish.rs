@@ -8,6 +8,7 @@ use crate::app;
 use crate::config::Settings;
 use crate::payment::{Currency, Event, EventId, Money, Reason, Refund, RefundStatus, Status, Timestamp};
 use crate::runtime::unix_ms;
+use crate::store::is_transaction_id;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -25,6 +26,9 @@ pub(super) struct Args {
     /// Payment provider; also the last word of the routing key
     #[arg(long, default_value = "test")]
     provider: String,
+    /// The provider's number of the transaction: another number is another attempt to pay
+    #[arg(long, value_name = "ID")]
+    transaction: Option<String>,
     /// Reason to show on the page
     #[arg(long, value_name = "MESSAGE")]
     reason: Option<String>,
@@ -66,6 +70,10 @@ fn event(settings: &Settings, args: &Args) -> Result<Event, Failure> {
     event.amount =
         args.amount.map(|value| Money::new(value, currency)).transpose().map_err(|rule| format!("--amount {rule}"))?;
     event.provider = Some(args.provider.as_str().into());
+    if args.transaction.as_deref().is_some_and(|id| !is_transaction_id(id)) {
+        return Err("--transaction must be 1 to 128 bytes without control characters".into());
+    }
+    event.provider_transaction_id = args.transaction.as_deref().map(Into::into);
     event.reason = args.reason.as_deref().map(|message| Reason { code: None, message: Some(message.into()) });
     if let Some(refund) = &args.refund {
         let status = RefundStatus::ALL.into_iter().find(|status| status.as_str() == refund);

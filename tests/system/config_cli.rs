@@ -202,10 +202,27 @@ async fn publish_is_confirmed_and_says_when_nobody_would_get_it() {
     let payment = service.payment_with_status("pub-1", &ticket("pub-1"), "failed").await;
     assert_eq!(payment["amount"], json!({ "value": 1999, "currency": "CNY" }));
     assert_eq!(payment["reason"]["message"], "余额不足");
-    for bad in [["--status", "paid"], ["--amount", "-1"], ["--currency", "yuan"], ["--occurred-at", "today"]] {
+    for bad in [
+        ["--status", "paid"],
+        ["--amount", "-1"],
+        ["--currency", "yuan"],
+        ["--occurred-at", "today"],
+        ["--transaction", ""],
+    ] {
         let ended = published(&service, &bad).await;
         assert!(!ended.success && !ended.err.is_empty(), "{bad:?}");
     }
+
+    // Two numbers of the provider's for one order: it was paid twice.
+    for number in ["4200A", "2026ALI"] {
+        let ended = run(service.setup.command(&order("publish", "pub-2", &["--transaction", number]))).await;
+        assert!(ended.success, "{}", ended.err);
+    }
+    wait_for("paid_twice in the timeline", async || {
+        let timeline = service.admin_get(&format!("/v1/orders/{MERCHANT}/pub-2")).await;
+        timeline.text.contains("\"paid_twice\"").then_some(())
+    })
+    .await;
 
     service.terminate();
     service.wait_end().await;
