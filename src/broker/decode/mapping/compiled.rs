@@ -1,7 +1,7 @@
 //! One mapping, compiled at the start: what is wrong with it is told then, and a message costs no more than it must.
 
 use super::amount::Amount;
-use super::pointers::{Pointers, Values};
+use super::pointers::{NO_POINTER, Pointers, Values};
 use super::source::{Source, compared};
 use super::times::Times;
 use super::topic::Topic;
@@ -160,10 +160,7 @@ impl Compiler<'_> {
         check_constant("merchant_id", merchant_id.as_ref(), |text| MerchantId::new(text).map(drop))?;
         let order_id = self.needed("order_id", &written.order_id)?;
         check_constant("order_id", Some(&order_id), |text| OrderId::new(text).map(drop))?;
-        let event_id = self.source("event_id", &written.event_id)?;
-        if matches!(event_id, Some(Source::Constant(_))) {
-            return Err(format!("event_id {NOT_FINITE}"));
-        }
+        let event_id = self.pointer("event_id", &written.event_id)?;
         let statuses = written.statuses.iter().map(|(word, status)| {
             let known: Result<Status, _> = status.parse();
             known.map(|status| (word.as_str().into(), status)).map_err(|rule| format!("statuses {word:?} {rule}"))
@@ -176,10 +173,7 @@ impl Compiler<'_> {
         if written.amount_scale.is_some() && written.amount_value.is_empty() && written.refund_amount_value.is_empty() {
             return Err("amount_scale needs amount_value".to_owned());
         }
-        let display = self.source("display", &written.display)?;
-        if matches!(display, Some(Source::Constant(_))) {
-            return Err(format!("display {NOT_FINITE}"));
-        }
+        let display = self.pointer("display", &written.display)?;
         Ok(Fields {
             event_id,
             merchant_id,
@@ -208,6 +202,15 @@ impl Compiler<'_> {
                 Err(format!("{key} leads to nothing: when wants a text or a number at {:?}, above it", above.pointer))
             }
             None => Ok(source),
+        }
+    }
+
+    /// A source that cannot be a constant.
+    fn pointer(&mut self, key: &str, written: &str) -> Result<Option<Source>, String> {
+        match written.chars().next() {
+            None | Some('/') => self.source(key, written),
+            Some('=') => Err(format!("{key} {NOT_FINITE}")),
+            Some(_) => Err(format!("{key} {NO_POINTER}")),
         }
     }
 

@@ -7,6 +7,8 @@ use serde_json::value::RawValue;
 
 /// Pointers of one mapping. Each is one bit of what was seen in an object.
 const POINTERS_MAX: usize = 64;
+/// A clause that goes after the name of a key.
+pub(super) const NO_POINTER: &str = "must be a JSON pointer, which begins with /";
 
 /// One reference token, with what is looked for at it and below it.
 #[derive(Debug, Clone, Default)]
@@ -80,7 +82,7 @@ impl Pointers {
 /// The reference tokens of a pointer (RFC 6901), without their escapes.
 fn tokens(pointer: &str) -> Result<Vec<Box<str>>, String> {
     let Some(rest) = pointer.strip_prefix('/') else {
-        return Err("must be a JSON pointer, which begins with /, or = and a constant text".to_owned());
+        return Err(NO_POINTER.to_owned());
     };
     let token = |token: &str| {
         if token.split('~').skip(1).any(|after| !after.starts_with(['0', '1'])) {

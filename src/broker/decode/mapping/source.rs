@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::super::json;
 use super::super::reject::Reject;
-use super::pointers::{Pointers, Values};
+use super::pointers::{NO_POINTER, Pointers, Values};
 
 /// A JSON pointer, or `=text`.
 #[derive(Debug, Clone)]
@@ -25,6 +25,7 @@ impl Source {
             _ if written.is_empty() => Ok(None),
             Some("") => Err("has no text after =".to_owned()),
             Some(text) => Ok(Some(Self::Constant(text.into()))),
+            None if !written.starts_with('/') => Err(format!("{NO_POINTER}, or = and a constant text")),
             None => Ok(Some(Self::At { slot: pointers.slot(written)?, pointer: written.into() })),
         }
     }

@@ -194,7 +194,7 @@ fn a_mapping_that_cannot_work_is_one_line_with_its_number_and_its_key() {
         (instead("\"/status\"", "\"=payed\""), "status", "must be one of pending"),
         (with("statuses = { a = \"failed\" }\nstatuses_ignored = [\"a\"]"), "statuses_ignored", "too"),
         (with("when = { \"/status\" = [\"paid\"] }"), "when", "\"paid\""),
-        (instead("\"/order\"", "\"order\""), "order_id", "begins with /"),
+        (instead("\"/order\"", "\"order\""), "order_id", "begins with /, or = and a constant text"),
         (instead("\"/order\"", "\"/a~2\""), "order_id", "~0"),
         (instead("\"/order\"", "\"=\""), "order_id", "no text"),
         (instead("\"/order\"", "\"=a b\""), "order_id", "1 to 64"),
@@ -204,7 +204,6 @@ fn a_mapping_that_cannot_work_is_one_line_with_its_number_and_its_key() {
         (instead("status = \"/status\"", ""), "status", "missing"),
         (with("event_id = \"=1\""), "event_id", "constant"),
         (with("when = { \"/a\" = [] }"), "when", "can never match"),
-        (with("when = { \"a\" = [1] }"), "when", "begins with /"),
         (with("when = { \"/a\" = [1], \"/a/b\" = [1] }"), "when", "can never match"),
         (with("when = { \"/a\" = [1] }\nprovider = \"/a/b\""), "provider", "nothing"),
         (with("routing_key = \"payment.res*\""), "routing_key", "res*"),
@@ -229,6 +228,10 @@ fn a_mapping_that_cannot_work_is_one_line_with_its_number_and_its_key() {
         let line = fault(&toml);
         assert!(line.contains("payments.mappings") && line.contains(key) && line.contains(said), "{line}");
         assert_eq!(line.lines().count(), 1, "{line}");
+    }
+    for no_constant in ["when = { \"a\" = [1] }", "when = { \"=a\" = [1] }", "event_id = \"id\"", "display = \"x\""] {
+        let line = fault(&with(no_constant));
+        assert!(line.ends_with("must be a JSON pointer, which begins with /"), "{line}");
     }
     let two = fault(&format!("{BASE}{}", with("when = { \"/a\" = [1] }")));
     assert!(two.contains("number 2 of 2") && two.contains("number 1 takes all"), "{two}");
