@@ -130,4 +130,10 @@ impl Service {
         });
         of_name.sum()
     }
+
+    /// Waits until the metric has this value: many are counted only after what a test can see of them.
+    pub(crate) async fn metric_is(&self, name: &str, labels: &str, value: f64) {
+        let what = format!("{name}{{{labels}}} is {value}");
+        wait_for(&what, async || (self.metric(name, labels).await == value).then_some(())).await;
+    }
 }

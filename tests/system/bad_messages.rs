@@ -96,7 +96,7 @@ async fn each_bad_message_is_put_aside_with_its_reason_while_the_next_good_one_a
     }
     for (reason, count) in by_reason {
         let label = format!("reason=\"{reason}\"");
-        assert_eq!(service.metric("payment_notifier_dead_letters_total", &label).await, count, "{reason}");
+        service.metric_is("payment_notifier_dead_letters_total", &label, count).await;
     }
     assert_eq!(service.metric("payment_notifier_redeliveries_total", "").await, 0.0);
     let unknown = service.payment("bad-1", &ticket("bad-1"), "").await;

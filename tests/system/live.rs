@@ -48,8 +48,7 @@ fn on(database: &Database, setup: Setup, instance: &str) -> Setup {
 }
 
 async fn hears(service: &Service) {
-    let hears = async || metric(service, "connected", "").await == 1.0;
-    wait_for("the node hears the others", async || hears().await.then_some(())).await;
+    service.metric_is("payment_notifier_live_connected", "", 1.0).await;
 }
 
 async fn metric(service: &Service, name: &str, labels: &str) -> f64 {
@@ -57,10 +56,7 @@ async fn metric(service: &Service, name: &str, labels: &str) -> f64 {
 }
 
 async fn pages_wait(service: &Service, pages: f64) {
-    wait_for("the pages wait", async || {
-        (service.metric("payment_notifier_pages_waiting", "").await == pages).then_some(())
-    })
-    .await;
+    service.metric_is("payment_notifier_pages_waiting", "", pages).await;
 }
 
 #[tokio::test]
@@ -82,11 +78,12 @@ async fn a_page_on_one_node_learns_of_what_another_has_stored_on_all_four_transp
     assert_eq!(page.payment().await["status"], "succeeded");
     assert_eq!(stream.payment().await["status"], "succeeded");
     nodes.waits.payment_with_status("l-poll", &tickets, "succeeded").await;
-    assert_eq!(metric(&nodes.waits, "hits_total", "").await, 3.0, "by hints, not by reading again");
-    assert_eq!(metric(&nodes.consumes, "changes_total", "direction=\"out\"").await, 4.0);
+    // By hints, not by reading again.
+    nodes.waits.metric_is("payment_notifier_live_hits_total", "", 3.0).await;
+    nodes.consumes.metric_is("payment_notifier_live_changes_total", "direction=\"out\"", 4.0).await;
     assert_eq!(nodes.waits.metric("payment_notifier_deliveries_total", "").await, 0.0);
-    let told = nodes.waits.metric("payment_notifier_arrival_to_page_seconds_count", "transport=\"websocket\"").await;
-    assert_eq!(told, 1.0);
+    let name = "payment_notifier_arrival_to_page_seconds_count";
+    nodes.waits.metric_is(name, "transport=\"websocket\"", 1.0).await;
 
     // A page that comes back to the other node goes on from there.
     let mut stream = EventStream::open_with(&nodes.consumes, "l-sse", &tickets, "", Some("1")).await.unwrap();
@@ -115,7 +112,7 @@ async fn a_node_that_hears_nobody_still_tells_its_pages() {
     let (mut page, _) = Page::subscribed(&nodes.waits, &ticket("heard-1")).await;
     publisher.publish(&event("heard-1", "succeeded")).await;
     assert_eq!(page.payment().await["status"], "succeeded");
-    wait_for("it was heard", async || (metric(&nodes.waits, "hits_total", "").await == 1.0).then_some(())).await;
+    nodes.waits.metric_is("payment_notifier_live_hits_total", "", 1.0).await;
 }
 
 #[tokio::test]
@@ -244,7 +241,7 @@ async fn what_the_way_over_another_node_costs() {
         ways[0].push(near);
         ways[1].push(far);
     }
-    assert_eq!(metric(&nodes.waits, "hits_total", "").await, 2000.0);
+    nodes.waits.metric_is("payment_notifier_live_hits_total", "", 2000.0).await;
     for (name, mut way) in ["the node that stores", "another node"].into_iter().zip(ways) {
         way.sort_unstable();
         let at = |percent: usize| way[(way.len() * percent / 100).min(way.len() - 1)];

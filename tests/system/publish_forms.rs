@@ -118,7 +118,7 @@ async fn what_the_body_leaves_out_the_properties_give() {
     for order_id in ["last", "by-property", "by-hash", "by-empty-id"] {
         assert_eq!(assert_succeeded(&service, order_id).await["version"], 1, "{order_id}");
     }
-    assert_eq!(service.metric("payment_notifier_events_total", "duplicate").await, 2.0);
+    service.metric_is("payment_notifier_events_total", "duplicate", 2.0).await;
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn the_payments_own_fields_win_over_the_envelope() {
     assert_succeeded(&service, "last").await;
     let payment = assert_succeeded(&service, "own-fields").await;
     assert_eq!((&payment["occurred_at"], &payment["version"]), (&own["occurred_at"], &json!(1)));
-    assert_eq!(service.metric("payment_notifier_events_total", "duplicate").await, 1.0);
+    service.metric_is("payment_notifier_events_total", "duplicate", 1.0).await;
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ async fn a_closed_connection_turns_readiness_false_and_it_comes_back_by_itself()
     publisher.publish(&event("closed-1", "succeeded")).await;
     service.wait_ready().await;
     assert_eq!(page.payment().await["status"], "succeeded");
-    assert_eq!(service.metric("payment_notifier_broker_connected", "").await, 1.0);
+    service.metric_is("payment_notifier_broker_connected", "", 1.0).await;
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ async fn message_of_16_mib_is_put_aside_in_bounded_memory() {
     wait_for("they are put aside", async || (too_large(&service).await >= RUNS).then_some(())).await;
     let grown = service.status("VmHWM") - before;
     assert!(grown <= GROWTH_KIB_MAX, "{grown} KiB more");
-    assert_eq!(service.metric("payment_notifier_large_bodies_total", "").await, 4.0);
+    service.metric_is("payment_notifier_large_bodies_total", "", 4.0).await;
     assert!(service.logs().text().contains("max_message_size"), "and the log says what to set");
     ledger.flows().await;
     ledger.prove(&service, RUNS).await;
@@ -62,7 +62,7 @@ async fn a_flood_of_16_mib_stays_with_the_broker_until_what_was_read_is_settled(
     wait_for("as many are read as may be", async || (read().await >= 4.0).then_some(())).await;
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert_eq!((read().await, service.metric("payment_notifier_acks_lost_total", "").await), (4.0, 0.0));
-    assert_eq!(service.metric("payment_notifier_broker_connects_total", "ok").await, 1.0);
+    service.metric_is("payment_notifier_broker_connects_total", "ok", 1.0).await;
     service.vhost().put("exchanges", DEAD_LETTERS, &json!({ "type": "fanout", "durable": true })).await;
     service.vhost().bind(DEAD_LETTERS, DEAD_LETTERS).await;
     wait_up_to(Duration::from_secs(90), "they are put aside", async || {

@@ -64,7 +64,7 @@ async fn five_thousand_pages_come_back_at_once_and_each_gets_its_state() {
     }
     let tickets: Vec<String> = (0..ORDERS).map(|n| ticket(order(n))).collect();
     let (before, _) = all_come(&service, &tickets).await;
-    assert_eq!(service.metric("payment_notifier_pages_waiting", "websocket").await, 5000.0);
+    service.metric_is("payment_notifier_pages_waiting", "websocket", 5000.0).await;
 
     service.kill9().await;
     drop(before);

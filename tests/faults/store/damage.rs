@@ -119,7 +119,7 @@ async fn a_changed_digit_is_found_named_and_not_acknowledged_over_and_gone_once_
     other["refund"] = json!({ "status": "full" });
     publisher.publish(&other).await;
     assert_eq!(page.payment().await["refund"]["status"], "full", "events of others go on");
-    assert_eq!(service.metric("payment_notifier_events_held", "").await, 1.0);
+    service.metric_is("payment_notifier_events_held", "", 1.0).await;
     let ready = service.admin_get("/readyz").await;
     assert_eq!(ready.status, 200, "a fault of one payment is none of the node: {}", ready.text);
     let letters = service.vhost().get("queues", "payment-notifier.dead-letters").await;

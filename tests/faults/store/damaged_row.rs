@@ -111,7 +111,7 @@ async fn damaged_and_put_right(place: &Place, service: &mut Service) -> Duration
     place.execute(DAMAGE).await;
     let mut longest = others_go_on(service, &publisher, &mut pages, "processing").await;
     held(service, 2.0).await;
-    assert_eq!(service.metric("payment_notifier_damaged_payments_total", "during=\"event\"").await, 1.0);
+    service.metric_is("payment_notifier_damaged_payments_total", "during=\"event\"", 1.0).await;
     assert_eq!(named(service), 1, "once, however often it is tried");
     service.payment(&order(BAD), &ticket, "").await.assert_problem(503, "unavailable");
     place.execute(REPAIR).await;
