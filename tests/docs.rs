@@ -12,8 +12,9 @@ const README_LINES_MAX: usize = 170;
 const FOLDERS_LEFT_OUT: [&str; 4] = ["target", "node_modules", "miniprogram_npm", "secrets"];
 
 /// What a publisher, a page's developer and an operator need: each has a sister in Chinese, and so has all of a folder.
-const IN_CHINESE: [&str; 18] = [
+const IN_CHINESE: [&str; 19] = [
     "README.md",
+    "SECURITY.md",
     "clients/miniprogram/README.md",
     "docs/CALLBACKS.md",
     "docs/PROTOCOL.md",
@@ -132,6 +133,28 @@ fn a_reader_stays_in_one_language() {
         }
     }
     assert!(offences.is_empty(), "\n{}", offences.join("\n"));
+}
+
+/// The names of tests have more words than any setting.
+#[test]
+fn each_test_that_the_threat_model_names_is_there() {
+    let page = std::fs::read_to_string(root().join("SECURITY.md")).expect("readable");
+    let named: Vec<&str> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.matches('_').count() > 4 && !word.contains('.'))
+        .collect();
+    assert!(named.len() > 10, "{named:?}");
+    let mut code = String::new();
+    for folder in ["tests/system", "tests/callbacks"] {
+        for entry in std::fs::read_dir(root().join(folder)).expect("readable") {
+            let path = entry.expect("readable").path();
+            code += &std::fs::read_to_string(path).expect("readable");
+        }
+    }
+    let missing: Vec<&&str> = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "SECURITY.md names tests that are not there: {missing:?}");
 }
 
 #[test]
