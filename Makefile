@@ -19,7 +19,7 @@ test-brokers: ## the tests that speak with a broker, on RabbitMQ 3.10 and on 4.0
 test-builds: ## the mini-program package, built by uni-app, Taro, Vite, webpack, esbuild and TypeScript, until a page shows the result
 	@scripts/test --builds
 
-lint: ## formatting, clippy, shell scripts, compose file, licences
+lint: ## formatting, clippy, shell scripts, compose file, dependencies, workflows
 	@scripts/lint
 
 bench: ## speed and memory beside what could be used instead (25 minutes); ARGS=quick, or ARGS="flood --rounds 3" for one part
