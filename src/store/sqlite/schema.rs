@@ -216,3 +216,24 @@ fn steps_done(connection: &Connection) -> Result<usize, Error> {
 fn pragma(connection: &Connection, name: &str) -> Result<i64, Error> {
     Ok(connection.pragma_query_value(None, name, |row| row.get(0))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_files_were_made_by_stays_as_it_was() {
+        use sha2::{Digest, Sha256};
+        let digests =
+            STEPS.map(|sql| Sha256::digest(sql)[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let released = [
+            "341208ee753ef2f4",
+            "646937f65f5705a2",
+            "0e4500e62aac2d2b",
+            "60d49496557f2adb",
+            "52d34c26dcf8c736",
+            "d9e768d8acc4490c",
+        ];
+        assert_eq!(digests, released);
+    }
+}
