@@ -71,8 +71,8 @@ pub(super) struct AddressSlot {
     limiter: AddressLimiter,
     /// Of the address.
     groups: Groups,
-    /// Those of them in which it is counted.
-    counted: Groups,
+    /// In which of them it is counted.
+    counted: [bool; 2],
 }
 
 impl AddressLimiter {
@@ -101,9 +101,9 @@ impl AddressLimiter {
                 return Err(TooMany);
             }
         }
-        let counted = groups.map(|group| group.filter(|group| table.count(*group, &self.inner)));
+        let counted = groups.map(|group| group.is_some_and(|group| table.count(group, &self.inner)));
         drop(table);
-        Ok(counted.iter().any(Option::is_some).then(|| AddressSlot { limiter: self.clone(), groups, counted }))
+        Ok(counted.contains(&true).then(|| AddressSlot { limiter: self.clone(), groups, counted }))
     }
 
     /// One more request.
@@ -199,7 +199,9 @@ impl Table {
 impl Drop for AddressSlot {
     fn drop(&mut self) {
         let mut table = self.limiter.lock();
-        for group in self.counted.into_iter().flatten() {
+        let counted =
+            self.groups.into_iter().zip(self.counted).filter_map(|(group, counted)| group.filter(|_| counted));
+        for group in counted {
             if let Entry::Occupied(mut entry) = table.held.entry(group) {
                 let held = entry.get_mut();
                 held.connections -= 1;

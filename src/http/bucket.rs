@@ -5,15 +5,15 @@ use std::time::Instant;
 /// `burst` at once, then `per_s` each second.
 #[derive(Debug)]
 pub(crate) struct Bucket {
-    burst: f64,
-    per_s: f64,
+    burst: u32,
+    per_s: u32,
     left: f64,
     at: Instant,
 }
 
 impl Bucket {
     pub(crate) fn new(burst: u32, per_s: u32, now: Instant) -> Self {
-        Self { burst: f64::from(burst), per_s: f64::from(per_s), left: f64::from(burst), at: now }
+        Self { burst, per_s, left: f64::from(burst), at: now }
     }
 
     /// False where one more is too many.
@@ -34,11 +34,11 @@ impl Bucket {
 
     /// True where it is as it was made.
     pub(crate) fn is_full(&self, now: Instant) -> bool {
-        self.left_at(now) >= self.burst
+        self.left_at(now) >= f64::from(self.burst)
     }
 
     fn left_at(&self, now: Instant) -> f64 {
-        (self.left + now.duration_since(self.at).as_secs_f64() * self.per_s).min(self.burst)
+        (self.left + now.duration_since(self.at).as_secs_f64() * f64::from(self.per_s)).min(f64::from(self.burst))
     }
 }
 

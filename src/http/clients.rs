@@ -41,8 +41,8 @@ pub(super) enum Peer {
     Proxy(IpAddr, Arc<Mutex<Option<AddressSlot>>>),
 }
 
-/// What a connection keeps for as long as it is open.
-pub(super) type Kept = (Option<AddressSlot>, Option<Arc<Mutex<Option<AddressSlot>>>>);
+/// What a connection keeps for as long as it is open. Boxed, since few have a slot of their own.
+pub(super) type Kept = (Option<Box<AddressSlot>>, Option<Arc<Mutex<Option<AddressSlot>>>>);
 
 /// The client of a request.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,7 @@ impl Clients {
             let slot = Arc::default();
             return Ok((Peer::Proxy(address, Arc::clone(&slot)), (None, Some(slot))));
         }
-        Ok((Peer::Direct(address), (self.0.limiter.connect(address)?, None)))
+        Ok((Peer::Direct(address), (self.0.limiter.connect(address)?.map(Box::new), None)))
     }
 
     /// One more request or subscription.

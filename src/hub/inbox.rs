@@ -39,6 +39,10 @@ impl Inbox {
         if inner.slots.iter().any(|slot| slot.key == key) {
             return false;
         }
+        if inner.slots.is_empty() {
+            // One is usual, and a list that grows by itself begins with room for four.
+            inner.slots.reserve_exact(1);
+        }
         inner.slots.push(Slot { key, sent_version: 0, update: None });
         true
     }

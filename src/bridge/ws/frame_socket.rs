@@ -48,7 +48,7 @@ pub(super) struct FrameSocket {
     /// How much of `out` was written.
     written: usize,
     flushing: bool,
-    message_bytes_max: usize,
+    message_bytes_max: u32,
 }
 
 struct Reader {
@@ -60,7 +60,7 @@ struct Reader {
 
 impl FrameSocket {
     /// Messages over `message_bytes_max` are an [`Error::Capacity`].
-    pub(super) fn new(upgraded: Upgraded, message_bytes_max: usize) -> Self {
+    pub(super) fn new(upgraded: Upgraded, message_bytes_max: u32) -> Self {
         let io = TokioIo::new(upgraded);
         Self { io, reader: None, out: Vec::new(), written: 0, flushing: false, message_bytes_max }
     }
@@ -193,7 +193,8 @@ fn read_some<T>(
 }
 
 impl Reader {
-    fn new(ahead: Bytes, message_bytes_max: usize) -> Self {
+    fn new(ahead: Bytes, message_bytes_max: u32) -> Self {
+        let message_bytes_max = usize::try_from(message_bytes_max).unwrap_or(usize::MAX);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)

@@ -19,7 +19,7 @@ use crate::http::{Client, Problem, ProblemDocument};
 use session::Session;
 
 /// A frame over the limit is still read up to this, so that the page gets its answer before the close.
-const OVERSIZE_FRAME_FACTOR: usize = 8;
+const OVERSIZE_FRAME_FACTOR: u32 = 8;
 
 /// Upgrades to a WebSocket. The protocol is in docs/PROTOCOL.md.
 #[utoipa::path(
@@ -59,7 +59,8 @@ pub(super) async fn upgrade(
     tasks.clone().spawn(async move {
         match upgrade.await {
             Ok(upgraded) => {
-                let message_bytes_max = context.http.frame_bytes_max.saturating_mul(OVERSIZE_FRAME_FACTOR);
+                let message_bytes_max = u32::try_from(context.http.frame_bytes_max).unwrap_or(u32::MAX);
+                let message_bytes_max = message_bytes_max.saturating_mul(OVERSIZE_FRAME_FACTOR);
                 // A task of its own, since this one has the size of the upgrade.
                 tasks.spawn(Session::new(context, upgraded, client, message_bytes_max).run(ticket));
             }

@@ -77,7 +77,7 @@ impl Session {
         context: Context,
         upgraded: Upgraded,
         client: Option<Client>,
-        message_bytes_max: usize,
+        message_bytes_max: u32,
     ) -> Box<Self> {
         let now = Instant::now();
         let http = &context.http;

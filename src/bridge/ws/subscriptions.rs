@@ -33,6 +33,10 @@ impl Subscriptions {
     }
 
     pub(super) fn add(&mut self, entry: Entry) {
+        if self.entries.is_empty() {
+            // One is usual, and a list that grows by itself begins with room for four.
+            self.entries.reserve_exact(1);
+        }
         self.entries.push(entry);
     }
 
