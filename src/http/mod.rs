@@ -13,6 +13,7 @@ mod reconnect_pacing;
 mod refuse;
 mod server;
 mod tls;
+mod tls_stream;
 mod write_deadline;
 
 pub(crate) use authorization::bearer;

@@ -15,17 +15,14 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
+use super::tls_stream::TlsStream;
 use crate::config::Http;
 use crate::runtime::{Contents, Tasks, WatchedFiles};
 use crate::telemetry::Metrics;
 
 /// Between two looks at the files.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// Of what a connection holds for a page that does not read, besides the one frame that is being written.
-const BUFFER_BYTES_MAX: usize = 16 * 1024;
 
 /// Why TLS cannot be served: one line that names the setting.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +31,7 @@ pub struct TlsError(String);
 
 /// How connections of the listener become TLS connections.
 pub struct Tls {
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     certificate: Arc<Certificate>,
     handshakes: Arc<Semaphore>,
     handshake_timeout: Duration,
@@ -69,7 +66,7 @@ impl Tls {
         let certificate = Arc::new(Certificate(RwLock::new(Arc::new(key))));
         let config = config(Arc::clone(&certificate)).map_err(|error| TlsError(error.to_string()))?;
         Ok(Some(Self {
-            acceptor: TlsAcceptor::from(Arc::new(config)),
+            config: Arc::new(config),
             certificate,
             handshakes: Arc::new(Semaphore::new(http.tls_handshakes_max.min(Semaphore::MAX_PERMITS))),
             handshake_timeout: Duration::from_secs(http.tls_handshake_timeout_s),
@@ -105,13 +102,15 @@ impl Tls {
         stream: TcpStream,
         slot: OwnedSemaphorePermit,
     ) -> Option<Box<TlsStream<TcpStream>>> {
-        let accepting = self.acceptor.accept_with(stream, |connection| {
-            connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
-        });
+        let accepting = async {
+            let mut stream = Box::new(TlsStream::new(stream, Arc::clone(&self.config))?);
+            std::future::poll_fn(|context| stream.poll_handshake(context)).await?;
+            Ok::<_, std::io::Error>(stream)
+        };
         let accepted = tokio::time::timeout(self.handshake_timeout, accepting).await;
         drop(slot);
         let (result, stream) = match accepted {
-            Ok(Ok(stream)) => ("ok", Some(Box::new(stream))),
+            Ok(Ok(stream)) => ("ok", Some(stream)),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "TLS handshake failed");
                 ("failed", None)
