@@ -8,6 +8,7 @@ mod config;
 mod dead_letters;
 mod decode;
 mod failure;
+mod healthcheck;
 mod operators;
 mod order;
 mod order_argument;
@@ -32,7 +33,7 @@ use failure::Failure;
 struct Cli {
     /// Settings that override config/default.toml; the environment (PAYMENT_NOTIFIER__SECTION__KEY, or …__KEY_FILE for the
     /// content of a file) overrides both
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "PAYMENT_NOTIFIER_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -42,6 +43,8 @@ struct Cli {
 enum Command {
     /// Run the service
     Serve,
+    /// Ask a running service whether it can serve pages; for the health check of a container
+    Healthcheck(healthcheck::Args),
     /// Publish one test event and wait for the broker's confirm
     Publish(publish::Args),
     /// Mint a ticket with the first of tickets.hs256_secret
@@ -87,6 +90,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
     match cli.command {
         Command::Serve => runtime(None)?.block_on(serve::run(settings)),
+        Command::Healthcheck(args) => runtime(Some(1))?.block_on(healthcheck::run(&settings, args)),
         Command::Publish(args) => runtime(Some(1))?.block_on(publish::run(&settings, args)),
         Command::Ticket(args) => ticket::run(&settings, &args),
         Command::Revoke(args) => runtime(Some(1))?.block_on(revoke::run(&settings, args)),

@@ -1,6 +1,7 @@
 //! Calls of a running service's operators' listener.
 
 use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -22,7 +23,7 @@ pub(super) struct Operators {
 impl Operators {
     /// The listener at `url`, else the one of the settings.
     pub(super) fn new(settings: &Settings, url: Option<String>) -> Result<Self, Failure> {
-        let url = url.unwrap_or_else(|| format!("http://{}", settings.admin.listen));
+        let url = url.unwrap_or_else(|| local_url(settings.admin.listen));
         let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
         let token = settings.admin.token.first().cloned();
         Ok(Self { url: url.trim_end_matches('/').to_owned(), token, client })
@@ -55,12 +56,43 @@ impl Operators {
         }
     }
 
-    /// The last cause is the one that helps: "connection refused".
     fn unreached(&self, error: &reqwest::Error) -> Failure {
-        let mut cause: &dyn Error = error;
-        while let Some(deeper) = cause.source() {
-            cause = deeper;
+        format!("the operators' listener at {} cannot be reached: {}", self.url, last_cause(error)).into()
+    }
+}
+
+/// Where a listener of this machine is reached. "Every address" is no address to connect to.
+pub(super) fn local_url(listen: SocketAddr) -> String {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, listen.port()))
+}
+
+/// The last cause is the one that helps: "connection refused".
+pub(super) fn last_cause(error: &(dyn Error + 'static)) -> &(dyn Error + 'static) {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_by_loopback() {
+        for (listen, url) in [
+            ("127.0.0.1:9090", "http://127.0.0.1:9090"),
+            ("0.0.0.0:9091", "http://127.0.0.1:9091"),
+            ("[::]:9090", "http://[::1]:9090"),
+            ("10.1.2.3:80", "http://10.1.2.3:80"),
+        ] {
+            assert_eq!(local_url(listen.parse().unwrap()), url);
         }
-        format!("the operators' listener at {} cannot be reached: {cause}", self.url).into()
     }
 }
