@@ -10,8 +10,17 @@ use crate::support::{repository, tools};
 
 /// The oldest release that has all that the files use, and the newest whose schemas the validator has.
 const RELEASES: [&str; 2] = ["1.30", "1.37"];
-const FILES: [&str; 6] =
-    ["namespace", "deployment", "service", "poddisruptionbudget", "horizontalpodautoscaler", "ingress"];
+const FILES: [&str; 7] = [
+    "namespace",
+    "deployment",
+    "service",
+    "poddisruptionbudget",
+    "horizontalpodautoscaler",
+    "networkpolicy",
+    "ingress",
+];
+/// What `config/kubernetes/monitoring` brings for the Prometheus operator.
+const MONITORING: [&str; 2] = ["monitoring/servicemonitor", "monitoring/prometheusrule"];
 /// Where the deployment puts the Secret.
 const SECRETS: &str = "/etc/payment-notifier/secrets";
 /// How long the shutdown takes at most beside `http.drain_s`: consumer, what is left of pages, operators' listener, notes, store.
@@ -33,7 +42,8 @@ async fn validated(release: &str, paths: &[PathBuf]) -> (ExitStatus, String, Str
 
 /// All resources by their kind and name.
 async fn resources(release: &str) -> BTreeMap<String, Value> {
-    let (status, out, err) = validated(release, &FILES.map(path)).await;
+    let paths: Vec<_> = FILES.iter().chain(&MONITORING).map(|name| path(name)).collect();
+    let (status, out, err) = validated(release, &paths).await;
     assert!(status.success() && err.is_empty(), "{release}: {err}");
     let lines = out.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["resource"].take());
     lines
@@ -54,7 +64,11 @@ fn variables(name: &str) -> Vec<(String, String)> {
 #[tokio::test]
 async fn each_manifest_keeps_to_the_schemas_of_the_oldest_and_the_newest_release() {
     for release in RELEASES {
-        assert_eq!(resources(release).await.len(), FILES.len() + 1, "a service for pages and one for operators");
+        assert_eq!(
+            resources(release).await.len(),
+            FILES.len() + MONITORING.len() + 1,
+            "a service for pages and one for operators"
+        );
     }
     let kustomization = std::fs::read_to_string(path("kustomization")).unwrap();
     for name in FILES.iter().filter(|name| **name != "ingress") {
@@ -126,6 +140,93 @@ async fn parts_find_each_other_and_pages_have_time_to_leave() {
     let wanted: usize = pods["target"]["averageValue"].as_str().unwrap().parse().unwrap();
     let least = usize::try_from(autoscaler["minReplicas"].as_u64().unwrap()).unwrap();
     assert!(wanted * least <= defaults.http.connections_max * (least - 1), "the others can take what one held");
+}
+
+/// The names of the fields of an object, sorted.
+fn fields(value: &Value) -> Vec<&str> {
+    let mut names: Vec<_> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
+async fn the_ingress_says_what_the_proxy_of_ours_says() {
+    let all = resources(RELEASES[1]).await;
+    let defaults = payment_notifier::config::load_from(None, Vec::new()).unwrap();
+    let annotations = &all["Ingress/payment-notifier"]["metadata"]["annotations"];
+    let said = |name: &str| annotations[format!("nginx.ingress.kubernetes.io/{name}")].as_str().expect(name);
+    let nginx = std::fs::read_to_string(repository().join("config/nginx/payment-notifier.conf")).unwrap();
+    for (annotation, line) in [
+        ("proxy-read-timeout", "proxy_read_timeout {}s;"),
+        ("proxy-send-timeout", "proxy_send_timeout {}s;"),
+        ("proxy-connect-timeout", "proxy_connect_timeout {}s;"),
+        ("proxy-body-size", "client_max_body_size {};"),
+        ("proxy-buffering", "proxy_buffering {};"),
+        ("proxy-next-upstream", "proxy_next_upstream {};"),
+        ("proxy-next-upstream-tries", "proxy_next_upstream_tries {};"),
+        ("proxy-next-upstream-timeout", "proxy_next_upstream_timeout {}s;"),
+    ] {
+        assert!(nginx.contains(&line.replace("{}", said(annotation))), "{annotation}");
+    }
+    let read_s: u64 = said("proxy-read-timeout").parse().unwrap();
+    assert!(read_s > defaults.http.wait_s_max && read_s > defaults.http.silent_s);
+}
+
+#[tokio::test]
+async fn the_network_policy_lets_in_and_out_what_the_nodes_need() {
+    let all = resources(RELEASES[1]).await;
+    let pod = &all["Deployment/payment-notifier"]["spec"]["template"];
+    let policy = &all["NetworkPolicy/payment-notifier"]["spec"];
+    assert_eq!(policy["podSelector"]["matchLabels"], pod["metadata"]["labels"]);
+    assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
+    let ports = |rules: &Value| -> Vec<Value> {
+        let rules = rules.as_array().expect("rules").iter();
+        rules
+            .flat_map(|rule| rule["ports"].as_array().expect("ports").iter().map(|port| port["port"].clone()))
+            .collect()
+    };
+    // Each from a namespace of its own, and none from everywhere.
+    let named: Vec<_> =
+        pod["spec"]["containers"][0]["ports"].as_array().unwrap().iter().map(|p| p["name"].clone()).collect();
+    assert_eq!(ports(&policy["ingress"]), named);
+    assert!(policy["ingress"].as_array().unwrap().iter().all(|rule| rule["from"][0]["namespaceSelector"].is_object()));
+    let out = ports(&policy["egress"]);
+    for port in [53, 5671, 5672, 5432, 443] {
+        assert!(out.contains(&json!(port)), "{port}");
+    }
+}
+
+#[tokio::test]
+async fn the_prometheus_operator_finds_the_nodes_and_gets_the_alerts_as_they_are() {
+    let all = resources(RELEASES[1]).await;
+    let monitor = &all["ServiceMonitor/payment-notifier"]["spec"];
+    let service = &all["Service/payment-notifier-admin"];
+    assert_eq!(monitor["selector"]["matchLabels"], service["metadata"]["labels"]);
+    assert_ne!(monitor["selector"]["matchLabels"], all["Service/payment-notifier"]["metadata"]["labels"]);
+    // The alerts know the nodes by this job.
+    let job = monitor["jobLabel"].as_str().unwrap();
+    assert_eq!(service["metadata"]["labels"][job], "payment-notifier");
+    let endpoint = &monitor["endpoints"][0];
+    assert_eq!(endpoint["port"], service["spec"]["ports"][0]["name"]);
+    assert_eq!(fields(monitor), ["endpoints", "jobLabel", "selector"]);
+    assert_eq!(fields(endpoint), ["authorization", "interval", "path", "port", "scrapeTimeout"]);
+    let credentials = json!({ "name": "payment-notifier-scrape", "key": "token" });
+    assert_eq!(endpoint["authorization"], json!({ "type": "Bearer", "credentials": credentials }));
+    let component = std::fs::read_to_string(path("monitoring/kustomization")).unwrap();
+    assert!(
+        component.contains("  - name: payment-notifier-scrape\n    files:\n      - secrets/token\n"),
+        "{component}"
+    );
+
+    let generated = std::fs::read_to_string(path("monitoring/prometheusrule")).unwrap();
+    let rules = std::fs::read_to_string(repository().join("config/prometheus/payment-notifier.rules.yml")).unwrap();
+    let source: Vec<_> = rules.lines().skip_while(|line| *line != "groups:").collect();
+    let copied: Vec<_> = generated.lines().skip_while(|line| *line != "  groups:").collect();
+    let copied: Vec<_> = copied.iter().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+    assert_eq!(copied, source, "run scripts/prometheus-rule");
+    for rule in all["PrometheusRule/payment-notifier"]["spec"]["groups"][0]["rules"].as_array().unwrap() {
+        assert!(rule["alert"].is_string() && rule["expr"].is_string(), "{rule}");
+    }
 }
 
 /// `settings.env` as a node reads it, with its secrets in another folder than the one of a pod.
