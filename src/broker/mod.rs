@@ -16,6 +16,7 @@ pub mod decode;
 mod error;
 mod event_headers;
 mod fit;
+mod gather;
 mod headers;
 mod held;
 mod lag;
