@@ -29,6 +29,11 @@ const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 /// More than the statements of a connection, so that each is compiled once.
 const STATEMENTS_CACHED: usize = 64;
 
+/// Changes with each commit of another connection than this.
+pub(super) fn data_version(connection: &Connection) -> Result<i64, Error> {
+    Ok(connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
+}
+
 /// Where the database is and how connections to it are set up.
 #[derive(Debug, Clone)]
 pub(super) struct File {

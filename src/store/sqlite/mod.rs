@@ -7,6 +7,7 @@
 mod absence;
 mod entries;
 mod file;
+mod known;
 mod log;
 mod orders;
 mod outbox;
@@ -14,8 +15,11 @@ mod payments;
 mod private;
 mod purge;
 mod reader;
+mod recent;
 mod revocations;
 mod schema;
+mod search;
+mod stored_keys;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -39,6 +43,7 @@ use super::{
 };
 use crate::payment::{Key, MerchantId, OrderId, Payment};
 use file::File;
+use known::{Answer, Known};
 use reader::{Read, Reader};
 use transaction::Transaction;
 use workers::{Job, Workers};
@@ -72,6 +77,7 @@ pub struct Sqlite {
     readers: Workers<Read>,
     /// Messages in the outbox, as the writer counts them.
     waiting: Arc<AtomicU64>,
+    known: Arc<Known>,
 }
 
 impl Sqlite {
@@ -97,10 +103,12 @@ impl Sqlite {
         }
         let waiting = Arc::new(AtomicU64::new(0));
         let rules = Rules { instance, timeline, escalation };
-        let writer = Writer::new(file.clone(), connection, batch_events_max, rules, Arc::clone(&waiting))?;
+        let known = Known::new();
+        let shared = (Arc::clone(&waiting), Arc::clone(&known));
+        let writer = Writer::new(file.clone(), connection, batch_events_max, rules, shared)?;
         let mut reading = Vec::new();
         for _ in 0..readers.max(1) {
-            let reader = Reader::new(file.clone(), file.reader()?);
+            let reader = Reader::new(file.clone(), file.reader()?, Arc::clone(&known));
             reading.push(move |reads: &_| reader.run(reads));
         }
         let writing = move |writes: &_| {
@@ -111,6 +119,7 @@ impl Sqlite {
             readers: Workers::start("store-reader", reads_waiting_max, reading)?,
             writer: Workers::start("store-writer", WRITES_WAITING_MAX, [writing])?,
             waiting,
+            known,
         })
     }
 
@@ -161,8 +170,21 @@ impl PaymentStore for Sqlite {
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {
+        let look = match self.known.look(key) {
+            Answer::Known(payment) => return Ok(payment),
+            Answer::Unknown(look) => look,
+        };
+        if self.known.is_look_due() {
+            // That changes nothing. Where it cannot be asked, or fails, the next is read from the file as well.
+            drop(self.writer.queue.try_push(Job::new(1, |_: &mut Transaction<'_>| Ok(())).0));
+        }
         let key = key.clone();
-        self.look(move |snapshot| Ok(payments::select(snapshot, &key)?.map(|(_, record)| record.payment))).await
+        let select = move |snapshot: &mut rusqlite::Transaction<'_>| payments::select(snapshot, &key);
+        let payment = self.look(select).await?.map(|(_, record)| record.payment);
+        if let Some(payment) = &payment {
+            self.known.read(look, payment);
+        }
+        Ok(payment)
     }
 
     async fn acknowledge(&self, key: &Key, version: u64, by: PageRef) -> Result<Acknowledgement, Error> {
@@ -254,6 +276,7 @@ impl PaymentStore for Sqlite {
     }
 
     async fn close(&self) {
+        self.known.end();
         drop(self.readers.queue.close());
         // The writer ends when the last sender is gone; this one is kept until nobody reads, so that the whole log can
         // be copied into the file.

@@ -4,11 +4,12 @@
 //! sees whatever was committed before it was asked for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::file::File;
+use super::known::Known;
 use super::workers::{Waiting, Work};
 use crate::store::Error;
 
@@ -24,11 +25,12 @@ pub(super) struct Reader {
     file: File,
     /// Not there after a failure; made anew when it is needed.
     connection: Option<Connection>,
+    known: Arc<Known>,
 }
 
 impl Reader {
-    pub(super) fn new(file: File, connection: Connection) -> Self {
-        Self { file, connection: Some(connection) }
+    pub(super) fn new(file: File, connection: Connection, known: Arc<Known>) -> Self {
+        Self { file, connection: Some(connection), known }
     }
 
     /// Serves until the queue is closed and empty.
@@ -60,6 +62,7 @@ impl Reader {
     fn answer(&mut self, batch: &mut impl Iterator<Item = Read>) -> Result<(), Error> {
         if self.connection.as_ref().is_some_and(|connection| self.file.has_moved(connection)) {
             self.connection = None;
+            self.known.moved();
         }
         let connection = match &mut self.connection {
             Some(connection) => connection,

@@ -1,5 +1,6 @@
 //! The contract, and what only a file can suffer.
 
+mod known;
 mod timelines;
 mod upgrade;
 
@@ -44,6 +45,11 @@ impl Folder {
     }
 }
 
+/// What another connection has done to the file is seen by all who read after this.
+pub(crate) fn trust_ends() {
+    std::thread::sleep(super::known::TRUSTED);
+}
+
 #[async_trait]
 impl Place for Folder {
     async fn open(&self, settings: Settings) -> Arc<dyn PaymentStore> {
@@ -53,6 +59,7 @@ impl Place for Folder {
 
     async fn execute(&self, sql: &str) {
         Connection::open(self.path()).unwrap().execute_batch(sql).unwrap();
+        trust_ends();
     }
 
     async fn refuse(&self, orders: &[&str]) {
@@ -171,6 +178,7 @@ async fn a_payment_that_cannot_be_understood_is_reported_and_holds_up_no_other()
             [],
         )
         .unwrap();
+    trust_ends();
     let key = |order| event(order, "e1").key;
     for order in ["o1", "o2"] {
         assert!(matches!(store.read(&key(order)).await, Err(Error::Corrupt(why)) if why.contains(order)));
@@ -296,6 +304,7 @@ async fn a_row_that_its_checksum_does_not_fit_is_damaged_and_one_without_is_olde
     // Each is a value that could be true.
     other.execute("UPDATE payments SET state = replace(state, '2026', '2025') WHERE order_id = 'o1'", []).unwrap();
     other.execute("UPDATE payments SET acked_version = 0 WHERE order_id = 'o2'", []).unwrap();
+    trust_ends();
     for order in ["o1", "o2"] {
         let read = store.read(&key(order)).await;
         assert!(

@@ -2,15 +2,17 @@
 //! once, with what goes with it.
 
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::known::Known;
 use super::outbox::{self, Leases};
 use super::purge::PurgeCursor;
 use super::watched::{self, DuePlace};
 use super::{entries, orders, payments, revocations};
-use crate::payment::Key;
+use crate::payment::{Key, Payment};
 use crate::store::ledger::{Ledger, Progress, Row, Rules, Swept};
 use crate::store::{
     Acknowledgement, Applied, Arrival, Error, EscalatedOrders, Inquiry, Note, NoteKind, Outgoing, PageRef, PurgeBefore,
@@ -45,6 +47,10 @@ pub(super) struct Saved {
     /// Messages taken out of it.
     pub(super) removed: u64,
     pub(super) memory: Memory,
+    /// As they stand after it.
+    pub(super) payments: Vec<Arc<Payment>>,
+    /// Payments were removed.
+    pub(super) purged: bool,
 }
 
 /// The orders of one transaction on `connection`.
@@ -55,14 +61,21 @@ pub(super) struct Transaction<'c> {
     /// in `watched`. Not set where it is not known.
     ids: Vec<Option<i64>>,
     now: Instant,
+    known: &'c Known,
     saved: Saved,
 }
 
 impl<'c> Transaction<'c> {
     /// `now_ms` is the time, milliseconds since 1970.
-    pub(super) fn new(connection: &'c Connection, rules: &'c Rules, memory: Memory, now_ms: i64) -> Self {
-        let saved = Saved { rows: 0, messages: 0, removed: 0, memory };
-        Self { connection, ledger: Ledger::new(rules, now_ms), ids: Vec::new(), now: Instant::now(), saved }
+    pub(super) fn new(
+        connection: &'c Connection,
+        rules: &'c Rules,
+        memory: Memory,
+        known: &'c Known,
+        now_ms: i64,
+    ) -> Self {
+        let saved = Saved { rows: 0, messages: 0, removed: 0, memory, payments: Vec::new(), purged: false };
+        Self { connection, ledger: Ledger::new(rules, now_ms), ids: Vec::new(), now: Instant::now(), known, saved }
     }
 
     /// Merges one event, unless its payment cannot be read.
@@ -166,7 +179,9 @@ impl<'c> Transaction<'c> {
     pub(super) fn purge(&mut self, before: PurgeBefore, rows_max: usize) -> Result<Purged, Error> {
         // What this transaction has changed is too young to be removed, once it is written.
         self.write()?;
-        self.saved.memory.purge.step(self.connection, before, rows_max, self.now)
+        let purged = self.saved.memory.purge.step(self.connection, before, rows_max, self.now)?;
+        self.saved.purged |= purged.payments > 0;
+        Ok(purged)
     }
 
     /// Leases some messages of the outbox.
@@ -213,7 +228,13 @@ impl<'c> Transaction<'c> {
             if let Row::Read(record) = row
                 && record.changed
             {
-                let row_id = upsert.write(id.filter(|id| *id > 0), record, now_ms)?;
+                let known_id = id.filter(|id| *id > 0);
+                if known_id.is_none() {
+                    // Before it can be seen by anybody else.
+                    self.known.insert(&record.payment.key);
+                }
+                let row_id = upsert.write(known_id, record, now_ms)?;
+                self.saved.payments.push(Arc::clone(&record.payment));
                 orders::index(self.connection, row_id, record)?;
                 *id = Some(row_id);
                 self.saved.rows += 1;
@@ -236,6 +257,9 @@ impl<'c> Transaction<'c> {
     fn load(&mut self, key: &Key) -> Result<usize, Error> {
         if let Some(place) = self.ledger.place(key) {
             return Ok(place);
+        }
+        if self.known.is_absent(key) {
+            return Ok(self.put(key, Row::Absent, None));
         }
         match payments::select(self.connection, key) {
             Ok(Some((id, record))) => Ok(self.put(key, Row::Read(record), Some(id))),

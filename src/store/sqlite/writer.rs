@@ -10,9 +10,11 @@ use std::sync::{Arc, PoisonError};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::mpsc;
 
-use super::file::File;
+use super::file::{File, data_version};
+use super::known::Known;
 use super::log::Log;
 use super::outbox;
+use super::search::Searcher;
 use super::transaction::{Memory, Saved, Transaction};
 use super::workers::{Waiting, Work};
 use crate::runtime::unix_ms;
@@ -28,16 +30,20 @@ pub(super) struct Writer {
     file: File,
     /// Not there after a failure that it may not have survived; made anew when it is needed.
     connection: Option<Connection>,
+    /// The version that the file had when `connection` last looked.
+    data_version: Option<i64>,
     batch_events_max: usize,
     log: Log,
     rules: Rules,
     memory: Memory,
     /// Messages in the outbox.
     waiting: Arc<AtomicU64>,
+    known: Arc<Known>,
+    searcher: Searcher,
 }
 
 impl Writer {
-    /// `waiting` is kept at the number of messages in the outbox.
+    /// `waiting` is kept at the number of messages in the outbox, `known` at what is known without reading.
     ///
     /// # Errors
     /// [`Error::Unavailable`] where the system gives no more threads or the outbox cannot be read.
@@ -46,18 +52,22 @@ impl Writer {
         connection: Connection,
         batch_events_max: usize,
         rules: Rules,
-        waiting: Arc<AtomicU64>,
+        (waiting, known): (Arc<AtomicU64>, Arc<Known>),
     ) -> Result<Self, Error> {
         waiting.store(outbox::len(&connection)?, Ordering::Relaxed);
         let log = Log::new(file.clone())?;
+        let searcher = Searcher::start(file.clone(), Arc::clone(&known))?;
         Ok(Self {
             file,
             connection: Some(connection),
+            data_version: None,
             batch_events_max,
             log,
             rules,
             memory: Memory::default(),
             waiting,
+            known,
+            searcher,
         })
     }
 
@@ -69,6 +79,7 @@ impl Writer {
             let batch = self.fill(first, &mut writes, &mut held);
             self.turn(batch);
         }
+        self.searcher.close();
         self.log.close(self.connection.as_ref());
     }
 
@@ -112,6 +123,7 @@ impl Writer {
         catch_unwind(AssertUnwindSafe(|| self.transact(writes))).unwrap_or_else(|_panic| {
             tracing::error!("store writer panicked; its transaction was rolled back");
             self.connection = None;
+            self.known.forget();
             Err(Error::Refused("the store's writer panicked".to_owned()))
         })
     }
@@ -126,15 +138,23 @@ impl Writer {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => {
+                // Of whatever file is there by now.
+                self.known.moved();
+                self.data_version = None;
                 let connection = self.file.writer().map_err(of_no_row)?;
                 // What became of the transaction before is not known.
                 self.waiting.store(outbox::len(&connection)?, Ordering::Relaxed);
                 none.insert(connection)
             }
         };
-        match commit(connection, writes, &self.rules, self.memory.clone()) {
-            Ok(Saved { rows, messages, removed, memory }) => {
+        let knowledge = Knowledge { known: &self.known, data_version: &mut self.data_version };
+        match commit(connection, writes, &self.rules, self.memory.clone(), knowledge) {
+            Ok(Saved { rows, messages, removed, memory, payments, purged }) => {
                 self.memory = memory;
+                self.known.committed(payments);
+                if purged {
+                    self.known.forget();
+                }
                 let messages = u64::try_from(messages).unwrap_or(u64::MAX);
                 let waiting = self.waiting.load(Ordering::Relaxed).saturating_add(messages).saturating_sub(removed);
                 self.waiting.store(waiting, Ordering::Relaxed);
@@ -143,6 +163,7 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
+                self.known.forget();
                 // Where not even the rollback worked, the connection is of no more use.
                 if !connection.is_autocommit() {
                     self.connection = None;
@@ -153,15 +174,32 @@ impl Writer {
     }
 }
 
-fn commit(connection: &mut Connection, writes: &mut [Write], rules: &Rules, memory: Memory) -> Result<Saved, Error> {
+fn commit(
+    connection: &mut Connection,
+    writes: &mut [Write],
+    rules: &Rules,
+    memory: Memory,
+    Knowledge { known, data_version: seen }: Knowledge<'_>,
+) -> Result<Saved, Error> {
     let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut transaction = Transaction::new(&begun, rules, memory, unix_ms());
+    let version = data_version(&begun)?;
+    if seen.replace(version).is_some_and(|before| before != version) {
+        known.moved();
+    }
+    known.seen();
+    let mut transaction = Transaction::new(&begun, rules, memory, known, unix_ms());
     for write in writes {
         write.attempt(&mut transaction)?;
     }
     let saved = transaction.save()?;
     begun.commit()?;
     Ok(saved)
+}
+
+/// What is known of the file, and by which version of it.
+struct Knowledge<'k> {
+    known: &'k Known,
+    data_version: &'k mut Option<i64>,
 }
 
 /// A file that cannot be opened is no fault of one row.

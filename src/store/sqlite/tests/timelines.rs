@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{Folder, OPTIONS, PAGE, act, event, events, hold, pages_max};
+use super::{Folder, OPTIONS, PAGE, act, event, events, hold, pages_max, trust_ends};
 use crate::payment::{Event, Key, Status};
 use crate::runtime::unix_ms;
 use crate::store::{
@@ -87,6 +87,7 @@ async fn a_damaged_result_is_not_escalated_and_holds_up_no_other() {
     store.apply(vec![paid("o0", 1_000), paid("o1", 2_000), paid("o2", 3_000)]).await.unwrap();
     let other = Connection::open(folder.path()).unwrap();
     other.execute("UPDATE payments SET state = '{}' WHERE order_id = 'o0'", []).unwrap();
+    trust_ends();
     let step = store.escalate(63_000, 1).await.unwrap();
     assert_eq!((step.messages, step.damaged, step.done), (0, 1, false));
     assert_eq!(store.escalate(63_000, 2).await.unwrap().messages, 2);
@@ -112,6 +113,7 @@ async fn when_a_result_is_escalated_is_covered_by_the_checksum() {
         let order = format!("o{n}");
         store.apply(vec![paid(&order, 1_000)]).await.unwrap();
         other.execute(&format!("UPDATE payments SET {damage} WHERE order_id = '{order}'"), []).unwrap();
+        trust_ends();
         let acknowledged = store.acknowledge(&key(&order), 1, PAGE).await;
         assert!(matches!(&acknowledged, Err(Error::Corrupt(why)) if why.contains("checksum")), "{acknowledged:?}");
     }
