@@ -147,7 +147,7 @@ impl Setup {
 /// Settings of whoever runs the tests must not reach the program under test.
 pub(crate) fn without_own_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PAYMENT_NOTIFIER__") || name == OsStr::new("RUST_LOG") {
+        if name.to_string_lossy().starts_with("PAYMENT_NOTIFIER_") || name == OsStr::new("RUST_LOG") {
             command.env_remove(name);
         }
     }

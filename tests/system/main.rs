@@ -38,6 +38,7 @@ mod demo;
 mod drain;
 mod examples;
 mod extremes;
+mod healthcheck;
 mod hosts;
 mod live;
 mod lost_commit;
