@@ -22,7 +22,7 @@ test-builds: ## the mini-program package, built by uni-app, Taro, Vite, webpack,
 lint: ## formatting, clippy, shell scripts, compose file, dependencies, workflows
 	@scripts/lint
 
-bench: ## speed and memory beside what could be used instead (25 minutes); ARGS=quick, or ARGS="flood --rounds 3" for one part
+bench: ## speed and memory beside what could be used instead (an hour); ARGS=quick, or ARGS="flood --rounds 3" for one part
 	@scripts/bench $(ARGS)
 
 fuzz: ## inputs of libFuzzer's making, 10 minutes a target; ARGS="event 3600" for one of them

@@ -13,6 +13,7 @@
     reason = "a bench ends at the first thing that goes wrong, and speaks to people"
 )]
 
+mod arrivals;
 mod dialect;
 mod engine;
 mod event;
@@ -32,7 +33,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use report::{Machine, Report};
-use suite::Scale;
+use suite::{Failed, ROUNDS, Scale};
 use target::{Broker, Kind, Rig};
 use work::{Figures, Work};
 
@@ -50,7 +51,7 @@ struct Common {
     /// What is measured, one after the other in each round (for a single part)
     #[arg(long, global = true, value_delimiter = ',', default_value = "ours,bare,node")]
     targets: Vec<Kind>,
-    /// How often; medians are shown. Not set: 3 for all, else 1
+    /// How often; medians are shown. Not set: 5 for all, of which 3 for what takes long, else 1
     #[arg(long, global = true)]
     rounds: Option<u32>,
     /// The service, if not the one just built
@@ -93,7 +94,18 @@ enum What {
     Bare { answers_to: String },
 }
 
-const OUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks");
+/// For a line of RabbitMQ that was asked for, a folder of its own.
+fn usual_out() -> PathBuf {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks"));
+    match broker_line() {
+        Some(line) => folder.join(format!("rabbitmq-{line}")),
+        None => folder,
+    }
+}
+
+fn broker_line() -> Option<String> {
+    std::env::var("BROKER_LINE").ok().filter(|line| !line.is_empty())
+}
 
 fn setting(text: &str) -> Result<(String, String), String> {
     text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "KEY=VALUE".to_owned())
@@ -120,20 +132,23 @@ fn main() {
     match what {
         Some(What::Part(work)) => part(&rig, beside.as_ref(), &work, &common),
         Some(What::Quick) => all(&rig, &common, Scale::QUICK, 1, common.out.clone()),
-        _ => all(&rig, &common, Scale::FULL, 3, Some(common.out.clone().unwrap_or_else(|| OUT.into()))),
+        _ => all(&rig, &common, Scale::FULL, ROUNDS, Some(common.out.clone().unwrap_or_else(usual_out))),
     }
 }
 
 /// Everything, round by round.
 fn all(rig: &Rig, common: &Common, scale: Scale, rounds: u32, out: Option<PathBuf>) {
-    let machine = Machine::look(if rounds > 1 { "make bench" } else { "make bench ARGS=quick" }, &rig.program);
+    let command = if rounds > 1 { "make bench" } else { "make bench ARGS=quick" };
+    let with = broker_line().map(|line| format!("BROKER_LINE={line} ")).unwrap_or_default();
+    let machine = Machine::look(&format!("{with}{command}"), &rig.program);
     let parts = suite::parts(scale, !common.no_tls);
     let rounds = common.rounds.unwrap_or(rounds);
-    let mut samples = Vec::new();
+    let (mut samples, mut failed) = (Vec::new(), Failed::default());
     for round in 1..=rounds {
-        suite::round(rig, &parts, |sample| {
+        suite::round(rig, &parts, round, &mut failed, |sample| {
             let part = &parts[sample.part];
-            println!("{round}/{rounds} {}: {}: {}", part.title, part.cases[sample.case].label, line(&sample.figures));
+            let text = sample.figures.as_ref().map_or_else(String::clone, line);
+            println!("{round}/{rounds} {}: {}: {text}", part.title, part.cases[sample.case].label);
             samples.push(sample);
         });
     }
@@ -159,9 +174,13 @@ fn part(rig: &Rig, beside: Option<&Rig>, work: &Work, common: &Common) {
     let mut samples: Vec<(usize, Figures)> = Vec::new();
     for round in 1..=rounds {
         for (of, (kind, rig)) in measured.iter().enumerate() {
-            let figures = work.run(rig, *kind);
-            println!("{} round {round}: {}", name(of), line(&figures));
-            samples.push((of, figures));
+            match work.try_run(rig, *kind) {
+                Ok(figures) => {
+                    println!("{} round {round}: {}", name(of), line(&figures));
+                    samples.push((of, figures));
+                }
+                Err(text) => println!("{} round {round}: {text}", name(of)),
+            }
         }
     }
     if rounds > 1 {

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
+
+const LATENCY_NS_MIN: u64 = 1_000;
+const LATENCY_NS_MAX: u64 = 600_000_000_000;
+
 /// CPU time of these processes so far, all their threads together. Threads that ended are not in it, so it is asked of
 /// programs whose threads stay.
 pub(crate) fn cpu(pids: &[u32]) -> Duration {
@@ -30,10 +35,26 @@ fn field(path: &str, name: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// The value below which `share` of them are.
-pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let last = sorted.len().saturating_sub(1);
-    sorted.get(((sorted.len() as f64 * share) as usize).min(last)).copied().unwrap_or(f64::NAN)
+/// Durations, each within a thousandth of what it was, however many there are.
+pub(crate) struct Latencies(Histogram<u64>);
+
+impl Latencies {
+    pub(crate) fn new() -> Self {
+        Self(Histogram::new_with_bounds(LATENCY_NS_MIN, LATENCY_NS_MAX, 3).unwrap())
+    }
+
+    pub(crate) fn record(&mut self, took: Duration) {
+        self.0.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(LATENCY_NS_MAX));
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// Milliseconds that `share` of them took at most. Not a number if there are none.
+    pub(crate) fn ms(&self, share: f64) -> f64 {
+        if self.0.is_empty() { f64::NAN } else { self.0.value_at_quantile(share) as f64 / 1e6 }
+    }
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {

@@ -1,13 +1,13 @@
 //! Nchan: a channel of the order's name.
 
-use super::{Dialect, Meaning};
+use super::{Dialect, Meaning, Stream};
 use crate::event;
 
 pub(crate) struct Nchan;
 
 impl Dialect for Nchan {
-    fn place(&self, order: u32) -> (String, Option<&'static str>) {
-        (format!("/sub?id={}", event::order(order)), None)
+    fn stream(&self, order: u32) -> Stream {
+        Stream::web_socket(format!("/sub?id={}", event::order(order)))
     }
 
     // A channel keeps its messages for a while, so nothing falls between.

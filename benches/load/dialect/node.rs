@@ -1,13 +1,13 @@
 //! The Node bridge: the order in the URL, the body as the answer.
 
-use super::{Dialect, Meaning};
+use super::{Dialect, Meaning, Stream};
 use crate::event;
 
 pub(crate) struct Node;
 
 impl Dialect for Node {
-    fn place(&self, order: u32) -> (String, Option<&'static str>) {
-        (format!("/ws?order={}", event::order(order)), None)
+    fn stream(&self, order: u32) -> Stream {
+        Stream::web_socket(format!("/ws?order={}", event::order(order)))
     }
 
     fn opened(&self, _order: u32, _out: &mut Vec<u8>) -> Meaning {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::{Dialect, Meaning};
+use super::{Dialect, Meaning, Stream};
 use crate::{event, frames, ticket};
 
 pub(crate) struct Ours {
@@ -18,8 +18,8 @@ impl Ours {
 }
 
 impl Dialect for Ours {
-    fn place(&self, _order: u32) -> (String, Option<&'static str>) {
-        ("/v1/ws".to_owned(), None)
+    fn stream(&self, _order: u32) -> Stream {
+        Stream::web_socket("/v1/ws".to_owned())
     }
 
     fn opened(&self, order: u32, out: &mut Vec<u8>) -> Meaning {

@@ -1,6 +1,6 @@
 //! RabbitMQ's Web MQTT, version 3.1.1: a topic of the order's name, at least once.
 
-use super::{Dialect, Meaning};
+use super::{Dialect, Meaning, Stream};
 use crate::target::Amqp;
 use crate::{event, frames};
 
@@ -14,8 +14,8 @@ pub(crate) struct WebMqtt {
 }
 
 impl Dialect for WebMqtt {
-    fn place(&self, _order: u32) -> (String, Option<&'static str>) {
-        ("/ws".to_owned(), Some("mqtt"))
+    fn stream(&self, _order: u32) -> Stream {
+        Stream::WebSocket { path: "/ws".to_owned(), protocol: Some("mqtt") }
     }
 
     fn opened(&self, order: u32, out: &mut Vec<u8>) -> Meaning {

@@ -1,6 +1,6 @@
 //! RabbitMQ's Web STOMP: a topic of the order's name, subscribed with a receipt.
 
-use super::{Dialect, Meaning};
+use super::{Dialect, Meaning, Stream};
 use crate::target::Amqp;
 use crate::{event, frames};
 
@@ -10,8 +10,8 @@ pub(crate) struct WebStomp {
 }
 
 impl Dialect for WebStomp {
-    fn place(&self, _order: u32) -> (String, Option<&'static str>) {
-        ("/ws".to_owned(), Some("v12.stomp"))
+    fn stream(&self, _order: u32) -> Stream {
+        Stream::WebSocket { path: "/ws".to_owned(), protocol: Some("v12.stomp") }
     }
 
     fn opened(&self, _order: u32, out: &mut Vec<u8>) -> Meaning {

@@ -31,18 +31,21 @@ pub(super) fn write(report: &Report<'_>, out: &mut String) {
     out.push_str("| | |\n|---|---|\n");
     for (gain, title, label, figures, words) in GAINS {
         let Some(part) = report.parts.iter().position(|part| part.title.starts_with(title)) else { continue };
-        let Some(case) = report.parts[part].cases.iter().position(|case| case.label == label) else { continue };
+        let Some(case) = report.parts[part].case(label) else { continue };
         let figures: Vec<String> = figures.iter().map(|figure| number(report.median(part, case, figure))).collect();
         writeln!(out, "| {gain} | {} |", words(&figures)).unwrap();
     }
     let bars = report.parts.iter().enumerate().flat_map(|(part, of)| of.bars.iter().map(move |bar| (part, bar)));
-    let (met, missed): (Vec<bool>, Vec<bool>) =
-        bars.map(|(part, bar)| report.verdict(part, bar).met).partition(|met| *met);
-    let all = met.len() + missed.len();
+    let verdicts: Vec<Option<bool>> = bars.map(|(part, bar)| report.verdict(part, bar).met).collect();
+    let count = |what| verdicts.iter().filter(|met| **met == what).count();
+    let (all, met) = (verdicts.len(), count(Some(true)));
+    let unmeasured = match count(None) {
+        0 => String::new(),
+        some => format!(" and {some} could not be measured"),
+    };
     writeln!(
         out,
-        "\nOf the {all} bars that we set ourselves {} are met; [the ratios](#ratios) say which are not.",
-        met.len()
+        "\nOf the {all} bars that we set ourselves {met} are met{unmeasured}; [the ratios](#ratios) say which are not."
     )
     .unwrap();
 }

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::target::go_program;
+
 pub(crate) struct Machine {
+    pub(crate) cores: f64,
     pub(crate) date: String,
     pub(crate) command: String,
     pub(crate) facts: Vec<(&'static str, String)>,
@@ -18,6 +21,7 @@ impl Machine {
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let load = load.split(' ').take(3).collect::<Vec<_>>().join(" ");
         let root = env!("CARGO_MANIFEST_DIR");
+        let no = || "not installed".to_owned();
         let facts = vec![
             (
                 "machine",
@@ -27,13 +31,28 @@ impl Machine {
             ("source", first("git", &["-C", root, "describe", "--always", "--dirty", "--abbrev=12"])),
             ("service", first(&program.display().to_string(), &["--version"])),
             ("Rust", first("rustc", &["--version"])),
-            ("RabbitMQ", package("rabbitmq-server")),
+            ("RabbitMQ", std::env::var("RABBITMQ_VERSION").unwrap_or_else(|_| "unknown".to_owned())),
             ("Node", first("node", &["--version"])),
             ("npm packages", npm()),
+            ("Go", first("go", &["version"])),
+            (
+                "Centrifugo",
+                go_program("centrifugo").map_or_else(no, |path| first(&path.display().to_string(), &["version"])),
+            ),
+            ("Mercure", go_program("mercure").map_or_else(no, |_| module("mercure", "github.com/dunglas/mercure"))),
+            (
+                "consumer of both",
+                go_program("consumer").map_or_else(no, |_| module("consumer", "github.com/rabbitmq/amqp091-go")),
+            ),
             ("nginx and Nchan", format!("{}, {}", package("nginx"), package("libnginx-mod-nchan"))),
             ("wrk", package("wrk")),
         ];
-        Self { date: first("date", &["-u", "+%Y-%m-%d %H:%M UTC"]), command: command.to_owned(), facts }
+        Self {
+            cores: cores as f64,
+            date: first("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
+            command: command.to_owned(),
+            facts,
+        }
     }
 }
 
@@ -45,6 +64,14 @@ fn first(program: &str, arguments: &[&str]) -> String {
 
 fn package(name: &str) -> String {
     format!("{name} {}", first("dpkg-query", &["-W", "-f", "${Version}", name]))
+}
+
+/// A module and its version in the go.mod of `benches/peers/FOLDER`.
+fn module(folder: &str, name: &str) -> String {
+    let path = format!("{}/benches/peers/{folder}/go.mod", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.split_once(name)).map_or("unknown", |(_, version)| version.trim());
+    format!("{} {line}", name.rsplit('/').next().unwrap_or(name))
 }
 
 fn npm() -> String {

@@ -45,14 +45,15 @@ pub(super) fn svg(report: &Report<'_>) -> String {
 /// Draws one part from `y` down; where the next begins.
 fn panel(report: &Report<'_>, index: usize, mut y: f64, out: &mut String) -> f64 {
     let part = &report.parts[index];
-    let values: Vec<f64> = (0..part.cases.len()).map(|case| report.median(index, case, part.figure)).collect();
+    let values: Vec<f64> = (0..part.cases.len()).map(|case| report.median(index, case, part.figure.0)).collect();
     let greatest = values.iter().copied().fold(0.0, f64::max);
     let better = if part.more_is_better() { "more is better" } else { "less is better" };
-    let title = escaped(&format!("{} ({}, {better})", part.title, part.unit));
+    let title = escaped(&format!("{} ({}, {better})", part.title, part.figure.1));
     writeln!(out, "  <text class=\"title\" x=\"{MARGIN}\" y=\"{}\">{title}</text>", y + 16.0).unwrap();
     y += HEAD - GAP;
     let all_ours = part.cases.iter().all(|case| case.kind == part.cases[0].kind);
     for (case, value) in part.cases.iter().zip(values) {
+        // One pixel for what was not measured: the greater of it and no number is it.
         let length = (value / greatest * (WIDTH - 2.0 * MARGIN - LABELS - VALUES)).max(1.0);
         let class = if case.label.starts_with("ours") || all_ours { "ours" } else { "other" };
         let (left, text) = (MARGIN + LABELS, y + BAR - 3.0);

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{Report, gains, number};
-use crate::suite::{Bar, Limit};
+use super::{Report, Verdict, gains, number, remarks};
+use crate::suite::{Bar, Figure, Ideal, LONG_ROUNDS, Limit, Part};
 
 pub(super) fn text(report: &Report<'_>) -> String {
     let mut out = String::new();
@@ -25,8 +25,12 @@ pub(super) fn page(report: &Report<'_>) -> String {
     writeln!(
         out,
         "\n## The run\n\nWritten by `{}` on {}: medians of {} rounds, in each of which every target runs once, one after \
-         the other, on\nthe same broker, with the durable store and the ticket check on.\n",
-        machine.command, machine.date, report.rounds
+         the other, on\nthe same broker, with the durable store and the ticket check on. Nchan, Web STOMP, Web MQTT and \
+         all from *Polls* on run in {} of\nthem.\n",
+        machine.command,
+        machine.date,
+        report.rounds,
+        report.rounds.min(LONG_ROUNDS)
     )
     .unwrap();
     for (what, value) in &machine.facts {
@@ -43,15 +47,16 @@ fn ratios(report: &Report<'_>, out: &mut String) {
     for (index, part) in report.parts.iter().enumerate() {
         for bar in &part.bars {
             let verdict = report.verdict(index, bar);
-            let met = if verdict.met { "yes" } else { "**no**" };
-            rows.push(row(part, bar, &number(verdict.value), &limit(bar), met));
+            rows.push(row(part, bar, &verdict, &limit(bar)));
         }
-        let ours = part.cases.iter().position(|case| case.label == "ours");
+        let ours = part.case("ours");
         for (case, other) in part.cases.iter().enumerate() {
-            let has_bar = part.bars.iter().any(|bar| bar.by == Some(other.label));
+            let has_bar = part.bars.iter().any(|bar| bar.figure == part.figure && bar.by == Some(other.label));
             if let Some(ours) = ours.filter(|ours| *ours != case && !has_bar) {
-                let bar = Bar { of: "ours", by: Some(other.label), limit: Limit::AtLeast(0.0), asks: "" };
-                rows.push(row(part, &bar, &number(report.ratio(index, ours, case)), "", ""));
+                let (figure, limit) = (part.figure, Limit::AtLeast(0.0));
+                let bar = Bar { figure, of: "ours", by: Some(other.label), limit, asks: "" };
+                let value = report.ratio(index, ours, case, figure.0);
+                rows.push(row(part, &bar, &Verdict { value, met: None }, ""));
             }
         }
     }
@@ -61,12 +66,12 @@ fn ratios(report: &Report<'_>, out: &mut String) {
 
 /// A sentence for each bar, with all the figures that have it.
 fn bars(report: &Report<'_>, out: &mut String) {
-    let mut sentences: Vec<(String, Vec<bool>)> = Vec::new();
+    let mut sentences: Vec<(String, Vec<Option<bool>>)> = Vec::new();
     for (index, part) in report.parts.iter().enumerate() {
         for bar in &part.bars {
             let kind = part.title.split([',', ':']).next().unwrap_or_default();
             let against = bar.by.map_or_else(String::new, |by| format!(" against {by}"));
-            let sentence = format!("**{kind} ({}){against}, {}**: {}", part.unit, limit(bar), bar.asks);
+            let sentence = format!("**{kind} ({}){against}, {}**: {}", bar.figure.1, limit(bar), bar.asks);
             let met = report.verdict(index, bar).met;
             match sentences.iter_mut().find(|(known, _)| *known == sentence) {
                 Some((_, verdicts)) => verdicts.push(met),
@@ -76,7 +81,9 @@ fn bars(report: &Report<'_>, out: &mut String) {
     }
     out.push_str("\nWhat each bar asks for:\n\n");
     for (sentence, verdicts) in sentences {
-        let verdict = match verdicts.iter().filter(|met| **met).count() {
+        let measured: Vec<bool> = verdicts.iter().copied().flatten().collect();
+        let verdict = match measured.iter().filter(|met| **met).count() {
+            _ if measured.is_empty() => "not measured".to_owned(),
             0 => "not met".to_owned(),
             all if all == verdicts.len() => "met".to_owned(),
             some => format!("met in {some} of {}", verdicts.len()),
@@ -85,13 +92,20 @@ fn bars(report: &Report<'_>, out: &mut String) {
     }
 }
 
-fn row(part: &crate::suite::Part, bar: &Bar, value: &str, limit: &str, met: &str) -> Vec<String> {
-    let against = bar.by.unwrap_or("");
-    [&format!("{} ({})", part.title, part.unit), bar.of, against, value, limit, met].map(str::to_owned).to_vec()
+fn row(part: &Part, bar: &Bar, verdict: &Verdict, limit: &str) -> Vec<String> {
+    let met = match verdict.met {
+        _ if limit.is_empty() => "",
+        Some(true) => "yes",
+        Some(false) => "**no**",
+        None => "not measured",
+    };
+    let (figure, value) = (format!("{} ({})", part.title, bar.figure.1), number(verdict.value));
+    [&figure, bar.of, bar.by.unwrap_or(""), &value, limit, met].map(str::to_owned).to_vec()
 }
 
 fn limit(bar: &Bar) -> String {
     match bar.limit {
+        Limit::AtLeast(limit) if limit >= 1_000.0 => format!("≥ {}", number(limit)),
         Limit::AtLeast(limit) => format!("≥ {limit}"),
         Limit::AtMost(limit) => format!("≤ {limit}"),
     }
@@ -100,19 +114,37 @@ fn limit(bar: &Bar) -> String {
 fn figures(report: &Report<'_>, index: usize, out: &mut String) {
     let part = &report.parts[index];
     writeln!(out, "## {}\n", part.title).unwrap();
-    let mut head = vec![String::new(), part.unit.to_owned(), "lowest to highest".to_owned()];
+    let notes: Vec<String> = (0..part.cases.len()).map(|case| remarks::of(report, index, case)).collect();
+    let has_notes = notes.iter().any(|note| !note.is_empty());
+    let (name, unit): Figure = part.figure;
+    let mut head = vec![String::new(), unit.to_owned(), "lowest to highest".to_owned()];
     head.extend(part.columns.iter().map(|(_, heading)| (*heading).to_owned()));
+    head.extend(has_notes.then(|| "what went wrong".to_owned()));
     let mut rows = vec![head];
-    for (case, of) in part.cases.iter().enumerate() {
-        let values = report.values(index, case, part.figure);
-        let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let mut row = vec![of.label.to_owned(), number(report.median(index, case, part.figure))];
+    for (case, (of, note)) in part.cases.iter().zip(notes).enumerate() {
+        let values = report.values(index, case, name);
+        let lowest = values.values().copied().fold(f64::NAN, f64::min);
+        let highest = values.values().copied().fold(f64::NAN, f64::max);
+        let mut row = vec![of.label.to_owned(), number(report.median(index, case, name))];
         row.push(format!("{} to {}", number(lowest), number(highest)));
         row.extend(part.columns.iter().map(|(figure, _)| number(report.median(index, case, figure))));
+        row.extend(has_notes.then_some(note));
         rows.push(row);
     }
     aligned(&rows, out);
+    limit_of(report, index, out);
+}
+
+/// The sentence on what a service of no cost would reach.
+fn limit_of(report: &Report<'_>, index: usize, out: &mut String) {
+    let (Some(reach), Some(ideal)) = (report.reach(index), report.parts[index].ideal) else { return };
+    let unit = report.parts[index].figure.1;
+    let of = match ideal {
+        Ideal::Rate => String::new(),
+        Ideal::LatencyOf(label) => format!(", as *{label}* has"),
+    };
+    let (ideal, share) = (number(reach.ideal), reach.share * 100.0);
+    writeln!(out, "\nThe limit is {ideal} {unit}{of}; the service reaches {share:.0} % of it.").unwrap();
 }
 
 fn aligned(rows: &[Vec<String>], out: &mut String) {

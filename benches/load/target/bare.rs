@@ -35,7 +35,7 @@ pub(super) fn start(rig: &Rig, vhost: Vhost, together: bool) -> Running {
         arrivals: Some(arrivals),
         publisher: None,
         vhost,
-        child: Some(child),
+        children: vec![child],
         database: None,
     }
 }

@@ -85,6 +85,11 @@ impl Drop for Database {
     }
 }
 
+/// Whether scripts/bench has started one.
+pub(crate) fn has_postgres() -> bool {
+    std::env::var_os("POSTGRES_URL").is_some()
+}
+
 /// The server's process and those of its connections.
 pub(crate) fn postgres_pids() -> Vec<u32> {
     let server: u32 = server_var("POSTGRES_PID").parse().unwrap();

@@ -4,6 +4,7 @@ mod bare;
 mod broker;
 mod child;
 mod fleet;
+mod hub;
 mod nchan;
 mod node;
 mod ours;
@@ -19,7 +20,8 @@ use super::publish::{self, Publisher};
 pub(crate) use bare::consume as bare_consume;
 pub(crate) use broker::{Amqp, Broker, Vhost};
 pub(crate) use child::Child;
-pub(crate) use fleet::{Fleet, Role, postgres_pids};
+pub(crate) use fleet::{Fleet, Role, has_postgres, postgres_pids};
+pub(crate) use hub::program as go_program;
 
 pub(crate) const MERCHANT: &str = "shop";
 pub(crate) const EXCHANGE: &str = "payments";
@@ -35,6 +37,10 @@ pub(crate) enum Kind {
     BareBatched,
     /// A bridge of amqplib and ws in Node
     Node,
+    /// Centrifugo, fed by a consumer that posts batches to it
+    Centrifugo,
+    /// Mercure's hub, fed by the same consumer
+    Mercure,
     /// RabbitMQ's Web STOMP
     WebStomp,
     /// RabbitMQ's Web MQTT
@@ -50,10 +56,29 @@ impl Kind {
             Self::Bare => "bare",
             Self::BareBatched => "bare-batched",
             Self::Node => "node",
+            Self::Centrifugo => "centrifugo",
+            Self::Mercure => "mercure",
             Self::WebStomp => "web-stomp",
             Self::WebMqtt => "web-mqtt",
             Self::Nchan => "nchan",
         }
+    }
+
+    /// Whether it is something that a user would pick instead: the run goes on whatever becomes of it. Where the service or
+    /// its limit fails, the run fails.
+    pub(crate) fn is_peer(self) -> bool {
+        !matches!(self, Self::Ours | Self::Bare | Self::BareBatched)
+    }
+
+    /// Whether each page of it shows a ticket or token, which is made before the measurement.
+    pub(crate) fn has_tickets(self) -> bool {
+        matches!(self, Self::Ours | Self::Centrifugo | Self::Mercure)
+    }
+
+    /// What of it is not installed.
+    pub(crate) fn missing(self) -> Option<String> {
+        let missing = hub::programs(self).iter().find(|name| hub::program(name).is_none());
+        missing.map(|name| format!("not run: {name} is not installed"))
     }
 }
 
@@ -86,21 +111,25 @@ pub(crate) struct Running {
     pub(crate) arrivals: Option<std::net::TcpStream>,
     pub(crate) publisher: Option<Publisher>,
     pub(crate) vhost: Vhost,
-    /// Ends before the vhost goes.
-    pub(crate) child: Option<Child>,
+    /// End, in this order, before the vhost goes.
+    pub(crate) children: Vec<Child>,
     pub(crate) database: Option<PathBuf>,
 }
 
 impl Running {
     /// The loop that drives it.
-    pub(crate) fn engine(&mut self) -> Engine {
-        Engine::new(self.place.take(), self.arrivals.take(), self.publisher.take())
+    pub(crate) fn engine(&mut self, kind: Kind) -> Engine {
+        let mut engine = Engine::new(self.place.take(), self.arrivals.take(), self.publisher.take());
+        if kind.is_peer() {
+            engine.forgive_cuts();
+        }
+        engine
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        drop(self.child.take());
+        self.children.drain(..).for_each(drop);
     }
 }
 
@@ -122,6 +151,8 @@ impl Rig {
             Kind::Bare => bare::start(self, vhost, false),
             Kind::BareBatched => bare::start(self, vhost, true),
             Kind::Node => node::start(self, vhost),
+            Kind::Centrifugo => hub::centrifugo(self, vhost, start),
+            Kind::Mercure => hub::mercure(self, vhost, start),
             Kind::WebStomp => plugins::web_stomp(self, vhost),
             Kind::WebMqtt => plugins::web_mqtt(self, vhost),
             Kind::Nchan => nchan::start(self, vhost),

@@ -1,9 +1,10 @@
 //! Nchan in Debian's nginx: the publisher posts straight to it, no broker, no store, no tickets.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::hub::free_address;
 use super::{Child, Rig, Running, Vhost};
 use crate::dialect::Nchan;
 use crate::engine::Place;
@@ -74,13 +75,9 @@ pub(super) fn start(rig: &Rig, vhost: Vhost) -> Running {
         arrivals: None,
         publisher: Some(Publisher::Http(Http::connect(address))),
         vhost,
-        child: Some(child),
+        children: vec![child],
         database: None,
     }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 fn children(pid: u32) -> Vec<u32> {

@@ -19,7 +19,7 @@ pub(super) fn start(rig: &Rig, vhost: Vhost) -> Running {
         arrivals: None,
         publisher: None,
         vhost,
-        child: Some(child),
+        children: vec![child],
         database: None,
     }
 }

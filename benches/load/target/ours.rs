@@ -30,7 +30,7 @@ pub(super) fn start(rig: &Rig, vhost: Vhost, start: &Start) -> Running {
         arrivals: None,
         publisher: None,
         vhost,
-        child: Some(child),
+        children: vec![child],
         database: Some(database),
     }
 }

@@ -26,7 +26,7 @@ fn running(rig: &Rig, vhost: Vhost, place: Place) -> Running {
         arrivals: None,
         publisher: Some(Publisher::Amqp(Amqp::connect(&rig.broker.amqp, &vhost.name, route))),
         vhost,
-        child: None,
+        children: Vec::new(),
         database: None,
     }
 }

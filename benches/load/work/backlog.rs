@@ -45,7 +45,7 @@ pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
     let stored = running.database.as_deref().map(stored);
     assert!(stored.is_none_or(|count| count == args.events), "{stored:?} of {} events are stored", args.events);
     // Ends the target: what it had not acknowledged comes back.
-    running.child = None;
+    running.children.clear();
     runtime.block_on(gauge.stays_empty());
     Figures::from([
         ("events_per_s", f64::from(args.events) / took.as_secs_f64()),

@@ -22,7 +22,7 @@ pub(crate) struct Args {
 pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
     let start = Start { orders: (0..args.pages).collect(), tls: args.tls, ..Start::default() };
     let mut running = rig.start(kind, &start);
-    let mut engine = running.engine();
+    let mut engine = running.engine(kind);
     assert!(engine.has_pages(), "{} has no pages", kind.name());
     let before_kib = resident_kib(&running.pids);
     let cpu = Cpu::start(&running.pids, rig.broker.pid);

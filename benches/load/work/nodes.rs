@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::losses::Losses;
 use super::{Figures, flood, scattered};
 use crate::engine::{Engine, Happened, SILENCE};
-use crate::measure::{cpu, median, quantile};
+use crate::measure::{Latencies, cpu, median};
 use crate::target::{Fleet, Kind, Rig, Role, postgres_pids};
 
 #[derive(clap::Args, Clone)]
@@ -22,6 +23,17 @@ pub(crate) struct Args {
     /// How long, after a warm-up of 2 s
     #[arg(long, default_value_t = 8.0)]
     pub(crate) seconds: f64,
+}
+
+/// [`Args`] of the one figure that stands in the full run.
+#[derive(clap::Args, Clone)]
+pub(crate) struct HearingArgs {
+    /// Pages that wait at the node that takes the events, one order each
+    #[arg(long, default_value_t = 6_000)]
+    pub(crate) pages: u32,
+    /// Floods over them, after one that is not counted
+    #[arg(long, default_value_t = 3)]
+    pub(crate) passes: u32,
 }
 
 const WARMUP_S: f64 = 2.0;
@@ -45,14 +57,14 @@ pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
     }
     let alone = paced(rig, &[Role::Consumes], args);
     let beside = paced(rig, &[Role::Consumes, Role::Hears], args);
-    let heard_only = hearing(rig, args);
+    let heard_only = hearing(rig, args.pages, args.passes);
     let [reread, reread_postgres] = rereading(rig, args);
     for (names, took) in [
         (["alone_p50_ms", "alone_p99_ms"], &alone.of_node[0]),
         (["own_p50_ms", "own_p99_ms"], &beside.of_node[0]),
         (["other_p50_ms", "other_p99_ms"], &beside.of_node[1]),
     ] {
-        figures.extend([(names[0], quantile(took, 0.5)), (names[1], quantile(took, 0.99))]);
+        figures.extend([(names[0], took.ms(0.5)), (names[1], took.ms(0.99))]);
     }
     figures.extend([
         ("alone_cpu_us", alone.cpu_us[0]),
@@ -63,6 +75,12 @@ pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
         ("reread_postgres_cpu_us", reread_postgres),
     ]);
     figures
+}
+
+/// Two nodes, of which one only hears of the other's events.
+pub(crate) fn run_hearing(rig: &Rig, kind: Kind, args: &HearingArgs) -> Figures {
+    assert_eq!(kind, Kind::Ours, "only the service has several nodes");
+    Figures::from([("hearing_cpu_us", hearing(rig, args.pages, args.passes))])
 }
 
 /// What the processes spend from one moment to another.
@@ -96,7 +114,7 @@ fn floods(rig: &Rig, count: usize, args: &Args, figures: &mut Figures) {
     let fleet = Fleet::start(rig, &[Role::Consumes; NODES_MAX][..count]);
     let mut engine = fleet.engine(rig, None, args.pages);
     engine.connect_all(args.pages as usize, |page| u32::try_from(page).unwrap());
-    let passes = flood_passes(rig, &mut engine, fleet.pids(), args);
+    let passes = flood_passes(rig, &mut engine, fleet.pids(), args.pages, args.passes);
     let each: Vec<f64> = (0..count).map(|node| cpu_of(&passes, 2 + node)).collect();
     println!("{count} nodes, flood: CPU µs an event by node {each:.1?}");
     figures.extend([
@@ -119,23 +137,23 @@ fn cpu_of(passes: &[Pass], whose: usize) -> f64 {
 }
 
 /// Each pass that counts.
-fn flood_passes(rig: &Rig, engine: &mut Engine, nodes: Vec<u32>, args: &Args) -> Vec<Pass> {
-    let mut passes = Vec::new();
-    for pass in 0..=args.passes {
+fn flood_passes(rig: &Rig, engine: &mut Engine, nodes: Vec<u32>, pages: u32, count: u32) -> Vec<Pass> {
+    let (mut passes, mut losses) = (Vec::new(), Losses::of(Kind::Ours));
+    for pass in 0..=count {
         let spent = Spent::begin(rig, nodes.clone());
-        let per_s = flood::flood(engine, args.pages, pass * args.pages);
+        let per_s = flood::flood(engine, pages, pass * pages, &mut losses);
         engine.quiet(SETTLE);
-        passes.push(Pass { per_s, cpu_us: spent.us().iter().map(|us| us / f64::from(args.pages)).collect() });
+        passes.push(Pass { per_s, cpu_us: spent.us().iter().map(|us| us / f64::from(pages)).collect() });
     }
     passes.split_off(1)
 }
 
 /// What a node spends on an event of others that none of its pages waits for.
-fn hearing(rig: &Rig, args: &Args) -> f64 {
+fn hearing(rig: &Rig, pages: u32, count: u32) -> f64 {
     let fleet = Fleet::start(rig, &[Role::Consumes, Role::Hears]);
-    let mut engine = fleet.engine(rig, Some(&[0]), args.pages);
-    engine.connect_all(args.pages as usize, |page| u32::try_from(page).unwrap());
-    let passes = flood_passes(rig, &mut engine, fleet.pids(), args);
+    let mut engine = fleet.engine(rig, Some(&[0]), pages);
+    engine.connect_all(pages as usize, |page| u32::try_from(page).unwrap());
+    let passes = flood_passes(rig, &mut engine, fleet.pids(), pages, count);
     cpu_of(&passes, 3)
 }
 
@@ -146,7 +164,7 @@ fn rereading(rig: &Rig, args: &Args) -> [f64; 2] {
     let fleet = Fleet::start_with(rig, &[Role::Consumes], &often);
     let mut engine = fleet.engine(rig, None, per_s);
     engine.connect_all(per_s as usize, |page| u32::try_from(page).unwrap());
-    flood::flood(&mut engine, per_s, 0);
+    flood::flood(&mut engine, per_s, 0, &mut Losses::of(Kind::Ours));
     engine.quiet(SETTLE);
     let spent = Spent::begin(rig, fleet.pids());
     engine.quiet(Duration::from_secs(REREAD_S));
@@ -156,8 +174,8 @@ fn rereading(rig: &Rig, args: &Args) -> [f64; 2] {
 }
 
 struct Paced {
-    /// Milliseconds from publish to page, sorted, by the node that the page was at.
-    of_node: Vec<Vec<f64>>,
+    /// From publish to page, by the node that the page was at.
+    of_node: Vec<Latencies>,
     /// An event, by node.
     cpu_us: Vec<f64>,
 }
@@ -170,7 +188,7 @@ fn paced(rig: &Rig, roles: &[Role], args: &Args) -> Paced {
     let rate = f64::from(args.rate);
     let warmup = (rate * WARMUP_S) as u32;
     let total = warmup + (rate * args.seconds) as u32;
-    let mut of_node = vec![Vec::new(); roles.len()];
+    let mut of_node: Vec<Latencies> = roles.iter().map(|_| Latencies::new()).collect();
     let (mut sent, mut spent) = (Vec::with_capacity(total as usize), None);
     let (began, mut arrived, mut confirmed) = (Instant::now(), 0, 0);
     let mut heard = began;
@@ -193,7 +211,7 @@ fn paced(rig: &Rig, roles: &[Role], args: &Args) -> Paced {
                     assert_eq!(scattered(n, args.pages) as usize, page, "a page got another's event");
                     arrived += 1;
                     if n >= warmup {
-                        of_node[page % roles.len()].push((heard - sent[n as usize]).as_secs_f64() * 1e3);
+                        of_node[page % roles.len()].record(heard - sent[n as usize]);
                     }
                 }
                 other => panic!("{other:?} in the middle of it"),
@@ -205,6 +223,5 @@ fn paced(rig: &Rig, roles: &[Role], args: &Args) -> Paced {
         );
     }
     let us = spent.map(|spent| spent.us()).unwrap_or_default();
-    of_node.iter_mut().for_each(|took| took.sort_by(f64::total_cmp));
     Paced { of_node, cpu_us: us.iter().skip(2).map(|us| us / f64::from(total - warmup)).collect() }
 }

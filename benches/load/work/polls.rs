@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use super::losses::Losses;
 use super::{Figures, flood};
 use crate::target::{Kind, Rig, Start};
 use crate::{event, ticket};
@@ -25,9 +26,9 @@ pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
     assert_eq!(kind, Kind::Ours, "only the service answers polls");
     let mut running = rig.start(kind, &Start { orders: (0..args.orders).collect(), ..Start::default() });
     let address = running.place.as_ref().unwrap().addresses[0];
-    let mut engine = running.engine();
+    let mut engine = running.engine(kind);
     engine.connect_all(args.orders as usize, |page| u32::try_from(page).unwrap());
-    flood::flood(&mut engine, args.orders, 0);
+    flood::flood(&mut engine, args.orders, 0, &mut Losses::of(kind));
     let list: String = (0..args.orders).map(|n| format!("{} {}\n", event::order(n), ticket::mint(n))).collect();
     let file = rig.folder.join("polls.txt");
     std::fs::write(&file, list).unwrap();

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::Figures;
+use super::losses::{LOST_AFTER, Losses};
 use crate::engine::{Engine, Happened, SILENCE};
-use crate::measure::{Cpu, quantile};
+use crate::measure::{Cpu, Latencies};
 use crate::target::{Kind, Rig, Start};
 
 #[derive(clap::Args, Clone)]
@@ -21,11 +22,12 @@ pub(crate) struct Args {
 }
 
 /// Tickets are made before the measurement: enough for any target.
-const SESSIONS_PER_S_MAX: f64 = 15_000.0;
+const SESSIONS_PER_S_MAX: f64 = 25_000.0;
 
 struct Slot {
     began: Instant,
     n: u32,
+    is_open: bool,
     got: bool,
     confirmed: bool,
 }
@@ -36,23 +38,25 @@ struct Work {
     began: Instant,
     warmup: Duration,
     end: Duration,
-    took_ms: Vec<f64>,
+    took: Latencies,
+    losses: Losses,
     open: usize,
 }
 
 pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
     let most = ((args.seconds + args.warmup_s) * SESSIONS_PER_S_MAX) as u32;
-    let orders = if kind == Kind::Ours { (0..most).collect() } else { Vec::new() };
+    let orders = if kind.has_tickets() { (0..most).collect() } else { Vec::new() };
     let mut running = rig.start(kind, &Start { orders, ..Start::default() });
-    let mut engine = running.engine();
-    let slot = || Slot { began: Instant::now(), n: 0, got: false, confirmed: false };
+    let mut engine = running.engine(kind);
+    let slot = || Slot { began: Instant::now(), n: 0, is_open: false, got: false, confirmed: false };
     let mut work = Work {
         slots: (0..args.at_once).map(|_| slot()).collect(),
         slot_of: Vec::new(),
         began: Instant::now(),
         warmup: Duration::from_secs_f64(args.warmup_s),
         end: Duration::from_secs_f64(args.warmup_s + args.seconds),
-        took_ms: Vec::new(),
+        took: Latencies::new(),
+        losses: Losses::of(kind),
         open: 0,
     };
     for slot in 0..args.at_once {
@@ -67,26 +71,31 @@ pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
         if cpu.is_none() && work.began.elapsed() >= work.warmup {
             cpu = Some(Cpu::start(&running.pids, rig.broker.pid));
         }
+        if work.losses.forgives() {
+            work.give_up_old(&mut engine);
+        }
         assert!(heard.elapsed() < SILENCE, "{} sessions got nothing for {} s", work.open, SILENCE.as_secs());
     }
     let [target, broker, load] = cpu.map_or([f64::NAN; 3], |cpu| cpu.us());
-    let count = work.took_ms.len() as f64;
-    work.took_ms.sort_by(f64::total_cmp);
-    Figures::from([
+    let count = work.took.count() as f64;
+    let mut figures = Figures::from([
         ("sessions_per_s", count / args.seconds),
-        ("p50_ms", quantile(&work.took_ms, 0.5)),
-        ("p99_ms", quantile(&work.took_ms, 0.99)),
+        ("p50_ms", work.took.ms(0.5)),
+        ("p99_ms", work.took.ms(0.99)),
         ("target_cpu_us", target / count),
         ("broker_cpu_us", broker / count),
         ("load_cpu_us", load / count),
-    ])
+    ]);
+    work.losses.published(u32::try_from(work.slot_of.len()).unwrap());
+    work.losses.report(&mut figures);
+    figures
 }
 
 impl Work {
     fn start(&mut self, engine: &mut Engine, index: usize) {
         let n = u32::try_from(self.slot_of.len()).unwrap();
         self.slot_of.push(u32::try_from(index).unwrap());
-        self.slots[index] = Slot { began: Instant::now(), n, got: false, confirmed: false };
+        self.slots[index] = Slot { began: Instant::now(), n, is_open: true, got: false, confirmed: false };
         self.open += 1;
         if engine.has_pages() {
             engine.connect(index, n);
@@ -99,8 +108,12 @@ impl Work {
         match *happened {
             Happened::Subscribed(slot) => engine.publish(self.slots[slot].n, self.slots[slot].n),
             Happened::Got { page, n } => {
-                assert_eq!(self.slots[page].n, n, "a page got another's event");
-                self.slots[page].got = true;
+                if self.slots[page].n != n {
+                    return self.losses.misdirected(n);
+                }
+                if std::mem::replace(&mut self.slots[page].got, true) {
+                    return self.losses.repeated(n);
+                }
                 self.after(engine, page);
             }
             Happened::Arrived(n) => {
@@ -110,11 +123,33 @@ impl Work {
             }
             Happened::Confirmed(n) => {
                 let slot = self.slot_of[n as usize] as usize;
+                // That of a session that was given up.
+                if self.slots[slot].n != n {
+                    return;
+                }
                 self.slots[slot].confirmed = true;
                 self.after(engine, slot);
             }
             Happened::Closed(slot) => self.closed(engine, slot),
+            Happened::Cut(slot) => self.give_up(engine, slot),
         }
+    }
+
+    fn give_up_old(&mut self, engine: &mut Engine) {
+        for index in 0..self.slots.len() {
+            let Slot { began, is_open, .. } = self.slots[index];
+            if is_open && began.elapsed() > LOST_AFTER {
+                engine.abandon(index);
+                self.give_up(engine, index);
+            }
+        }
+    }
+
+    /// A session that does not count but as lost.
+    fn give_up(&mut self, engine: &mut Engine, index: usize) {
+        let n = self.slots[index].n;
+        self.losses.lost(1, || format!("session {n} got nothing"));
+        self.next(engine, index);
     }
 
     /// The page goes once it has its result, and the publisher the confirm.
@@ -130,12 +165,17 @@ impl Work {
     }
 
     fn closed(&mut self, engine: &mut Engine, index: usize) {
-        self.open -= 1;
-        let elapsed = self.began.elapsed();
-        if (self.warmup..self.end).contains(&elapsed) {
-            self.took_ms.push(self.slots[index].began.elapsed().as_secs_f64() * 1e3);
+        if (self.warmup..self.end).contains(&self.began.elapsed()) {
+            self.took.record(self.slots[index].began.elapsed());
         }
-        if elapsed < self.end {
+        self.next(engine, index);
+    }
+
+    /// The place of a session that is over is taken by the next, while there is time.
+    fn next(&mut self, engine: &mut Engine, index: usize) {
+        self.open -= 1;
+        self.slots[index].is_open = false;
+        if self.began.elapsed() < self.end {
             self.start(engine, index);
         }
     }
