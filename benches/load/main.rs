@@ -25,7 +25,7 @@ mod socket;
 mod suite;
 mod target;
 mod ticket;
-mod work;
+mod works;
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ use clap::Parser;
 use report::{Machine, Report};
 use suite::{Failed, ROUNDS, Scale};
 use target::{Broker, Kind, Rig};
-use work::{Figures, Work};
+use works::{Figures, Work};
 
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = false)]

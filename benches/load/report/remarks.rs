@@ -1,7 +1,7 @@
 //! What did not go as it should have: a peer that could not be run, failed, or lost events.
 
 use super::Report;
-use crate::work::losses::{LOST, MISDIRECTED, PUBLISHED, REPEATED};
+use crate::works::losses::{LOST, MISDIRECTED, PUBLISHED, REPEATED};
 
 /// One line for a case, of all its rounds. Empty if nothing is to be said.
 pub(super) fn of(report: &Report<'_>, part: usize, case: usize) -> String {

@@ -2,7 +2,7 @@
 
 use super::{BROKER, Bar, CPU, Case, Figure, Ideal, LOAD, Limit, Part, Scale, case, thousands};
 use crate::target::Kind;
-use crate::work::{Work, backlog, flood, idle, paced, sessions};
+use crate::works::{Work, backlog, flood, idle, paced, sessions};
 
 /// Those that stand any load.
 const BRIDGES: [Kind; 7] =

@@ -6,7 +6,7 @@ mod own;
 use std::collections::BTreeSet;
 
 use super::target::{Kind, Rig};
-use super::work::{Figures, Work};
+use super::works::{Figures, Work};
 
 /// Rounds of a full run: of the cases that bars compare, and at most of all others.
 pub(crate) const ROUNDS: u32 = 5;

@@ -3,7 +3,7 @@
 use super::compared::paced_args;
 use super::{BROKER, Bar, CPU, Case, Figure, Limit, Part, Scale};
 use crate::target::Kind;
-use crate::work::{Work, idle, nodes, polls};
+use crate::works::{Work, idle, nodes, polls};
 
 /// "Flat" for two sizes of the same work.
 const FLAT: f64 = 1.15;

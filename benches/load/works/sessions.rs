@@ -78,6 +78,7 @@ pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
     }
     let [target, broker, load] = cpu.map_or([f64::NAN; 3], |cpu| cpu.us());
     let count = work.took.count() as f64;
+    assert!(count > 0.0, "no session ended in time");
     let mut figures = Figures::from([
         ("sessions_per_s", count / args.seconds),
         ("p50_ms", work.took.ms(0.5)),

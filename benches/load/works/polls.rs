@@ -20,7 +20,7 @@ pub(crate) struct Args {
     pub(crate) seconds: u32,
 }
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/load/work/polls.lua");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/load/works/polls.lua");
 
 pub(crate) fn run(rig: &Rig, kind: Kind, args: &Args) -> Figures {
     assert_eq!(kind, Kind::Ours, "only the service answers polls");
