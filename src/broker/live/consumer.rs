@@ -27,6 +27,8 @@ use crate::runtime::{Object, Tasks, unix_us};
 const CLOSE_S_MAX: u64 = 2;
 /// Messages that RabbitMQ sends ahead. What waits beyond them waits in the queue, which has a bound.
 const PREFETCH: u16 = 64;
+/// Messages that are acknowledged together: each acknowledgement wakes a thread of lapin's, which costs as much as a message.
+const ACKNOWLEDGED_TOGETHER: u16 = PREFETCH / 4;
 /// Between two looks at who gives no sign of life.
 const SILENCE_CHECK: Duration = Duration::from_secs(1);
 const RESOURCE_LOCKED: u16 = 405;
@@ -122,10 +124,13 @@ impl LiveConsumer<'_> {
         // What is received is shown whether or not acknowledgements can be written.
         let mut acknowledging: Option<Work<'_, Result<(), String>>> = None;
         let mut unacknowledged = None;
+        let mut since_acknowledged = 0_u16;
         loop {
             if acknowledging.is_none()
+                && since_acknowledged >= ACKNOWLEDGED_TOGETHER
                 && let Some(last) = unacknowledged.take()
             {
+                since_acknowledged = 0;
                 acknowledging = Some(Box::pin(async move { acknowledge_up_to(&last).await }));
             }
             let first = tokio::select! {
@@ -149,6 +154,7 @@ impl LiveConsumer<'_> {
                     Some(Ok(delivery)) => {
                         self.receive(&delivery.data);
                         unacknowledged = Some(delivery.acker);
+                        since_acknowledged = since_acknowledged.saturating_add(1);
                     }
                     Some(Err(error)) => return Err(Error::Lost(reason(&error))),
                     None => return Err(Error::Lost("the broker ended the subscription (queue deleted?)".to_owned())),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::info;
 
 use super::packet::Packet;
@@ -23,6 +23,11 @@ use crate::runtime::{Tasks, unix_us};
 const LEAVE_S_MAX: u64 = 2;
 /// Changes that are made into text at once.
 const CHANGES_AT_ONCE_MAX: usize = 512;
+/// Changes a millisecond from which on it is a flood, and so many at once, which a burst after a silence is not.
+const FLOOD_PER_MS: usize = 2;
+const FLOOD_CHANGES_MIN: usize = 8;
+/// How long the changes of a flood are gathered: a message costs each node the same, whatever it holds.
+const GATHER: Duration = Duration::from_millis(10);
 /// Tickets whose pages one heartbeat lists.
 const TICKETS_MAX: usize = 512;
 /// Gone with a restart of the broker, as the queues are.
@@ -59,12 +64,19 @@ pub(super) async fn run(shared: &Shared, tasks: &Tasks) {
     }
 }
 
+/// Whether so many changes within this time are so many that the next are worth gathering.
+fn is_flood(changes: usize, within: Duration) -> bool {
+    let ms = usize::try_from(within.as_millis()).unwrap_or(usize::MAX);
+    changes >= FLOOD_CHANGES_MIN && changes / FLOOD_PER_MS >= ms
+}
+
 impl<'a> LivePublisher<'a> {
     /// Ends without an error where the tasks were told to stop and all was published.
     async fn publish(&mut self, channel: &Channel, tasks: &Tasks) -> Result<(), Error> {
         info!(exchange = self.shared.amqp.live_exchange, "sending changes to the other nodes");
         let mut heartbeats = interval(Duration::from_millis(self.shared.live.heartbeat_ms));
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut published_at = Instant::now();
         loop {
             let with_tickets = tokio::select! {
                 biased;
@@ -73,24 +85,33 @@ impl<'a> LivePublisher<'a> {
                 () = self.shared.sender.ready() => false,
             };
             // As long as the broker blocks publishers. What comes meanwhile waits, or is dropped.
-            tokio::select! {
+            let changes = tokio::select! {
                 sent = self.publish_all(channel, with_tickets) => sent?,
                 () = tasks.stopping() => break,
+            };
+            let before = std::mem::replace(&mut published_at, Instant::now());
+            if is_flood(changes, published_at - before) {
+                tokio::select! {
+                    () = sleep(GATHER) => {}
+                    () = self.shared.sender.filling() => {}
+                    () = tasks.stopping() => break,
+                }
             }
         }
         let late = Error::Lost(format!("not everything was sent within {LEAVE_S_MAX} s"));
         timeout(Duration::from_secs(LEAVE_S_MAX), self.leave(channel)).await.unwrap_or(Err(late))
     }
 
-    /// Publishes all that waits, and with `with_tickets` a message in any case.
-    async fn publish_all(&mut self, channel: &Channel, mut with_tickets: bool) -> Result<(), Error> {
+    /// Publishes all that waits, and with `with_tickets` a message in any case. Answers how many changes.
+    async fn publish_all(&mut self, channel: &Channel, mut with_tickets: bool) -> Result<usize, Error> {
         let Shared { sender, live, parts, .. } = self.shared;
+        let mut published = 0;
         loop {
             if self.changes.is_empty() {
                 self.changes = sender.take(CHANGES_AT_ONCE_MAX);
             }
             if self.changes.is_empty() && !with_tickets {
-                return Ok(());
+                return Ok(published);
             }
             let packet = Packet::fill(&mut self.changes, live.message_bytes_max);
             let mut head = self.head();
@@ -98,6 +119,7 @@ impl<'a> LivePublisher<'a> {
                 head = head.with_tickets(parts.pages.held_tickets(TICKETS_MAX));
             }
             self.send(channel, &packet, &head).await?;
+            published += packet.changes();
         }
     }
 
@@ -131,5 +153,19 @@ impl<'a> LivePublisher<'a> {
                 Err(Error::Lost(reason(&error)))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_gathered_and_a_burst_or_a_steady_trickle_is_not() {
+        let ms = Duration::from_millis;
+        assert!(is_flood(25, ms(4)) && is_flood(60, ms(10)));
+        assert!(!is_flood(200, ms(1000)), "a burst after a silence");
+        assert!(!is_flood(5, ms(1)), "few, however fast");
+        assert!(!is_flood(20, ms(11)), "a steady rate below");
     }
 }

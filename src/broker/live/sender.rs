@@ -32,6 +32,7 @@ struct Inner {
     metrics: Metrics,
     waiting: Mutex<Waiting>,
     ready: Notify,
+    filling: Notify,
 }
 
 #[derive(Default)]
@@ -48,7 +49,14 @@ impl LiveSender {
     #[must_use]
     pub fn new(live: &config::Live, metrics: Metrics) -> Self {
         let (run, changes_max) = (rand::random(), live.changes_waiting_max);
-        let inner = Inner { run, changes_max, metrics, waiting: Mutex::default(), ready: Notify::new() };
+        let inner = Inner {
+            run,
+            changes_max,
+            metrics,
+            waiting: Mutex::default(),
+            ready: Notify::new(),
+            filling: Notify::new(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -71,10 +79,13 @@ impl LiveSender {
             waiting.lost = true;
             self.inner.metrics.live_dropped(too_many);
         }
-        let any = !waiting.changes.is_empty();
+        let changes = waiting.changes.len();
         drop(waiting);
-        if any {
+        if changes > 0 {
             self.inner.ready.notify_one();
+        }
+        if changes > self.inner.changes_max / 2 {
+            self.inner.filling.notify_one();
         }
     }
 
@@ -86,6 +97,11 @@ impl LiveSender {
     /// Ends when something waits.
     pub(super) async fn ready(&self) {
         self.inner.ready.notified().await;
+    }
+
+    /// Ends when half of what may wait does, or did since this was asked last.
+    pub(super) async fn filling(&self) {
+        self.inner.filling.notified().await;
     }
 
     /// The changes that have waited longest. They are made into text without the lock, for which the consumer would wait.
