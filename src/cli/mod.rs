@@ -17,19 +17,20 @@ mod publish;
 mod revoke;
 mod serve;
 mod ticket;
+mod version;
 mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::load;
 use failure::Failure;
 
 /// Delivers payment results from RabbitMQ to the pages waiting for them.
 #[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true)]
+#[command(version, long_version = version::long(), about, propagate_version = true)]
 struct Cli {
     /// Settings that override config/default.toml; the environment (PAYMENT_NOTIFIER__SECTION__KEY, or …__KEY_FILE for the
     /// content of a file) overrides both
@@ -61,6 +62,12 @@ enum Command {
     Decode(decode::Args),
     /// Check or print the configuration
     Config(config::Args),
+}
+
+/// What the program can be asked: for manual pages and the completion of shells.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the arguments and runs the command.
