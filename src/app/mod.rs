@@ -3,6 +3,7 @@
 mod disk_space;
 mod error;
 mod health;
+mod lifecycle;
 mod listener;
 mod live;
 mod opening;
@@ -33,6 +34,7 @@ use crate::telemetry::{self, Metrics};
 use crate::tickets::{Minter, Revocations, Verifier};
 
 pub use error::Error;
+use lifecycle::Lifecycle;
 use listener::bind;
 use recording::Recording;
 use results::ResultsOverAmqp;
@@ -166,10 +168,10 @@ async fn serve(
     spawn_background_jobs(verifier, tls, (Arc::clone(&store), answer_limit), metrics, health, background);
     disk_space::begin(&settings, metrics, background);
     recording.begin(&settings, hub, &groups.recording);
-    health.ok(Component::Node);
+    let lifecycle = Lifecycle::listening(health, background);
 
     stop.await;
-    health.fault(Component::Node, "draining");
+    lifecycle.draining();
     drain(Duration::from_secs(settings.http.drain_s), &groups, &[publisher, dead_letters], &store).await
 }
 

@@ -5,6 +5,7 @@ mod clock;
 mod files;
 mod health;
 mod object;
+mod service_manager;
 mod tasks;
 mod watched;
 
@@ -13,5 +14,6 @@ pub use clock::{rfc3339, rfc3339_ms, unix_ms, unix_s, unix_us};
 pub use files::raise_open_files;
 pub use health::{Component, Health};
 pub use object::Object;
+pub use service_manager::ServiceManager;
 pub use tasks::{Stopping, Tasks};
 pub use watched::{Contents, WatchedFiles};
