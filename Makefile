@@ -1,5 +1,5 @@
 # The few commands a person types. What they do is in scripts/.
-.PHONY: help run demo test test-brokers test-builds lint bench fuzz clean-run
+.PHONY: help run demo test test-brokers test-builds package test-package lint bench fuzz clean-run
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -18,6 +18,12 @@ test-brokers: ## the tests that speak with a broker, on RabbitMQ 3.10 and on 4.0
 
 test-builds: ## the mini-program package, built by uni-app, Taro, Vite, webpack, esbuild and TypeScript, until a page shows the result
 	@scripts/test --builds
+
+package: ## the Debian package, in target/dist, with the stripped program and its debug information beside it
+	@scripts/package
+
+test-package: ## the Debian package in a Debian of its own: installed, started, upgraded, removed, purged (root)
+	@scripts/test-package
 
 lint: ## formatting, clippy, shell scripts, compose file, dependencies, workflows
 	@scripts/lint
