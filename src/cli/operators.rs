@@ -72,7 +72,7 @@ pub(super) fn local_url(listen: SocketAddr) -> String {
 }
 
 /// The last cause is the one that helps: "connection refused".
-pub(super) fn last_cause(error: &(dyn Error + 'static)) -> &(dyn Error + 'static) {
+pub(super) fn last_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
