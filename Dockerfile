@@ -26,7 +26,7 @@ ARG SOURCE_DATE_EPOCH=""
 # cargo goes by file times, and the copied files may be older than what was built from the empty ones. An empty date is none.
 RUN touch src/lib.rs src/main.rs \
  && if [ -z "$SOURCE_DATE_EPOCH" ]; then unset SOURCE_DATE_EPOCH; fi \
- && cargo auditable build --release --locked --bin payment-notifier \
+ && PAYMENT_NOTIFIER_COMMIT="$REVISION" cargo auditable build --release --locked --bin payment-notifier \
  && cargo cyclonedx --format json --spec-version 1.5 --no-build-deps \
  && scripts/image-root target/release/payment-notifier /image \
  && install -D -m 644 payment-notifier.cdx.json /image/usr/share/sbom/payment-notifier.cdx.json \
