@@ -30,7 +30,7 @@ async fn assert_unready(command: Command) -> String {
 
 #[tokio::test]
 async fn it_finds_the_listener_wherever_the_settings_say_it_and_needs_no_token() {
-    let token = "an operators' token, 0123456789";
+    let token = "operators-token-0123456789";
     let service = Setup::new().await.set("ADMIN__LISTEN", "0.0.0.0:0").set("ADMIN__TOKEN", token).start().await;
     let listen = SocketAddr::from(([0, 0, 0, 0], service.admin.port()));
     let folder = service.setup.folder();
