@@ -16,7 +16,6 @@ pub mod decode;
 mod error;
 mod event_headers;
 mod fit;
-mod gather;
 mod headers;
 mod held;
 mod lag;

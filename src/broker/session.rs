@@ -19,7 +19,6 @@ use super::commit::{Arrived, Committed};
 use super::connect::reason;
 use super::dead_letters::DeadLetterSender;
 use super::decode::{Decoded, Payload, Reject};
-use super::gather::Gather;
 use super::held::HeldEvents;
 use super::outcomes::Outcomes;
 use super::settle::{Settler, Unsettled};
@@ -76,7 +75,6 @@ pub(super) struct Session<'a> {
     tried_held: bool,
     commit: Option<Work<'a, Committed>>,
     cancel: Option<Work<'a, ()>>,
-    gather: Gather,
     deliveries: u64,
 }
 
@@ -87,7 +85,7 @@ enum Next {
     Cancelled,
     Acknowledge,
     Acknowledged,
-    /// Some of what is held is due, or what was gathered.
+    /// Some of what is held is due.
     Try,
     Committed(Committed),
     DeadLettered(Option<Unsettled>),
@@ -110,7 +108,6 @@ impl<'a> Session<'a> {
             tried_held: false,
             commit: None,
             cancel: None,
-            gather: Gather::default(),
             deliveries: 0,
         }
     }
@@ -139,7 +136,6 @@ impl<'a> Session<'a> {
                 () = self.settler.sent(), if self.settler.is_sending() => Next::Acknowledged,
                 done = finished(&mut self.commit), if self.commit.is_some() => Next::Committed(done),
                 () = until(acks_due) => Next::Acknowledge,
-                () = until(self.gather.due()), if self.commit.is_none() => Next::Try,
                 () = until(self.held.due()), if self.commit.is_none() && end.is_none() => Next::Try,
                 () = finished(&mut self.cancel), if self.cancel.is_some() => Next::Cancelled,
                 settled = self.dead_letters.next(), if !self.dead_letters.is_empty() => Next::DeadLettered(settled),
@@ -300,11 +296,7 @@ impl<'a> Session<'a> {
         let batch = if self.tried_held {
             held
         } else {
-            if !ending && self.gather.waits(self.arrived.len()) {
-                return;
-            }
             let events = self.arrived.len().min(self.shared.options.batch_events_max);
-            self.gather.commit(events);
             self.arrived.drain(..events).collect()
         };
         if !batch.is_empty() {

@@ -31,7 +31,7 @@ pub(super) fn polls(scale: Scale) -> Part {
             of: "one order",
             by: None,
             limit: Limit::AtLeast(REQUESTS_PER_S),
-            asks: "half as many again as version 0.1 answered on the same machine",
+            asks: "half as many again as version 0.1 answered on the machine (Intel Xeon) that its figures are from",
         }],
         ideal: None,
         is_long: true,
