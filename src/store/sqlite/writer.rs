@@ -151,6 +151,8 @@ impl Writer {
         match commit(connection, writes, &self.rules, self.memory.clone(), knowledge) {
             Ok(Saved { rows, messages, removed, memory, payments, purged }) => {
                 self.memory = memory;
+                // Until here nobody else could write.
+                self.known.seen();
                 self.known.committed(payments);
                 if purged {
                     self.known.forget();
