@@ -37,14 +37,14 @@ pub(super) struct TlsStream<T> {
     /// Encrypted, and not taken by the socket yet.
     outgoing: BytesMut,
     reading: Reading,
-    has_said_goodbye: bool,
+    close_notify_is_queued: bool,
 }
 
 /// What is to be expected of the peer.
 #[derive(Clone, Copy)]
 enum Reading {
     Open,
-    /// It has said that this was all.
+    /// It has sent `close_notify`.
     Ended,
     /// It has gone without that.
     CutOff,
@@ -60,7 +60,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
     pub(super) fn new(io: T, config: Arc<ServerConfig>) -> io::Result<Self> {
         let connection = UnbufferedServerConnection::new(config).map_err(invalid)?;
         let (incoming, text, outgoing) = (Vec::new(), BytesMut::new(), BytesMut::new());
-        Ok(Self { io, connection, incoming, text, outgoing, reading: Reading::Open, has_said_goodbye: false })
+        Ok(Self { io, connection, incoming, text, outgoing, reading: Reading::Open, close_notify_is_queued: false })
     }
 
     /// Ends with the handshake.
@@ -279,8 +279,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<T> {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !std::mem::replace(&mut this.has_said_goodbye, true) {
-            // A connection that cannot say so is closed without.
+        if !std::mem::replace(&mut this.close_notify_is_queued, true) {
+            // A connection that cannot be written to any more is closed without.
             drop(this.encrypt(0, |traffic, space| traffic.queue_close_notify(space)));
         }
         ready!(this.poll_drain(context))?;

@@ -28,8 +28,8 @@ pub(super) struct Known {
     began: Instant,
     /// When the writer last saw that the file is there and as it was left, microseconds after `began`.
     seen_us: AtomicU64,
-    /// When the writer was last asked to look, likewise.
-    asked_us: AtomicU64,
+    /// The writer was asked to look, and has not yet.
+    is_asked: AtomicBool,
     search: Mutex<Search>,
     wanted: Condvar,
 }
@@ -58,6 +58,16 @@ pub(super) enum Answer {
     Unknown(Look),
 }
 
+/// The writer is asked to look at the file.
+#[derive(Debug)]
+pub(super) struct Asked(Arc<Known>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.is_asked.store(false, Ordering::Release);
+    }
+}
+
 impl Known {
     /// Nothing is known, until the file was looked through.
     pub(super) fn new() -> Arc<Self> {
@@ -68,7 +78,7 @@ impl Known {
             complete: AtomicBool::new(false),
             began: Instant::now(),
             seen_us: AtomicU64::new(0),
-            asked_us: AtomicU64::new(0),
+            is_asked: AtomicBool::new(false),
             search: Mutex::new(Search { files: 1, is_wanted: true, is_over: false }),
             wanted: Condvar::new(),
         })
@@ -78,7 +88,7 @@ impl Known {
     pub(super) fn look(&self, key: &Key) -> Answer {
         let (hash, now) = (self.hasher.hash_one(key), Instant::now());
         if self.is_trusted(now) {
-            if !self.stored.may_have(hash) && self.complete.load(Ordering::Acquire) {
+            if self.is_stored_nowhere(hash) {
                 return Answer::Known(None);
             }
             if let Some(payment) = self.recent.get(hash, key) {
@@ -95,7 +105,12 @@ impl Known {
 
     /// True only of an order that the file does not hold. For the thread that writes, which knows that it is its file.
     pub(super) fn is_absent(&self, key: &Key) -> bool {
-        self.complete.load(Ordering::Acquire) && !self.stored.may_have(self.hasher.hash_one(key))
+        self.is_stored_nowhere(self.hasher.hash_one(key))
+    }
+
+    /// In this order: a key that the search inserts in between would be missed by the other.
+    fn is_stored_nowhere(&self, hash: u64) -> bool {
+        self.complete.load(Ordering::Acquire) && !self.stored.may_have(hash)
     }
 
     /// The file holds an order, or is about to.
@@ -120,11 +135,12 @@ impl Known {
         self.seen_us.store(self.now_us(), Ordering::Release);
     }
 
-    /// Whether the writer has to be asked to look at the file: once for all who read at about the same time.
-    pub(super) fn is_look_due(&self) -> bool {
-        let (now_us, asked_us) = (self.now_us(), self.asked_us.load(Ordering::Relaxed));
-        let is_due = u128::from(now_us.saturating_sub(asked_us)) >= TRUSTED.as_micros() / 2;
-        is_due && self.asked_us.compare_exchange(asked_us, now_us, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    /// Whether the writer has to be asked to look at the file: once for all who read until it has, or cannot. It is asked
+    /// for as long as the answer lives.
+    pub(super) fn ask(self: &Arc<Self>) -> Option<Asked> {
+        let seen_us = self.seen_us.load(Ordering::Acquire);
+        let is_due = u128::from(self.now_us().saturating_sub(seen_us)) >= TRUSTED.as_micros() / 2;
+        (is_due && !self.is_asked.swap(true, Ordering::AcqRel)).then(|| Asked(Arc::clone(self)))
     }
 
     fn now_us(&self) -> u64 {

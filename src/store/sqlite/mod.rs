@@ -174,9 +174,13 @@ impl PaymentStore for Sqlite {
             Answer::Known(payment) => return Ok(payment),
             Answer::Unknown(look) => look,
         };
-        if self.known.is_look_due() {
-            // That changes nothing. Where it cannot be asked, or fails, the next is read from the file as well.
-            drop(self.writer.queue.try_push(Job::new(1, |_: &mut Transaction<'_>| Ok(())).0));
+        if let Some(asked) = self.known.ask() {
+            // A transaction that changes nothing. Where there is no place for it, or it fails, the next read asks again.
+            let look = move |_: &mut Transaction<'_>| {
+                let _until_this_is_dropped = &asked;
+                Ok(())
+            };
+            drop(self.writer.queue.try_push(Job::new(1, look).0));
         }
         let key = key.clone();
         let select = move |snapshot: &mut rusqlite::Transaction<'_>| payments::select(snapshot, &key);

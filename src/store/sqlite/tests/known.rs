@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-use super::{Folder, OPTIONS, event, events, trust_ends};
+use super::{Folder, OPTIONS, event, events, hold, trust_ends};
 use crate::payment::{Display, Key, Timestamp};
 use crate::store::PaymentStore;
 use crate::store::sqlite::Sqlite;
@@ -93,6 +93,25 @@ async fn what_another_program_writes_is_seen() {
     let outcomes = store.apply_events(vec![event("o7", "e2"), event("o0", "e2")]).await.unwrap();
     assert_eq!(outcomes.iter().map(|outcome| outcome.payment.version).collect::<Vec<_>>(), [2, 1]);
     until(&store, "the file was looked through again", || store.known.is_absent(&key("absent"))).await;
+}
+
+#[tokio::test]
+async fn a_writer_that_is_held_up_is_asked_once_by_all_who_read() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    store.apply_events(events(0..1)).await.unwrap();
+    let release = hold(&store).await;
+    let room = || store.writer.queue.sender().unwrap().capacity();
+    let before = room();
+    for _ in 0..5 {
+        trust_ends();
+        assert_eq!(version(&store, "o0").await, Some(1));
+    }
+    assert_eq!(room(), before - 1);
+    drop(release);
+    until(&store, "it is asked again once it has looked", || is_answered(&store, "o0", Some(1))).await;
+    trust_ends();
+    assert!(store.known.ask().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
