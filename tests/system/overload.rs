@@ -34,7 +34,13 @@ async fn a_connection_too_many_is_told_503_with_retry_after() {
 async fn reads_beyond_the_bound_are_refused_on_each_transport_and_those_who_wait_are_unharmed() {
     let setup = Setup::new().await.set("STORE__READS_WAITING_MAX", 1).set("STORE__READERS", 1);
     let service = setup.set("HTTP__CONNECTIONS_PER_TICKET_MAX", 10_000).start().await;
+    // Too large to be kept beside the store: each answer is a reading.
+    let mut pending = event("busy-1", "pending");
+    pending["display"] = json!({ "note": "x".repeat(1500) });
+    Publisher::connect(service.vhost()).await.publish(&pending).await;
     let watched = ticket("busy-1");
+    wait_for("it is stored", async || service.payment("busy-1", &watched, "").await.text.contains("xxx").then_some(()))
+        .await;
     let page = wait_for("a page gets through", async || subscribed(&service, &watched).await).await;
     let mut page = page;
 

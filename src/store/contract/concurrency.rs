@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use serde_json::value::RawValue;
 
 use super::events::{changes, event, key, versions};
 use super::{Place, Settings, open, settings};
-use crate::payment::{Change, Event, Status};
+use crate::payment::{Change, Display, Event, Status};
 use crate::store::{Error, PaymentStore};
 
 pub(crate) async fn a_big_batch_is_one_batch(place: &impl Place) {
@@ -99,7 +100,10 @@ async fn place_of_one(store: &Arc<dyn PaymentStore>, events: Vec<Event>) -> Arc<
 
 pub(crate) async fn reads_beyond_the_bound_are_refused(place: &impl Place) {
     let store = place.open(Settings { reads_waiting_max: 4, ..settings() }).await;
-    store.apply_events(vec![event("a", "e1", Status::Pending, 1)]).await.unwrap();
+    // Too large to be kept beside the store: each answer is a reading.
+    let display: Box<RawValue> = serde_json::from_str(&format!(r#"{{"note":"{}"}}"#, "x".repeat(1500))).unwrap();
+    let large = Event { display: Some(Display::new(&display)), ..event("a", "e1", Status::Pending, 1) };
+    store.apply_events(vec![large]).await.unwrap();
     let key = key("a");
     // All are asked for before the first can be answered by much.
     let answers = join_all((0..20_000).map(|_| store.read(&key))).await;
