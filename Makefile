@@ -1,5 +1,5 @@
 # The few commands a person types. What they do is in scripts/.
-.PHONY: help run demo test test-brokers test-builds package test-package lint bench fuzz clean-run
+.PHONY: help run demo test test-brokers test-builds test-upgrade package test-package lint bench fuzz clean-run
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,6 +24,9 @@ package: ## the Debian package, in target/dist, with the stripped program and it
 
 test-package: ## the Debian package in a Debian of its own: installed, started, upgraded, removed, purged (root)
 	@scripts/test-package
+
+test-upgrade: ## an older program beside this one, on one PostgreSQL and one file; ARGS=PROGRAM
+	@scripts/test-upgrade $(ARGS)
 
 lint: ## formatting, clippy, shell scripts, compose file, dependencies, workflows
 	@scripts/lint

@@ -21,6 +21,8 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_payment-notifier");
 pub(crate) struct Setup {
     env: BTreeMap<String, String>,
     config: Option<PathBuf>,
+    /// Not set: the one that is tested.
+    program: Option<String>,
     /// A program, with its arguments, that becomes ours in the end.
     wrapper: Vec<String>,
     folder: TempDir,
@@ -43,7 +45,7 @@ impl Setup {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let store = format!("sqlite://{}", folder.path().join("data/payments.db").display());
         let amqp_url = vhost.amqp_url();
-        let setup = Self { env: BTreeMap::new(), config: None, wrapper: Vec::new(), folder, vhost };
+        let setup = Self { env: BTreeMap::new(), config: None, program: None, wrapper: Vec::new(), folder, vhost };
         setup
             .set("AMQP__URL", amqp_url)
             .set("AMQP__RETRY_LONGEST_MS", 1000)
@@ -104,6 +106,13 @@ impl Setup {
         self
     }
 
+    /// Another program, such as an older version.
+    #[allow(dead_code, reason = "only the tests of upgrades have another")]
+    pub(crate) fn program(mut self, path: &str) -> Self {
+        self.program = Some(path.to_owned());
+        self
+    }
+
     /// The folder that is this service's own.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -116,7 +125,8 @@ impl Setup {
     /// The program with these settings and some arguments, not started yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         // Where figures are wanted and not only proofs, a release build.
-        let program = std::env::var("PAYMENT_NOTIFIER_BIN").unwrap_or_else(|_not_set| PROGRAM.to_owned());
+        let tested = || std::env::var("PAYMENT_NOTIFIER_BIN").unwrap_or_else(|_not_set| PROGRAM.to_owned());
+        let program = self.program.clone().unwrap_or_else(tested);
         let mut parts = self.wrapper.iter().map(String::as_str).chain([program.as_str()]);
         let mut command = Command::new(parts.next().unwrap_or(PROGRAM));
         command.args(parts);
