@@ -5,7 +5,7 @@ use std::time::Instant;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::history::{Order, told};
+use super::history::{Order, kinds, told};
 use super::merchants::Merchants;
 use super::{go_on, old_program, said};
 use crate::postgres_server::Database;
@@ -19,6 +19,9 @@ const OF_EACH_KIND: usize = 5;
 
 /// An order that the older version does not accept.
 const NEW_NUMBER: &str = "of*any|kind@shop";
+
+/// An order that is charged twice, at the older version's time.
+const CHARGED_BY_OLD: &str = "before-0";
 
 struct Test {
     merchants: Merchants,
@@ -67,13 +70,26 @@ impl Test {
         self.merchants.are_told("payment.inquiry", &asked).await;
     }
 
-    /// What the older version does not accept is put aside by it, and its ticket is refused.
-    async fn put_aside(&self, dead_letters: &mut DeadLetters, old: &Service) {
-        self.publisher.publish(&told(NEW_NUMBER, "1", "succeeded", 1)).await;
-        let dead = dead_letters.next().await;
-        assert_eq!(dead.reason, "malformed_field", "{dead:?}");
+    /// What the older version, alone, does not accept or know of.
+    async fn done_otherwise(&self, dead_letters: &mut DeadLetters, old: &Service) {
+        let of_a_mapping = json!({ "mchOrderNo": "of-a-mapping", "state": 2 });
+        for (event, reason) in
+            [(told(NEW_NUMBER, "1", "succeeded", 1), "malformed_field"), (of_a_mapping, "missing_field")]
+        {
+            self.publisher.publish(&event).await;
+            let dead = dead_letters.next().await;
+            assert_eq!(dead.reason, reason, "{dead:?}");
+        }
         let answer = old.get("/v1/payments/0", &Order::named(NEW_NUMBER).ticket()).await;
         assert_eq!(answer.status, 401, "{}", answer.text);
+        let order = Order::named(CHARGED_BY_OLD);
+        let before = kinds(old, &order).await.len();
+        self.publisher.publish(&charged_again(CHARGED_BY_OLD)).await;
+        wait_for("the second charge is stored", async || (kinds(old, &order).await.len() > before).then_some(())).await;
+    }
+
+    fn has_conflict(&self, order_id: &str) -> bool {
+        self.merchants.heard.iter().any(|m| (m.kind(), m.order_id()) == ("payment.conflict", order_id))
     }
 
     fn without_headers(&self) -> usize {
@@ -143,7 +159,7 @@ async fn an_old_node_and_a_new_one_lose_nothing_tell_once_and_agree() {
     let mut dead_letters = DeadLetters::of(old.vhost()).await;
     let mut test = Test { merchants, publisher, orders: Vec::new() };
     test.load(&[&old], "before").await;
-    test.put_aside(&mut dead_letters, &old).await;
+    test.done_otherwise(&mut dead_letters, &old).await;
     assert_eq!(test.without_headers(), test.merchants.heard.len(), "the old one gives messages no headers");
 
     let setup = go_on::setup_on(old.vhost().clone()).set("STORE__KEEP", "10m");
@@ -188,10 +204,26 @@ async fn an_old_node_and_a_new_one_lose_nothing_tell_once_and_agree() {
     new.metric_is("payment_notifier_outbox_messages", "", 0.0).await;
     test.merchants.are_told_all().await;
     test.merchants.were_told_once();
+    assert!(
+        test.has_conflict("new-0") && !test.has_conflict(CHARGED_BY_OLD),
+        "the old one does not tell of a second charge"
+    );
     assert_eq!(new.vhost().ready("payment-notifier.results").await, 0);
     assert_eq!(new.vhost().ready("payment-notifier.dead-letters").await, 0);
     let (orders, told) = (test.orders.len(), test.merchants.heard.len());
     println!("{orders} orders, {told} messages; both at once stored {shares:?} changes; {:?}", began.elapsed());
+}
+
+#[ignore = "needs the program of an older version"]
+#[tokio::test]
+async fn an_old_node_puts_aside_the_probes_of_a_new_one_whose_topology_operators_own() {
+    let database = Database::create().await;
+    let old = settings(go_on::setup().await.program(&old_program()), &database, "old").start().await;
+    let mut dead_letters = DeadLetters::of(old.vhost()).await;
+    let setup = settings(go_on::setup_on(old.vhost().clone()), &database, "new");
+    let _new = setup.set("AMQP__DECLARE", false).set("AMQP__PROBE_INTERVAL_S", 1).start().await;
+    let dead = dead_letters.next().await;
+    assert_eq!(dead.reason, "invalid_json", "{dead:?}");
 }
 
 #[ignore = "needs the program of an older version"]
