@@ -18,17 +18,12 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
-/// True where the store is a server that may be away while this node starts.
-fn is_remote(settings: &Settings) -> bool {
-    !settings.store.url.expose().starts_with("sqlite://")
-}
-
 /// Proves that the store's address can be used.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(super) fn check(settings: &Settings, instance: &str) -> Result<(), Error> {
-    if is_remote(settings) {
+    if !settings.store.is_file() {
         postgres::check_address(settings.store.url.expose(), &of_postgres(settings, instance))?;
     }
     Ok(())
@@ -39,7 +34,7 @@ pub(super) fn check(settings: &Settings, instance: &str) -> Result<(), Error> {
 pub(super) fn open(settings: &Settings, instance: &str) -> Result<Arc<dyn PaymentStore>, Error> {
     let url = settings.store.url.expose();
     let limit = Duration::from_secs(settings.store.answer_timeout_s);
-    if is_remote(settings) {
+    if !settings.store.is_file() {
         let store = Postgres::open(url, &of_postgres(settings, instance))?;
         return Ok(Arc::new(Bounded::new(store, limit)));
     }
@@ -89,7 +84,7 @@ pub(super) async fn revocations(
 ) -> Result<Option<Vec<Revocation>>, Error> {
     let first = store.revocations(unix_s()).await;
     let why = match first {
-        Err(store::Error::Unavailable(why)) if is_remote(settings) => why,
+        Err(store::Error::Unavailable(why)) if !settings.store.is_file() => why,
         answer => return Ok(Some(answer?)),
     };
     health.fault(Component::Store, &why);

@@ -114,7 +114,7 @@ impl Settings {
     #[must_use]
     pub fn is_live(&self) -> bool {
         match self.live.mode {
-            LiveMode::Auto => !self.store.url.expose().starts_with("sqlite://"),
+            LiveMode::Auto => !self.store.is_file(),
             LiveMode::On => true,
             LiveMode::Off => false,
         }
@@ -157,6 +157,14 @@ pub struct Store {
     pub postgres_timeout_s: u64,
     #[serde(deserialize_with = "range::span_within::<_, 0, KEEP_S_MAX>")]
     pub keep: Span,
+}
+
+impl Store {
+    /// True of a file of this node's own, false of a server that nodes share.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        self.url.expose().starts_with("sqlite://")
+    }
 }
 
 /// `[timeline]`

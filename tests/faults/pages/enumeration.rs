@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::ledger::row;
-use crate::support::{Answer, Page, Publisher, Service, Setup, event, ticket};
+use crate::support::{Answer, Page, Publisher, Service, Setup, event, ticket, wait_for};
 
 const CALLS: [(&str, &str); 5] =
     [("GET", ""), ("GET", "?after=0&wait=1"), ("GET", "/events"), ("POST", "/ack"), ("POST", "/ack?x=1")];
@@ -43,7 +43,12 @@ async fn a_foreign_order_looks_like_a_made_up_one_in_every_byte_and_without_a_lo
             // From here on whatever looks at the store fails.
             let data = service.database().parent().unwrap().to_owned();
             std::fs::rename(&data, data.with_extension("away")).unwrap();
-            ask(&service, "GET", "existing", "", &own).await.assert_problem(503, "unavailable");
+            // What was read a moment ago may be answered for a moment longer.
+            wait_for("reads fail", async || {
+                let answer = ask(&service, "GET", "existing", "", &own).await;
+                (answer.status == 503).then(|| answer.assert_problem(503, "unavailable"))
+            })
+            .await;
         }
         for (method, rest) in CALLS {
             let existing = ask(&service, method, "existing", rest, &foreign).await;
