@@ -61,6 +61,7 @@ mod revocations;
 mod rolling_restart;
 mod rotation;
 mod series;
+mod service_manager;
 mod slow_page;
 mod snippets;
 mod store_faults;
