@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{Settings, load};
+use crate::config::load;
 use failure::Failure;
 
 /// Delivers payment results from RabbitMQ to the pages waiting for them.
@@ -96,7 +96,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         tracing::debug!("a TLS provider is already installed");
     }
     match cli.command {
-        Command::Serve => runtime(serving_threads(&settings))?.block_on(serve::run(settings)),
+        Command::Serve => runtime(None)?.block_on(serve::run(settings)),
         Command::Healthcheck(args) => runtime(Some(1))?.block_on(healthcheck::run(&settings, args)),
         Command::Publish(args) => runtime(Some(1))?.block_on(publish::run(&settings, args)),
         Command::Ticket(args) => ticket::run(&settings, &args),
@@ -107,17 +107,6 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Decode(args) => decode::run(&settings, &args),
         Command::Config(args) => config::run(&settings, &args),
     }
-}
-
-/// How many threads serve pages. With SQLite the thread that writes and that of the broker's connection keep a core busy
-/// between them, so one fewer than there are cores. Not set: tokio's own number, which is one a core or
-/// `TOKIO_WORKER_THREADS`.
-fn serving_threads(settings: &Settings) -> Option<usize> {
-    if std::env::var_os("TOKIO_WORKER_THREADS").is_some() || !settings.store.is_file() {
-        return None;
-    }
-    let cores = std::thread::available_parallelism().ok()?.get();
-    Some(cores.saturating_sub(1).max(1))
 }
 
 fn runtime(threads: Option<usize>) -> std::io::Result<tokio::runtime::Runtime> {
