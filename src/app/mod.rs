@@ -89,6 +89,18 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     served
 }
 
+/// Begins to consume, where the store is a file on a thread that may be blocked by its disk.
+fn consume(consumer: broker::Consumer, commits_to_file: bool, health: &Health, tasks: &Tasks) -> Result<(), Error> {
+    let stopping = tasks.clone();
+    if commits_to_file {
+        let running = consumer.run_on_a_thread(stopping)?;
+        health.keep("consumer", Component::Consumer, tasks, running);
+    } else {
+        health.keep("consumer", Component::Consumer, tasks, consumer.run(stopping));
+    }
+    Ok(())
+}
+
 async fn serve(
     settings: Settings,
     instance: &str,
@@ -160,7 +172,7 @@ async fn serve(
     let pages = pages.for_pages(context.clients.clone(), context.pacing.clone(), tls.clone());
     log_addresses(&pages, &admin, instance);
 
-    health.keep("consumer", Component::Consumer, consuming, consumer.run(consuming.clone()));
+    consume(consumer, settings.store.is_file(), health, consuming)?;
     live::begin(live_sender, &options, &settings.live, &context, background)?;
     health.keep("pages", Component::Node, background, pages.run(background.clone()));
     health.keep("operators", Component::Node, background, admin.run(background.clone()));

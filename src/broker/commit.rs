@@ -47,13 +47,20 @@ pub(super) struct Committed {
 pub(super) struct Committer {
     amqp: Arc<config::Amqp>,
     parts: ConsumerParts,
+    /// The thread that commits may be blocked.
+    may_block: AtomicBool,
     /// The store did not take the last batch.
     store_failed: AtomicBool,
 }
 
 impl Committer {
     pub(super) fn new(amqp: Arc<config::Amqp>, parts: ConsumerParts) -> Self {
-        Self { amqp, parts, store_failed: AtomicBool::new(false) }
+        Self { amqp, parts, may_block: AtomicBool::new(false), store_failed: AtomicBool::new(false) }
+    }
+
+    /// From here on commits are made on a thread that may be blocked.
+    pub(super) fn may_block(&self) {
+        self.may_block.store(true, Ordering::Relaxed);
     }
 
     /// Gives the batch to the store until it takes it. Ends early only by being dropped.
@@ -63,7 +70,12 @@ impl Committer {
         loop {
             let began = Instant::now();
             let arrivals = batch.iter().map(|arrived| self.arrival(arrived)).collect();
-            let mut apply = self.parts.store.apply(arrivals);
+            // While this blocks, it is the watch over the store that says in readiness that it hangs.
+            let mut apply = if self.may_block.load(Ordering::Relaxed) {
+                self.parts.store.apply_blocking(arrivals)
+            } else {
+                self.parts.store.apply(arrivals)
+            };
             let answer = loop {
                 match timeout(Duration::from_secs(COMMIT_SLOW_S), &mut apply).await {
                     Ok(answer) => break answer,

@@ -23,7 +23,7 @@ use super::shared::Shared;
 use super::topology;
 use super::transport::witness::Witness;
 use crate::payment::{Change, Conflict};
-use crate::runtime::{Component, Tasks};
+use crate::runtime::{Component, Tasks, on_a_thread};
 
 /// For the topology, and again for channel and consumer, once connected. A quorum queue that has no leader answers a
 /// passive look and never a subscription.
@@ -132,6 +132,15 @@ impl Consumer {
         }
         self.shared.fault("stopped");
         info!(queue = self.shared.options.amqp.queue, "consumer stopped");
+    }
+
+    /// [`Consumer::run`] on a thread of its own, which also commits where the store is a file. The answer ends with it.
+    ///
+    /// # Errors
+    /// [`Error::Thread`].
+    pub fn run_on_a_thread(self, tasks: Tasks) -> Result<impl Future<Output = ()> + Send + 'static, Error> {
+        self.shared.committer.may_block();
+        on_a_thread("consumer", self.run(tasks)).map_err(|error| Error::Thread(error.to_string()))
     }
 
     async fn set_up_unless_stopping(&self, tasks: &Tasks, narrow: bool) -> Option<Result<Link, Error>> {

@@ -46,6 +46,9 @@ pub enum Error {
         /// In the broker's words where it gave any.
         reason: String,
     },
+    /// The system gives no thread for the consumer.
+    #[error("thread consumer: {0}")]
+    Thread(String),
     /// The store does not work, so nothing is consumed.
     #[error("waiting for the store: {0}")]
     Store(String),

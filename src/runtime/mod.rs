@@ -7,6 +7,7 @@ mod health;
 mod object;
 mod service_manager;
 mod tasks;
+mod thread;
 mod watched;
 
 pub use backoff::Backoff;
@@ -16,4 +17,5 @@ pub use health::{Component, Health};
 pub use object::Object;
 pub use service_manager::ServiceManager;
 pub use tasks::{Stopping, Tasks};
+pub use thread::on_a_thread;
 pub use watched::{Contents, WatchedFiles};

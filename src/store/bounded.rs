@@ -48,6 +48,10 @@ impl<S: PaymentStore> PaymentStore for Bounded<S> {
         self.store.apply(batch).await
     }
 
+    async fn apply_blocking(&self, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error> {
+        self.store.apply_blocking(batch).await
+    }
+
     async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {
         self.within(self.store.read(key)).await
     }

@@ -56,6 +56,15 @@ pub trait PaymentStore: Send + Sync + 'static {
     /// the outbox, and where it made the result final its escalation begins.
     async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error>;
 
+    /// [`PaymentStore::apply`] by a caller whose thread may be blocked for as long as a disk takes. A store in a file does it
+    /// on that thread, which saves handing it to another and back.
+    ///
+    /// # Errors
+    /// As for [`PaymentStore::apply`].
+    async fn apply_blocking(&self, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error> {
+        self.apply(batch).await
+    }
+
     /// [`PaymentStore::apply`] for events of which nothing is known but what they are.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::events::{changes, event, key, versions};
 use super::{Place, Settings, open, settings};
 use crate::payment::{Change, Display, Event, Status};
-use crate::store::{Error, PaymentStore};
+use crate::store::{Arrival, Error, PaymentStore};
 
 pub(crate) async fn a_big_batch_is_one_batch(place: &impl Place) {
     let store = open(place).await;
@@ -65,7 +65,13 @@ pub(crate) async fn tasks_at_once_end_in_one_state(place: &impl Place) {
         async move {
             let mut outcomes = Vec::new();
             for batch in events.chunks(task + 1) {
-                outcomes.extend(store.apply_events(batch.to_vec()).await.unwrap());
+                // Half of them by their own thread.
+                if task % 4 < 2 {
+                    outcomes.extend(store.apply_events(batch.to_vec()).await.unwrap());
+                } else {
+                    let batch = batch.iter().cloned().map(Arrival::from).collect();
+                    outcomes.extend(store.apply_blocking(batch).await.unwrap().into_iter().map(Result::unwrap));
+                }
             }
             outcomes
         }

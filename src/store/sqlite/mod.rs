@@ -47,7 +47,7 @@ use known::{Answer, Known};
 use reader::{Read, Reader};
 use transaction::Transaction;
 use workers::{Job, Workers};
-use writer::{Write, Writer};
+use writer::{SharedWriter, Write, Writer};
 
 /// Pieces of work that wait for the writer. Who comes when as many wait has to wait with what he brings.
 const WRITES_WAITING_MAX: usize = 1024;
@@ -73,7 +73,8 @@ pub struct Options {
 
 /// A store in one file.
 pub struct Sqlite {
-    writer: Workers<Write>,
+    writes: Workers<Write>,
+    writer: Arc<SharedWriter>,
     readers: Workers<Read>,
     /// Messages in the outbox, as the writer counts them.
     waiting: Arc<AtomicU64>,
@@ -111,13 +112,16 @@ impl Sqlite {
             let reader = Reader::new(file.clone(), file.reader()?, Arc::clone(&known));
             reading.push(move |reads: &_| reader.run(reads));
         }
+        let writer = Arc::new(SharedWriter::new(writer));
+        let serving = Arc::clone(&writer);
         let writing = move |writes: &_| {
-            writer.run(writes);
+            serving.serve(writes);
             drop(lock);
         };
         Ok(Self {
             readers: Workers::start("store-reader", reads_waiting_max, reading)?,
-            writer: Workers::start("store-writer", WRITES_WAITING_MAX, [writing])?,
+            writes: Workers::start("store-writer", WRITES_WAITING_MAX, [writing])?,
+            writer,
             waiting,
             known,
         })
@@ -131,8 +135,44 @@ impl Sqlite {
         F: for<'t, 'c> FnMut(&'t mut Transaction<'c>) -> Result<T, Error> + Send + 'static,
     {
         let (job, answered) = Job::new(rows, work);
-        self.writer.queue.push(job).await?;
+        self.writes.queue.push(job).await?;
         answered.await.map_err(no_answer)?
+    }
+
+    /// [`Sqlite::write`] on the caller's thread.
+    async fn write_blocking<T, F>(&self, rows: usize, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'t, 'c> FnMut(&'t mut Transaction<'c>) -> Result<T, Error> + Send + 'static,
+    {
+        let open = self.writes.queue.sender()?;
+        let (job, answered) = Job::new(rows, work);
+        self.writer.write(job);
+        drop(open);
+        answered.await.map_err(no_answer)?
+    }
+
+    /// Applies a batch by `write`, and in parts where one row of it is bad.
+    async fn apply_by<W, A>(batch: Vec<Arrival>, write: W) -> Result<Vec<Applied>, Error>
+    where
+        W: Fn(Arc<Vec<Arrival>>) -> A + Send,
+        A: Future<Output = Result<Vec<Applied>, Error>> + Send,
+    {
+        let mut applied = Vec::with_capacity(batch.len());
+        let mut pieces = Pieces::of(batch);
+        while let Some(piece) = pieces.take_next() {
+            let piece = Arc::new(piece);
+            match write(Arc::clone(&piece)).await {
+                Ok(of_piece) => applied.extend::<Vec<_>>(of_piece),
+                Err(error) if error.may_be_of_one_row() => {
+                    if pieces.divide(Arc::unwrap_or_clone(piece)).is_some() {
+                        applied.push(Err(error));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(applied)
     }
 
     async fn look<T, F>(&self, work: F) -> Result<T, Error>
@@ -149,24 +189,13 @@ impl Sqlite {
 #[async_trait]
 impl PaymentStore for Sqlite {
     async fn apply(&self, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error> {
-        let mut applied = Vec::with_capacity(batch.len());
-        let mut pieces = Pieces::of(batch);
-        while let Some(piece) = pieces.take_next() {
-            let piece = Arc::new(piece);
-            let arrivals = Arc::clone(&piece);
-            let of_piece =
-                self.write(piece.len(), move |t| arrivals.iter().map(|arrival| t.apply(arrival)).collect()).await;
-            match of_piece {
-                Ok(of_piece) => applied.extend::<Vec<_>>(of_piece),
-                Err(error) if error.may_be_of_one_row() => {
-                    if pieces.divide(Arc::unwrap_or_clone(piece)).is_some() {
-                        applied.push(Err(error));
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(applied)
+        let each = |arrivals: Arc<Vec<Arrival>>| self.write(arrivals.len(), move |t| t.apply_all(&arrivals));
+        Self::apply_by(batch, each).await
+    }
+
+    async fn apply_blocking(&self, batch: Vec<Arrival>) -> Result<Vec<Applied>, Error> {
+        let each = |arrivals: Arc<Vec<Arrival>>| self.write_blocking(arrivals.len(), move |t| t.apply_all(&arrivals));
+        Self::apply_by(batch, each).await
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Arc<Payment>>, Error> {
@@ -180,7 +209,7 @@ impl PaymentStore for Sqlite {
                 let _until_this_is_dropped = &asked;
                 Ok(())
             };
-            drop(self.writer.queue.try_push(Job::new(1, look).0));
+            drop(self.writes.queue.try_push(Job::new(1, look).0));
         }
         let key = key.clone();
         let select = move |snapshot: &mut rusqlite::Transaction<'_>| payments::select(snapshot, &key);
@@ -195,7 +224,7 @@ impl PaymentStore for Sqlite {
         let key = key.clone();
         let (job, answered) = Job::new(1, move |t: &mut Transaction<'_>| t.acknowledge(&key, version, by));
         // Who publishes waits for a place; pages are too many to wait, and theirs is the lesser need.
-        self.writer.queue.try_push(job)?;
+        self.writes.queue.try_push(job)?;
         answered.await.map_err(no_answer)??
     }
 
@@ -257,7 +286,7 @@ impl PaymentStore for Sqlite {
     }
 
     async fn outbox_len(&self) -> Result<u64, Error> {
-        drop(self.writer.queue.sender()?);
+        drop(self.writes.queue.sender()?);
         Ok(self.waiting.load(Ordering::Relaxed))
     }
 
@@ -284,10 +313,10 @@ impl PaymentStore for Sqlite {
         drop(self.readers.queue.close());
         // The writer ends when the last sender is gone; this one is kept until nobody reads, so that the whole log can
         // be copied into the file.
-        let writes = self.writer.queue.close();
+        let writes = self.writes.queue.close();
         self.readers.ended().await;
         drop(writes);
-        self.writer.ended().await;
+        self.writes.ended().await;
     }
 }
 

@@ -111,7 +111,7 @@ async fn act(store: &Sqlite, act: impl Fn(&Connection) + Send + 'static) {
         act(transaction.connection);
         Ok(())
     };
-    store.writer.queue.push(Job::new(1, work).0).await.unwrap();
+    store.writes.queue.push(Job::new(1, work).0).await.unwrap();
 }
 
 /// Holds the writer in a transaction until what this gives is dropped.
@@ -287,7 +287,7 @@ async fn dropped_without_close_it_ends_by_itself() {
     let folder = Folder::new();
     let store = folder.open(OPTIONS).unwrap();
     store.apply_events(events(0..1)).await.unwrap();
-    let (reading, writing) = (store.readers.ended(), store.writer.ended());
+    let (reading, writing) = (store.readers.ended(), store.writes.ended());
     drop(store);
     let ended = futures_util::future::join(reading, writing);
     tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
@@ -375,7 +375,7 @@ async fn acknowledgements_beyond_the_bound_are_refused_and_the_others_are_not_lo
         let (store, key) = (Arc::clone(&store), key.clone());
         acknowledging.spawn(async move { store.acknowledge(&key, 1, PAGE).await });
     }
-    while store.writer.queue.sender().unwrap().capacity() > 0 {
+    while store.writes.queue.sender().unwrap().capacity() > 0 {
         tokio::task::yield_now().await;
     }
     assert!(matches!(store.acknowledge(&key, 1, PAGE).await, Err(Error::Overloaded)));

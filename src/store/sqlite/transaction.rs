@@ -89,6 +89,14 @@ impl<'c> Transaction<'c> {
         self.ledger.apply(place, arrival, watched)
     }
 
+    /// [`Transaction::apply`] for each of `arrivals`.
+    ///
+    /// # Errors
+    /// As for [`Transaction::apply`].
+    pub(super) fn apply_all(&mut self, arrivals: &[Arrival]) -> Result<Vec<Applied>, Error> {
+        arrivals.iter().map(|arrival| self.apply(arrival)).collect()
+    }
+
     /// A page has shown `version`, unless the payment cannot be read.
     pub(super) fn acknowledge(
         &mut self,

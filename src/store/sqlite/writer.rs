@@ -1,11 +1,11 @@
-//! The one thread that writes.
+//! The one who writes: a thread that serves a queue, or a caller who may be blocked, one at a time.
 //!
-//! Whatever waits when it becomes free is one transaction and one fsync. Nobody is answered before the commit, and
+//! Whatever waits when the writer becomes free is one transaction and one fsync. Nobody is answered before the commit, and
 //! everybody is answered after it. A failure is answered to all whom it concerns and never ends the thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::mpsc;
@@ -25,7 +25,7 @@ use crate::store::pieces::Pieces;
 /// What is written with others in one transaction.
 pub(super) type Write = Box<dyn for<'c> Work<Transaction<'c>>>;
 
-/// The state of the thread.
+/// What it takes to write.
 pub(super) struct Writer {
     file: File,
     /// Not there after a failure that it may not have survived; made anew when it is needed.
@@ -40,6 +40,76 @@ pub(super) struct Writer {
     waiting: Arc<AtomicU64>,
     known: Arc<Known>,
     searcher: Searcher,
+}
+
+/// The writer, between the thread that serves the queue and callers whose own thread may be blocked.
+pub(super) struct SharedWriter {
+    batch_events_max: usize,
+    /// Not set at the end.
+    writer: Mutex<Option<Writer>>,
+    /// Out of the queue, and not yet before the writer. Whoever has the writer next takes it along.
+    taken: Mutex<Vec<Write>>,
+}
+
+impl SharedWriter {
+    pub(super) fn new(writer: Writer) -> Self {
+        let batch_events_max = writer.batch_events_max;
+        Self { batch_events_max, writer: Mutex::new(Some(writer)), taken: Mutex::default() }
+    }
+
+    /// Serves until the queue is closed and empty.
+    pub(super) fn serve(&self, waiting: &Waiting<Write>) {
+        let mut writes = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = None;
+        while let Some(first) = held.take().or_else(|| writes.blocking_recv()) {
+            let batch = self.fill(first, &mut writes, &mut held);
+            lock(&self.taken).extend(batch);
+            self.turn(None);
+        }
+        if let Some(Writer { searcher, log, connection, .. }) = lock(&self.writer).take() {
+            searcher.close();
+            log.close(connection.as_ref());
+        }
+    }
+
+    /// Writes on the caller's thread, after what the queue's thread has taken. Dropped at the end.
+    pub(super) fn write(&self, write: Write) {
+        self.turn(Some(write));
+    }
+
+    fn turn(&self, last: Option<Write>) {
+        let mut writer = lock(&self.writer);
+        let mut batch = std::mem::take(&mut *lock(&self.taken));
+        batch.extend(last);
+        // Somebody else may have taken it along.
+        if !batch.is_empty()
+            && let Some(writer) = writer.as_mut()
+        {
+            writer.turn(batch);
+        }
+    }
+
+    /// Takes what waits, up to the bound. What would go over it is held for the next batch.
+    fn fill(&self, first: Write, writes: &mut mpsc::Receiver<Write>, held: &mut Option<Write>) -> Vec<Write> {
+        let mut rows = first.rows();
+        let mut batch = vec![first];
+        while rows < self.batch_events_max
+            && let Ok(write) = writes.try_recv()
+        {
+            rows = rows.saturating_add(write.rows());
+            if rows > self.batch_events_max {
+                *held = Some(write);
+                break;
+            }
+            batch.push(write);
+        }
+        batch
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A transaction that panics is rolled back before its lock is released.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Writer {
@@ -69,35 +139,6 @@ impl Writer {
             known,
             searcher,
         })
-    }
-
-    /// Serves until the queue is closed and empty.
-    pub(super) fn run(mut self, waiting: &Waiting<Write>) {
-        let mut writes = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut held = None;
-        while let Some(first) = held.take().or_else(|| writes.blocking_recv()) {
-            let batch = self.fill(first, &mut writes, &mut held);
-            self.turn(batch);
-        }
-        self.searcher.close();
-        self.log.close(self.connection.as_ref());
-    }
-
-    /// Takes what waits, up to the bound. What would go over it is held for the next batch.
-    fn fill(&self, first: Write, writes: &mut mpsc::Receiver<Write>, held: &mut Option<Write>) -> Vec<Write> {
-        let mut rows = first.rows();
-        let mut batch = vec![first];
-        while rows < self.batch_events_max
-            && let Ok(write) = writes.try_recv()
-        {
-            rows = rows.saturating_add(write.rows());
-            if rows > self.batch_events_max {
-                *held = Some(write);
-                break;
-            }
-            batch.push(write);
-        }
-        batch
     }
 
     fn turn(&mut self, batch: Vec<Write>) {

@@ -101,7 +101,7 @@ async fn a_writer_that_is_held_up_is_asked_once_by_all_who_read() {
     let store = folder.open(OPTIONS).unwrap();
     store.apply_events(events(0..1)).await.unwrap();
     let release = hold(&store).await;
-    let room = || store.writer.queue.sender().unwrap().capacity();
+    let room = || store.writes.queue.sender().unwrap().capacity();
     let before = room();
     for _ in 0..5 {
         trust_ends();
