@@ -174,7 +174,7 @@ impl File {
     }
 
     fn connect(&self, flags: OpenFlags) -> Result<Connection, Error> {
-        // Each connection stays with one thread, so SQLite's own locks would only cost.
+        // One thread at a time uses a connection, so SQLite's own locks would only cost.
         let connection = Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
