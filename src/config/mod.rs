@@ -14,6 +14,7 @@ mod secret;
 mod secrets;
 mod settings;
 mod span;
+mod store;
 mod strength;
 
 pub use callbacks::{AlipayAccount, Callbacks, DouyinAccount, SerialKey, StripeAccount, WechatPayAccount};
@@ -24,7 +25,8 @@ pub use secret::Secret;
 pub use secrets::Secrets;
 pub use settings::{
     Admin, Amqp, Demo, EscalatedOrders, Escalation, ForwardedHeader, Http, Inquiry, Live, LiveMode, LogFormat, Outbox,
-    Payments, Settings, Store, Telemetry, TicketKey, Tickets, Timeline,
+    Payments, Settings, Telemetry, TicketKey, Tickets, Timeline,
 };
 pub use span::Span;
+pub use store::Store;
 pub use strength::{is_placeholder, rsa_fault, weakness};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::mapping::Mapping;
 use super::range::{self, KEEP_S_MAX, WAIT_MAX};
-use super::{Callbacks, Secret, Secrets, Span};
+use super::{Callbacks, Secret, Secrets, Span, Store};
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -134,37 +134,6 @@ pub struct Payments {
     #[serde(deserialize_with = "range::within::<_, _, 4, 100>")]
     pub body_depth_max: usize,
     pub mappings: Vec<Mapping>,
-}
-
-/// `[store]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "see config/default.toml")]
-pub struct Store {
-    pub url: Secret,
-    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
-    pub batch_events_max: usize,
-    #[serde(deserialize_with = "range::within::<_, _, 1, 64>")]
-    pub readers: usize,
-    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
-    pub reads_waiting_max: usize,
-    #[serde(deserialize_with = "range::wait")]
-    pub answer_timeout_s: u64,
-    pub cache_kib: u32,
-    #[serde(deserialize_with = "range::at_least::<_, _, 2>")]
-    pub postgres_connections_max: usize,
-    #[serde(deserialize_with = "range::wait")]
-    pub postgres_timeout_s: u64,
-    #[serde(deserialize_with = "range::span_within::<_, 0, KEEP_S_MAX>")]
-    pub keep: Span,
-}
-
-impl Store {
-    /// True of a file of this node's own, false of a server that nodes share.
-    #[must_use]
-    pub fn is_file(&self) -> bool {
-        self.url.expose().starts_with("sqlite://")
-    }
 }
 
 /// `[timeline]`

@@ -30,5 +30,6 @@ mod nginx;
 mod same_state;
 mod servers;
 mod settings;
+mod sql;
 mod storms;
 mod upgrade;

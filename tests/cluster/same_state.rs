@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
-use tokio_postgres::{NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::postgres_server::Database;
+use crate::sql;
 use crate::support::{MERCHANT, Publisher, Service, Setup, events, wait_for};
 
 const ORDERS: usize = 40;
@@ -91,7 +91,7 @@ async fn two_nodes_at_once_end_where_one_node_ends() {
         .map(|row: rusqlite::Result<(String, String)>| row.unwrap())
         .map(|(id, state)| (id, essence(&state)))
         .collect();
-    let rows = answers(&database.url(), "SELECT order_id, state FROM payments").await;
+    let rows = sql::rows(&database.url(), "SELECT order_id, state FROM payments").await;
     let of_two: BTreeMap<String, Value> =
         rows.iter().map(|row| (row.get(0).unwrap().to_owned(), essence(row.get(1).unwrap()))).collect();
     assert_eq!(of_two.len(), ORDERS);
@@ -99,19 +99,4 @@ async fn two_nodes_at_once_end_where_one_node_ends() {
         assert_eq!(of_two.get(order), Some(state), "{order}");
     }
     assert_eq!(of_one.len(), ORDERS);
-}
-
-/// The rows that a statement answers.
-#[allow(clippy::disallowed_methods, reason = "a connection of the test's own, which ends with it")]
-async fn answers(url: &str, sql: &str) -> Vec<SimpleQueryRow> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("PostgreSQL accepts us");
-    let serving = tokio::spawn(connection);
-    let answers = client.simple_query(sql).await.expect("a statement that can be run");
-    drop(client);
-    serving.await.expect("no panic").expect("a connection that ends well");
-    let rows = answers.into_iter().filter_map(|answer| match answer {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
-    rows.collect()
 }

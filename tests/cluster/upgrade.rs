@@ -11,8 +11,6 @@ mod make;
 mod merchants;
 mod said;
 
-use tokio_postgres::{NoTls, SimpleQueryMessage, SimpleQueryRow};
-
 use crate::postgres_server::Database;
 use crate::support::process::Process;
 use crate::support::{Publisher, Setup, event, ticket};
@@ -66,19 +64,4 @@ async fn an_older_version_works_on_beside_a_newer_one_whose_tables_it_can_use_an
 /// The program of an older version, for what cannot be done with fixtures.
 fn old_program() -> String {
     std::env::var("OLD_PROGRAM").expect("OLD_PROGRAM is the path of an older program")
-}
-
-/// The rows that a statement answers.
-#[allow(clippy::disallowed_methods, reason = "a connection of the test's own, which ends with it")]
-async fn rows(url: &str, sql: &str) -> Vec<SimpleQueryRow> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("PostgreSQL accepts us");
-    let serving = tokio::spawn(connection);
-    let answers = client.simple_query(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
-    drop(client);
-    serving.await.expect("no panic").expect("a connection that ends well");
-    let rows = answers.into_iter().filter_map(|answer| match answer {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
-    rows.collect()
 }

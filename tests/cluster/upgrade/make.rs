@@ -88,7 +88,7 @@ async fn old_database() {
     let database = Database::create().await;
     let execute = async |_: &Path| database.execute(REVOKED_FOR_LONG).await;
     let (orders, _service) = live(&vhost, Some(database.url()), execute, |_| ()).await;
-    let rows = super::rows(&database.url(), OUTBOX).await;
+    let rows = crate::sql::rows(&database.url(), OUTBOX).await;
     let outbox: Vec<Value> = rows.iter().map(|row| serde_json::from_str(row.get(0).unwrap()).unwrap()).collect();
     let fixture = Fixture::named("postgres-1");
     std::fs::create_dir_all(fixture.path()).unwrap();
