@@ -159,7 +159,7 @@ fn if_none_match(headers: &HeaderMap, etag: &str) -> bool {
     request_body = wire::AckBody,
     security(("ticket" = [])),
     responses(
-        (status = 204, description = "NoteKind"),
+        (status = 204, description = "The version is acknowledged"),
         (status = 400, description = "The body is malformed", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "The ticket is missing or refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The ticket is for another order", body = ProblemDocument, content_type = "application/problem+json"),

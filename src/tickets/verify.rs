@@ -5,8 +5,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Header, Validation};
-use serde::de::IgnoredAny;
+use jsonwebtoken::{Algorithm, Header, Validation};
 
 use super::claims::{Checked, Unchecked};
 use super::jwks::Jwks;
@@ -26,7 +25,8 @@ pub struct Verifier {
     keys: Vec<VerifyingKey>,
     file: Option<KeyFile>,
     jwks: Option<Jwks>,
-    audience: String,
+    /// One for each algorithm that a key may have.
+    validations: Vec<Validation>,
     leeway_s: u64,
     lifetime_s_max: i64,
 }
@@ -54,7 +54,7 @@ impl Verifier {
             keys: known,
             file,
             jwks,
-            audience: settings.audience.clone(),
+            validations: validations(settings),
             leeway_s: settings.leeway_s,
             lifetime_s_max: i64::try_from(settings.lifetime_s_max).unwrap_or(i64::MAX),
         })
@@ -156,12 +156,9 @@ impl Verifier {
         if header.alg != key.algorithm {
             return Err(Refusal::Algorithm);
         }
-        let mut validation = Validation::new(key.algorithm);
-        validation.leeway = self.leeway_s;
-        validation.validate_nbf = true;
-        validation.set_audience(&[&self.audience]);
-        validation.set_required_spec_claims(&["exp", "aud", "sub"]);
-        let decoded = jsonwebtoken::decode::<Object<Unchecked>>(ticket, &key.decoding, &validation);
+        let validation = self.validations.iter().find(|validation| validation.algorithms.contains(&key.algorithm));
+        let validation = validation.ok_or(Refusal::Algorithm)?;
+        let decoded = jsonwebtoken::decode::<Object<Unchecked>>(ticket, &key.decoding, validation);
         let claims = decoded.map_err(|e| refusal(e.kind()))?.claims.check()?;
         if key.merchant_id.as_ref().is_some_and(|bound| *bound != claims.merchant_id) {
             return Err(Refusal::Merchant);
@@ -186,14 +183,25 @@ impl Verifier {
     }
 }
 
+fn validations(settings: &Tickets) -> Vec<Validation> {
+    let of = |algorithm| {
+        let mut validation = Validation::new(algorithm);
+        validation.leeway = settings.leeway_s;
+        validation.validate_nbf = true;
+        validation.set_audience(&[&settings.audience]);
+        validation.set_required_spec_claims(&["exp", "aud", "sub"]);
+        validation
+    };
+    SET_ALGORITHMS.into_iter().chain([Algorithm::HS256]).map(of).collect()
+}
+
 fn header(ticket: &str) -> Result<Header, Refusal> {
     if ticket.split('.').count() != 3 {
         return Err(Refusal::Malformed);
     }
-    // Of an array jsonwebtoken would make a header too.
     let text = ticket.split('.').next().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).ok_or(Refusal::Malformed)?;
-    serde_json::from_slice::<Object<IgnoredAny>>(&text).or(Err(Refusal::Malformed))?;
-    let header = jsonwebtoken::decode_header(ticket).map_err(|e| refusal(e.kind()))?;
+    // jsonwebtoken would make a header of an array too.
+    let Object(header) = serde_json::from_slice::<Object<Header>>(&text).or(Err(Refusal::Malformed))?;
     if header.crit.is_some() || header.enc.is_some() || header.zip.is_some() {
         return Err(Refusal::Extension);
     }
