@@ -10,15 +10,17 @@ const LATENCY_NS_MAX: u64 = 600_000_000_000;
 /// CPU time of these processes so far, all their threads together. Threads that ended are not in it, so it is asked of
 /// programs whose threads stay.
 pub(crate) fn cpu(pids: &[u32]) -> Duration {
+    pids.iter().map(|&pid| cpu_of_process(pid).unwrap_or_else(|| panic!("process {pid} has ended"))).sum()
+}
+
+/// [`cpu`] of one process. Not set where it has ended.
+pub(crate) fn cpu_of_process(pid: u32) -> Option<Duration> {
     let of_thread = |path: std::path::PathBuf| {
         let text = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
         text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0_u64)
     };
-    let of_process = |pid: &u32| {
-        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-        threads.map(|thread| of_thread(thread.unwrap().path())).sum::<u64>()
-    };
-    Duration::from_nanos(pids.iter().map(of_process).sum())
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    Some(Duration::from_nanos(threads.flatten().map(|thread| of_thread(thread.path())).sum()))
 }
 
 /// Resident memory in KiB. What several processes share is counted once.

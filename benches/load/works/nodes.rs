@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::losses::Losses;
 use super::{Figures, flood, scattered};
 use crate::engine::{Engine, Happened, SILENCE};
-use crate::measure::{Latencies, cpu, median};
+use crate::measure::{Latencies, cpu_of_process, median};
 use crate::target::{Fleet, Kind, Rig, Role, postgres_pids};
 
 #[derive(clap::Args, Clone)]
@@ -85,28 +85,30 @@ pub(crate) fn run_hearing(rig: &Rig, kind: Kind, args: &HearingArgs) -> Figures 
 
 /// What the processes spend from one moment to another.
 struct Spent {
-    nodes: Vec<u32>,
-    postgres: Vec<u32>,
-    broker: u32,
-    before: Vec<Duration>,
+    /// PostgreSQL's, the broker's, then each node's.
+    processes: Vec<Vec<u32>>,
+    before: Vec<Vec<Option<Duration>>>,
 }
 
 impl Spent {
     fn begin(rig: &Rig, nodes: Vec<u32>) -> Self {
-        let mut spent = Self { nodes, postgres: postgres_pids(), broker: rig.broker.pid, before: Vec::new() };
-        spent.before = spent.read();
-        spent
+        let of_nodes = nodes.into_iter().map(|pid| vec![pid]);
+        let processes: Vec<_> = [postgres_pids(), vec![rig.broker.pid]].into_iter().chain(of_nodes).collect();
+        let before = processes.iter().map(|pids| read(pids)).collect();
+        Self { processes, before }
     }
 
-    /// Microseconds: PostgreSQL, the broker, then each node.
+    /// Microseconds: PostgreSQL, the broker, then each node. Without connections of PostgreSQL that have ended meanwhile.
     fn us(&self) -> Vec<f64> {
-        self.read().iter().zip(&self.before).map(|(after, before)| (*after - *before).as_secs_f64() * 1e6).collect()
+        let spent = |pids: &Vec<u32>, before: &Vec<Option<Duration>>| -> Duration {
+            read(pids).iter().zip(before).filter_map(|(after, before)| Some((*after)? - (*before)?)).sum()
+        };
+        self.processes.iter().zip(&self.before).map(|(pids, before)| spent(pids, before).as_secs_f64() * 1e6).collect()
     }
+}
 
-    fn read(&self) -> Vec<Duration> {
-        let of_nodes = self.nodes.iter().map(|&pid| cpu(&[pid]));
-        [cpu(&self.postgres), cpu(&[self.broker])].into_iter().chain(of_nodes).collect()
-    }
+fn read(pids: &[u32]) -> Vec<Option<Duration>> {
+    pids.iter().map(|&pid| cpu_of_process(pid)).collect()
 }
 
 /// One event for each page, as fast as the broker takes them.
