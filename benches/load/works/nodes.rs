@@ -101,7 +101,9 @@ impl Spent {
     /// Microseconds: PostgreSQL, the broker, then each node. Without connections of PostgreSQL that have ended meanwhile.
     fn us(&self) -> Vec<f64> {
         let spent = |pids: &Vec<u32>, before: &Vec<Option<Duration>>| -> Duration {
-            read(pids).iter().zip(before).filter_map(|(after, before)| Some((*after)? - (*before)?)).sum()
+            let after = read(pids);
+            assert!(after[0].is_some(), "process {} has ended", pids[0]);
+            after.iter().zip(before).filter_map(|(after, before)| Some((*after)? - (*before)?)).sum()
         };
         self.processes.iter().zip(&self.before).map(|(pids, before)| spent(pids, before).as_secs_f64() * 1e6).collect()
     }
