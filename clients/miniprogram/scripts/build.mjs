@@ -12,7 +12,10 @@ const ENTRIES = ['core', 'index', 'channel', 'several', 'page'];
 /** Not for mini-programs as they are: their frameworks are npm packages. */
 const FRAMEWORKS = ['vue', 'react'];
 /** Names of properties that never leave the package, which are written short. */
-const INTERNAL = /^(off|look|start|take|refuse|accept|forget|join|leave|subscribe|up|down|frame|cancel|cancelAll|patienceMs|alarms|calls|read|report|sent|member|platform)$/;
+const INTERNAL = /^(off|look|start|take|refuse|accept|forget|enter|leave|subscribe|up|down|frame|cancel|cancelAll|patienceMs|alarms|calls|read|report|sent|member|platform)$/;
+
+for (const { prototype } of [Array, Function, Map, Object, Promise, RegExp, Set, String])
+  for (const name of Object.getOwnPropertyNames(prototype)) if (INTERNAL.test(name)) throw new Error(`${name} is a name of JavaScript's own, and cannot be written short`);
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 for (const folder of ['miniprogram_dist', 'dist']) {

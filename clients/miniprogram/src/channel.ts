@@ -52,7 +52,7 @@ export function openChannel(options: ChannelOptions): Channel {
     },
   };
   state('connecting');
-  line.join(member);
+  line.enter(member);
 
   return {
     send: (frame) =>

@@ -17,7 +17,7 @@ export interface Member {
 
 /** One socket to one service, kept up as long as somebody is on it. */
 export interface Line {
-  join(member: Member): void;
+  enter(member: Member): void;
   leave(member: Member): void;
   /** Asks for the member's order. One ticket at a time: an error frame need not say whose it means. */
   subscribe(member: Member, ticket: string): void;
@@ -226,7 +226,7 @@ function createLine(platform: Platform, url: string): Shared {
   const line: Shared = {
     platform,
     url,
-    join(member) {
+    enter(member) {
       members.add(member);
       if (state === State.Open) member.up();
       else if (state === State.Waiting && !alarms.has('retry')) connect();

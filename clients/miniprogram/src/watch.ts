@@ -346,7 +346,7 @@ export function watch(options: WatchOptions<any>, platform: Platform, send: Plat
   // Not at once: an adapter that answers before it returns must not tell the page what it has no watch for.
   Promise.resolve().then(() => {
     if (watching()) feed.look();
-    if (watching()) (line = lineTo(platform, base)).join(member);
+    if (watching()) (line = lineTo(platform, base)).enter(member);
   });
 
   function stop(): void {

@@ -135,6 +135,26 @@ test('sockets forbidden by a proxy: a long poll', async () => {
   }
 });
 
+test('a connection that breaks: asked again, and the origin is not blamed', async () => {
+  const withoutTicket = [];
+  page.on('request', (request) => /\/v1\/payments\//.test(request.url()) && !request.headers().authorization && withoutTicket.push(request.url()));
+  backend.proxy.forbidsSockets = true;
+  try {
+    await page.click('#primary');
+    await transport('long_poll');
+    let broken;
+    const breaks = new Promise((resolve) => (broken = resolve));
+    await page.route('**/v1/payments/**', (route) => route.abort('connectionreset').then(broken), { times: 1 });
+    await backend.publish(await text('order'), 'processing');
+    await breaks;
+    await backend.publish(await text('order'), 'succeeded');
+    await state('succeeded');
+    assert.deepEqual(withoutTicket, []);
+  } finally {
+    backend.proxy.forbidsSockets = false;
+  }
+});
+
 test('three ways side by side', async () => {
   for (const id of ['polling-toggle', 'socket-toggle', 'sdk-toggle']) await page.click(`#${id}`);
   await page.waitForFunction(() => document.getElementById('socket-state').textContent === 'open');
@@ -148,5 +168,5 @@ test('three ways side by side', async () => {
   const known = async (way) => Number.parseInt(await text(`${way}-known`), 10);
   assert.ok((await known('sdk')) < (await known('polling')));
   await page.click('#socket-toggle');
-  assert.equal(await text('socket-state'), 'closed');
+  await page.waitForFunction(() => document.getElementById('socket-state').textContent === 'closed');
 });

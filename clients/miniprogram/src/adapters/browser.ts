@@ -4,13 +4,19 @@ import { shareListener } from './listeners';
 
 // Typed here and not by the DOM's typings: mini-programs, which share this source, have no DOM.
 interface Target {
-  addEventListener(type: string, listener: (event: { data?: unknown; persisted?: boolean }) => void): void;
+  addEventListener(type: string, listener: (event: { persisted?: boolean }) => void): void;
 }
-interface BrowserSocket extends Target {
+type Handler = ((event?: any) => void) | null;
+interface BrowserSocket {
+  onopen: Handler;
+  onmessage: Handler;
+  onclose: Handler;
   send(text: string): void;
   close(): void;
 }
-interface BrowserRequest extends Target {
+interface BrowserRequest {
+  onload: Handler;
+  onerror: Handler;
   status: number;
   responseText: string;
   open(method: string, url: string): void;
@@ -45,33 +51,35 @@ function createBrowser(scope: BrowserScope): Platform {
   });
   const online = shareListener<void>((listener) => scope.addEventListener('online', () => listener()));
 
+  // Once a request was answered, the page's origin is not what is wrong.
+  let allowed = false;
+
   function send(request: Request, done: (response: Response) => void): Cancel {
     const xhr = new scope.XMLHttpRequest();
-    let aborted = false;
     xhr.open(request.method, request.url);
     Object.keys(request.headers).forEach((name) => xhr.setRequestHeader(name, request.headers[name]!));
-    xhr.addEventListener('loadend', () => {
-      const answer = (reason?: string): void => done({ status: xhr.status, data: xhr.responseText, reason });
-      if (xhr.status || aborted || !scope.fetch) return answer();
-      // A browser says nothing of why; what it forbids can be asked for without reading it.
-      scope.fetch(request.url, { mode: 'no-cors' }).then(() => answer('cors: add this origin to http.allowed_origins'), () => answer());
-    });
-    xhr.send(request.body && JSON.stringify(request.body));
-    return () => {
-      aborted = true;
-      xhr.abort();
+    xhr.onload = () => {
+      allowed = true;
+      done({ status: xhr.status, data: xhr.responseText });
     };
+    xhr.onerror = () => {
+      if (allowed || !scope.fetch) return done({ status: 0 });
+      // A browser says nothing of why; what it forbids can be asked for without reading it.
+      scope.fetch(request.url, { mode: 'no-cors' }).then(() => done({ status: 0, reason: 'cors: add this origin to http.allowed_origins' }), () => done({ status: 0 }));
+    };
+    xhr.send(request.body && JSON.stringify(request.body));
+    return () => xhr.abort();
   }
 
   return Object.assign(
     {
       connect(url, events) {
         const socket = new scope.WebSocket(url);
-        socket.addEventListener('open', () => events.open());
-        socket.addEventListener('message', ({ data }) => {
+        socket.onopen = () => events.open();
+        socket.onmessage = ({ data }: { data: unknown }) => {
           if (typeof data === 'string') events.message(data);
-        });
-        socket.addEventListener('close', () => events.close());
+        };
+        socket.onclose = () => events.close();
         return {
           send(text, done) {
             socket.send(text);
