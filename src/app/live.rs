@@ -43,8 +43,8 @@ struct PagesOfNode(Context);
 
 #[async_trait]
 impl Pages for PagesOfNode {
-    fn revoked(&self, revocation: Revocation, keys: &[Key]) {
-        self.0.revoked_by_peer(revocation, keys);
+    fn revoked(&self, revocation: Revocation, keys: &[Key]) -> bool {
+        self.0.revoked_by_peer(revocation, keys).is_ok()
     }
 
     async fn read_revocations(&self) -> Result<(), store::Error> {

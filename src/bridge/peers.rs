@@ -6,7 +6,7 @@ use super::context::Context;
 use crate::payment::Key;
 use crate::runtime::unix_s;
 use crate::store::{self, Revocation};
-use crate::tickets::Fingerprint;
+use crate::tickets::{Fingerprint, Full};
 
 /// Tries to take what the store holds while revocations are put in force at the same time.
 const READS_MAX: usize = 8;
@@ -17,15 +17,24 @@ pub type HeldByNode = Vec<(Fingerprint, u32)>;
 impl Context {
     /// Puts a revocation in force for the pages to come and for those that wait for `keys`, here and on the other nodes.
     pub fn revoke(&self, revocation: Revocation, keys: Vec<Key>) {
-        self.revoked_by_peer(revocation.clone(), &keys);
+        self.revocations.put(revocation.clone(), unix_s());
+        self.interrupt(&keys);
         if let Some(tell_peers) = &self.tell_peers {
             tell_peers(revocation, keys);
         }
     }
 
     /// Another node has revoked something, durably. Pages that wait for `keys` look whether it concerns them.
-    pub fn revoked_by_peer(&self, revocation: Revocation, keys: &[Key]) {
-        self.revocations.put(revocation, unix_s());
+    ///
+    /// # Errors
+    /// [`Full`], and it is not in force here before [`Context::read_revocations`].
+    pub fn revoked_by_peer(&self, revocation: Revocation, keys: &[Key]) -> Result<(), Full> {
+        self.revocations.put_within(revocation, unix_s())?;
+        self.interrupt(keys);
+        Ok(())
+    }
+
+    fn interrupt(&self, keys: &[Key]) {
         keys.iter().for_each(|key| self.hub.interrupt(key));
     }
 

@@ -45,7 +45,7 @@ names! {
     LIVE_CHANGES = "live_changes_total", Kind::Counter, "Payments and revocations sent to peers or received from them, by direction: out, in.";
     LIVE_DROPPED = "live_dropped_total", Kind::Counter, "Changes that were not sent to peers; the peers read again.";
     LIVE_HITS = "live_hits_total", Kind::Counter, "Payments received from peers for which a page of this node waits.";
-    LIVE_GAPS = "live_gaps_total", Kind::Counter, "Times that changes of peers may have been lost, by reason: connected, unheard, sequence, restarted, silent, unreadable.";
+    LIVE_GAPS = "live_gaps_total", Kind::Counter, "Times that changes of peers may have been lost, by reason: connected, unheard, sequence, restarted, silent, unreadable, full.";
     LIVE_REREADS = "live_rereads_total", Kind::Counter, "Watched orders that were read again, by cause: gap, steady.";
     LIVE_LAG_SECONDS = "live_lag_seconds", Kind::Histogram(SECONDS), "From the sending of a message by a peer to its arrival, by the clocks of both.";
     STORE_AVAILABLE = "store_available", Kind::Gauge, "1 while commits succeed.";

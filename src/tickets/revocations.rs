@@ -80,6 +80,18 @@ impl Revocations {
         });
     }
 
+    /// The same, unless as many are in force as may be. What lifts one needs no room.
+    ///
+    /// # Errors
+    /// [`Full`], and nothing is put in force.
+    pub fn put_within(&self, revocation: Revocation, now_s: i64) -> Result<(), Full> {
+        if revocation.until_s > now_s {
+            self.has_room(&revocation.revoked, now_s)?;
+        }
+        self.put(revocation, now_s);
+        Ok(())
+    }
+
     /// How often something was put in force, to be asked before the store is read for [`Revocations::replace`].
     #[must_use]
     pub fn puts(&self) -> u64 {
@@ -227,7 +239,11 @@ mod tests {
         let revocations = Revocations::new(2, vec![of_order("a", 50), of_order("b", 60)]);
         assert_eq!(revocations.has_room(&of_order("c", 70).revoked, 49), Err(Full));
         assert_eq!(revocations.has_room(&of_order("a", 70).revoked, 49), Ok(()), "it has its place already");
+        assert_eq!(revocations.put_within(of_order("c", 70), 49), Err(Full));
+        assert_eq!(revocations.expire(49), 2);
         assert_eq!(revocations.has_room(&of_order("c", 70).revoked, 50), Ok(()));
+        assert_eq!(revocations.put_within(of_order("c", 70), 50), Ok(()));
+        assert_eq!(revocations.put_within(of_order("c", 50), 50), Ok(()), "lifted, though there is no room");
         revocations.put(of_order("b", 10), 50);
         assert!(!revocations.any(), "lifted");
     }

@@ -1,6 +1,6 @@
 //! What one node stores reaches the pages of another, and where it does not, nobody waits in vain.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,21 +19,31 @@ use serde_json::json;
 use crate::harness::{DEADLINE, Node, World, body, event, key, metric_of, until};
 use crate::memory::Memory;
 
+/// That a node has room for, from the others.
+const REVOCATIONS_MAX: usize = 2;
+
 /// The side of the pages: what it was given.
 #[derive(Default)]
 struct Told {
     revoked: Mutex<Vec<(Revocation, Vec<Key>)>>,
+    read: AtomicUsize,
     held: Mutex<Vec<HeldTicket>>,
     holds: Vec<HeldTicket>,
 }
 
 #[async_trait]
 impl Pages for Told {
-    fn revoked(&self, revocation: Revocation, keys: &[Key]) {
-        self.revoked.lock().unwrap().push((revocation, keys.to_vec()));
+    fn revoked(&self, revocation: Revocation, keys: &[Key]) -> bool {
+        let mut revoked = self.revoked.lock().unwrap();
+        let has_room = revoked.len() < REVOCATIONS_MAX;
+        if has_room {
+            revoked.push((revocation, keys.to_vec()));
+        }
+        has_room
     }
 
     async fn read_revocations(&self) -> Result<(), store::Error> {
+        self.read.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -331,6 +341,12 @@ async fn revocations_and_what_tickets_hold_reach_the_other_nodes() {
     let expected = vec![(of_ticket, vec![key("o-1"), key("o-2")]), (of_order, vec![key("o-3")])];
     until("both are received", async || *a.pages.revoked.lock().unwrap() == expected).await;
     assert!(b.pages.revoked.lock().unwrap().is_empty());
+    let before = a.pages.read.load(Ordering::Relaxed);
+    b.teller.revoked(Revocation { revoked: Revoked::Ticket([4; 16]), until_s: 97 }, Vec::new());
+    until("the store is read for what has no room", async || {
+        a.gaps("full") == 1.0 && a.pages.read.load(Ordering::Relaxed) > before
+    })
+    .await;
     b.stop().await;
     a.stop().await;
 }

@@ -227,9 +227,12 @@ impl LiveConsumer<'_> {
             self.show(payment, transit);
         }
         for text in &message.revocations {
-            match text.revocation() {
-                Some((revocation, keys)) => parts.pages.revoked(revocation, &keys),
-                None => gaps.note(Gap::Unreadable),
+            let Some((revocation, keys)) = text.revocation() else {
+                gaps.note(Gap::Unreadable);
+                continue;
+            };
+            if !parts.pages.revoked(revocation, &keys) {
+                gaps.note(Gap::Full);
             }
         }
     }

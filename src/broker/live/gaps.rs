@@ -19,11 +19,13 @@ pub(super) enum Gap {
     Silent,
     /// A message cannot be understood.
     Unreadable,
+    /// There is no room for another node's revocation.
+    Full,
 }
 
 impl Gap {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Connected, Self::Unheard, Self::Sequence, Self::Restarted, Self::Silent, Self::Unreadable];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Connected, Self::Unheard, Self::Sequence, Self::Restarted, Self::Silent, Self::Unreadable, Self::Full];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -33,6 +35,7 @@ impl Gap {
             Self::Restarted => "restarted",
             Self::Silent => "silent",
             Self::Unreadable => "unreadable",
+            Self::Full => "full",
         }
     }
 }

@@ -19,8 +19,9 @@ pub struct HeldTicket {
 /// What nodes send each other beside payments.
 #[async_trait]
 pub trait Pages: Send + Sync + 'static {
-    /// Another node has revoked something. Pages that wait for `keys` have to look whether it concerns them.
-    fn revoked(&self, revocation: Revocation, keys: &[Key]);
+    /// Another node has revoked something. Pages that wait for `keys` have to look whether it concerns them. False where
+    /// there is no room for it, and what the store holds has to be read.
+    fn revoked(&self, revocation: Revocation, keys: &[Key]) -> bool;
 
     /// Takes what the store holds as what is revoked, whatever was received.
     ///
