@@ -48,6 +48,7 @@ pub(super) fn services(
         revocations: context.revocations.clone(),
         enforce_revocation: Box::new(move |revocation, keys| pages.revoke(revocation, keys)),
         ticket_lifetime_s_max: context.verifier.lifetime_s_max(),
+        leeway_s: settings.tickets.leeway_s + 1,
     }
 }
 

@@ -39,6 +39,8 @@ pub struct OperatorServices {
     pub enforce_revocation: EnforceRevocation,
     /// Seconds after which every ticket that exists has run out.
     pub ticket_lifetime_s_max: u64,
+    /// Seconds that a ticket may be used beyond its end, whole.
+    pub leeway_s: u64,
 }
 
 /// Shared by all requests of operators. Cheap to clone.

@@ -41,20 +41,23 @@ pub(super) async fn post(
 ) -> Result<Json<Answer>, Problem> {
     let Json(Object(body)) = body?;
     let now_s = unix_s();
-    let ttl_s = body.ttl_s.unwrap_or(context.ticket_lifetime_s_max);
-    let ttl_s = i64::try_from(ttl_s.min(TTL_S_MAX + 1)).unwrap_or(i64::MAX);
-    if u64::try_from(ttl_s).is_ok_and(|ttl_s| ttl_s > TTL_S_MAX) {
+    let What { revoked, watched, exp_s } = what(&body)?;
+    // A ticket may say that it lives longer than any may, and be good once the rest of its life is short enough.
+    let lives_s = exp_s.and_then(|exp_s| u64::try_from(exp_s.saturating_sub(now_s)).ok()).unwrap_or(0);
+    let default_s = lives_s.saturating_add(context.leeway_s).max(context.ticket_lifetime_s_max).min(TTL_S_MAX);
+    let ttl_s = body.ttl_s.unwrap_or(default_s);
+    if ttl_s > TTL_S_MAX {
         return Err(Problem::bad_request(format!("ttl_s must be 0 to {TTL_S_MAX}")));
     }
-    let (revoked, watched) = what(&body)?;
+    let ttl_s = i64::try_from(ttl_s).unwrap_or(i64::MAX);
     if context.revocations.has_room(&revoked, now_s).is_err() && ttl_s > 0 {
         let detail = "tickets.revocations_max revocations are in force already";
         return Err(Problem::new(StatusCode::CONFLICT, "too_many_revocations", detail));
     }
     let revocation = Revocation { revoked, until_s: now_s.saturating_add(ttl_s) };
     if let Err(error) = context.store.revoke(&revocation, now_s).await {
-        // It may be stored all the same, and nobody reads it again before the next start: refused too early is the lesser
-        // harm. What is lifted is not taken so.
+        // It may be stored all the same, and a node that is alone does not read it again before the next start: refused too
+        // early is the lesser harm. What is lifted is not taken so.
         if ttl_s > 0 {
             (context.enforce_revocation)(revocation, watched);
         }
@@ -66,20 +69,27 @@ pub(super) async fn post(
     Ok(Json(Answer { until }))
 }
 
-/// What is revoked, and the orders whose pages have to look whether it concerns them.
-fn what(body: &Body) -> Result<(Revoked, Vec<Key>), Problem> {
+struct What {
+    revoked: Revoked,
+    /// The orders whose pages have to look whether it concerns them.
+    watched: Vec<Key>,
+    /// When a ticket runs out, as it says itself. Not set for an order.
+    exp_s: Option<i64>,
+}
+
+fn what(body: &Body) -> Result<What, Problem> {
     match (&body.ticket, &body.merchant_id, &body.order_id) {
         (Some(ticket), None, None) => {
-            let (fingerprint, keys) =
-                peek(ticket.trim()).map_err(|refusal| Problem::bad_request(refusal.to_string()))?;
-            Ok((Revoked::Ticket(fingerprint), keys))
+            let ticket = peek(ticket.trim()).map_err(|refusal| Problem::bad_request(refusal.to_string()))?;
+            let revoked = Revoked::Ticket(ticket.fingerprint);
+            Ok(What { revoked, watched: ticket.keys, exp_s: Some(ticket.exp_s) })
         }
         (None, Some(merchant_id), Some(order_id)) => {
             let merchant_id =
                 MerchantId::new(merchant_id).map_err(|rule| Problem::bad_request(format!("merchant_id {rule}")))?;
             let order_id = OrderId::new(order_id).map_err(|rule| Problem::bad_request(format!("order_id {rule}")))?;
             let key = Key::new(merchant_id, order_id);
-            Ok((Revoked::Order(key.clone()), vec![key]))
+            Ok(What { revoked: Revoked::Order(key.clone()), watched: vec![key], exp_s: None })
         }
         _ => Err(Problem::bad_request("send either ticket, or merchant_id and order_id")),
     }

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use super::keys::{LoadError, VerifyingKey, parse_jwks};
 use crate::config::{Secret, Tickets};
-use crate::runtime::Tasks;
+use crate::runtime::{Tasks, last_cause};
 use crate::telemetry::Metrics;
 
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -128,9 +128,13 @@ impl Jwks {
                 *current = Current { keys: Arc::new(keys), fetched_at: Some(Instant::now()) };
             }
             Err(error) if self.known().is_empty() => {
-                tracing::error!(error, "key set not fetched, and there is no earlier one to use")
+                let url = self.url.redacted();
+                tracing::error!(url, error, "key set not fetched, and there is no earlier one to use")
             }
-            Err(error) => tracing::warn!(error, "key set not fetched, the previous one stays in use"),
+            Err(error) => {
+                let url = self.url.redacted();
+                tracing::warn!(url, error, "key set not fetched, the previous one stays in use")
+            }
         }
         self.fetches.send_modify(|fetches| {
             fetches.under_way = false;
@@ -141,7 +145,7 @@ impl Jwks {
 
     async fn get(&self) -> Result<Vec<VerifyingKey>, String> {
         // The address may hold a credential, so reqwest must not repeat it.
-        let failed = |e: reqwest::Error| e.without_url().to_string();
+        let failed = |e: reqwest::Error| last_cause(&e.without_url()).to_string();
         let mut response = self.client.get(self.url.expose()).send().await.map_err(failed)?;
         if !response.status().is_success() {
             return Err(format!("status {}", response.status().as_u16()));

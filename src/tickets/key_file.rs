@@ -1,6 +1,6 @@
 //! A key set in a file, which may be exchanged while the program runs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::telemetry::Metrics;
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 pub(super) struct KeyFile {
+    path: PathBuf,
     current: RwLock<Arc<Vec<VerifyingKey>>>,
     files: tokio::sync::Mutex<WatchedFiles>,
 }
@@ -20,7 +21,7 @@ impl KeyFile {
     pub(super) fn load(path: &Path) -> Result<Self, LoadError> {
         let (files, contents) = WatchedFiles::open(vec![path.to_owned()]);
         let keys = parsed(contents).map_err(|e| LoadError(format!("tickets.jwks_file: {} {e}", path.display())))?;
-        Ok(Self { current: RwLock::new(Arc::new(keys)), files: tokio::sync::Mutex::new(files) })
+        Ok(Self { path: path.to_owned(), current: RwLock::new(Arc::new(keys)), files: tokio::sync::Mutex::new(files) })
     }
 
     pub(super) fn keys(&self) -> Arc<Vec<VerifyingKey>> {
@@ -43,7 +44,7 @@ impl KeyFile {
                     metrics.key_set("file", "ok");
                 }
                 Err(error) => {
-                    tracing::error!(error, "changed key set cannot be used, the previous one stays in use");
+                    tracing::error!(file = %self.path.display(), error, "changed key set cannot be used, the previous one stays in use");
                     metrics.key_set("file", "error");
                 }
             }

@@ -18,5 +18,5 @@ pub use keys::LoadError;
 pub use mint::{MintError, Minted, Minter};
 pub use refusal::Refusal;
 pub use revocations::{Full, Revocations};
-pub use ticket::{Fingerprint, Ticket, peek};
+pub use ticket::{Fingerprint, Peeked, Ticket, peek};
 pub use verify::Verifier;

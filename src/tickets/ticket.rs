@@ -37,11 +37,22 @@ pub(super) fn fingerprint(ticket: &str) -> Fingerprint {
     std::array::from_fn(|i| digest[i])
 }
 
+/// What a ticket says of itself.
+#[derive(Debug)]
+pub struct Peeked {
+    /// By which it is revoked.
+    pub fingerprint: Fingerprint,
+    /// What it is for.
+    pub keys: Vec<Key>,
+    /// Seconds since 1970.
+    pub exp_s: i64,
+}
+
 /// What a ticket says it is for, whether that is true or not: for whoever wants it refused.
 ///
 /// # Errors
 /// Where it cannot be a ticket of any kind.
-pub fn peek(ticket: &str) -> Result<(Fingerprint, Vec<Key>), Refusal> {
+pub fn peek(ticket: &str) -> Result<Peeked, Refusal> {
     let mut parts = ticket.split('.');
     let (Some(_header), Some(claims), Some(_signature), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -51,7 +62,8 @@ pub fn peek(ticket: &str) -> Result<(Fingerprint, Vec<Key>), Refusal> {
     let claims = URL_SAFE_NO_PAD.decode(claims).or(Err(Refusal::Malformed))?;
     let claims = serde_json::from_slice::<Object<Unchecked>>(&claims).or(Err(Refusal::Malformed))?.check()?;
     let key = |order_id| Key::new(claims.merchant_id.clone(), order_id);
-    Ok((fingerprint(ticket), claims.order_ids.into_iter().map(key).collect()))
+    let keys = claims.order_ids.into_iter().map(key).collect();
+    Ok(Peeked { fingerprint: fingerprint(ticket), keys, exp_s: claims.exp_s })
 }
 
 impl Ticket {

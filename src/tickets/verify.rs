@@ -63,7 +63,9 @@ impl Verifier {
     /// Seconds after which every ticket that exists has run out.
     #[must_use]
     pub fn lifetime_s_max(&self) -> u64 {
-        u64::try_from(self.lifetime_s_max).unwrap_or(u64::MAX).saturating_add(self.leeway_s)
+        // The leeway counts twice: for the clock of who minted it, and for ours.
+        let leeway_s = self.leeway_s.saturating_mul(2).saturating_add(1);
+        u64::try_from(self.lifetime_s_max).unwrap_or(u64::MAX).saturating_add(leeway_s)
     }
 
     /// True if there is any key, so that any ticket could be good.

@@ -93,6 +93,23 @@ async fn a_revoked_ticket_ends_its_pages_at_once_and_no_other_ticket() {
 }
 
 #[tokio::test]
+async fn a_ticket_that_says_it_lives_for_long_is_revoked_for_as_long() {
+    let service = Service::start().await;
+    let exp = claims("long-1")["exp"].as_i64().unwrap();
+    let until_s = |until: &str| payment_notifier::payment::Timestamp::parse(until).unwrap().unix_ms() / 1000;
+    let mut ends = Vec::new();
+    for days in [0, 7, 400] {
+        let exp = exp + days * 86_400;
+        let ticket = hs256(&changed(claims("long-1"), json!({ "exp": exp })));
+        let until = until_s(&revoke(&service, &json!({ "ticket": ticket })).await);
+        ends.push(until - exp);
+    }
+    assert!(ends[0] > 80_000, "as for any ticket: {ends:?}");
+    assert_eq!(ends[1], 31, "a leeway beyond its own end");
+    assert!(ends[2] < 0, "as long as may be: {ends:?}");
+}
+
+#[tokio::test]
 async fn a_revoked_order_is_a_foreign_order_for_every_ticket() {
     let service = Service::start().await;
     let bad = ticket("revoked-2");
