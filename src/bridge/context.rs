@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 
 use super::seen_recently::SeenRecently;
 use super::ticket_limit::TicketLimiter;
@@ -17,6 +18,9 @@ use crate::runtime::{Tasks, unix_ms, unix_s};
 use crate::store::{OutboxSignal, PageRef, PaymentStore, Revocation, TimelineRecorder};
 use crate::telemetry::{Metrics, Transport};
 use crate::tickets::{Fingerprint, Minter, Refusal, Revocations, Ticket, Verifier};
+
+/// Acknowledgements that are tried again at the same time.
+const LATE_ACKS_MAX: usize = 4096;
 
 /// Publishes a payment result: mandatory, persistent; answers when the broker has confirmed, or why it has not in words
 /// for the caller. The event may have been taken all the same.
@@ -59,6 +63,8 @@ pub struct Shared {
     pub clients: Clients,
     /// When pages that are sent away come back.
     pub pacing: ReconnectPacing,
+    /// Held by acknowledgements that are tried again.
+    pub(super) late_acks: Arc<Semaphore>,
     pages: AtomicU64,
     polls: SeenRecently,
 }
@@ -91,6 +97,7 @@ impl Context {
             limiter: TicketLimiter::new(services.http.connections_per_ticket_max),
             clients: Clients::new(&services.http),
             pacing: ReconnectPacing::new(services.tasks.clone(), services.http.reconnect_pages_per_s_max),
+            late_acks: Arc::new(Semaphore::new(LATE_ACKS_MAX)),
             pages: AtomicU64::new(0),
             polls: SeenRecently::default(),
             services,

@@ -3,6 +3,7 @@
 //! Every transport is thin over [`watch`], which registers first and reads second, so that nothing falls between. This
 //! room never talks to RabbitMQ and never decides what a payment is.
 
+mod acks;
 mod callbacks;
 mod context;
 mod mint;

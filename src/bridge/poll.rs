@@ -179,15 +179,9 @@ pub(super) async fn ack(
     let (order_id, query) = (path(order_id)?, query?.0);
     let (_ticket, key) = authorize(&context, &headers, &query, &order_id).await?;
     let body = body?.0;
-    match context.store.acknowledge(&key, body.version, context.page(Transport::Poll)).await? {
+    match context.acknowledge(&key, body.version, context.page(Transport::Poll)).await? {
         Acknowledgement::NoSuchVersion => Err(no_such_version()),
-        answer @ (Acknowledgement::First | Acknowledgement::Known) => {
-            if answer == Acknowledgement::First {
-                context.outbox.notify();
-            }
-            context.metrics.page_ack(Transport::Poll);
-            Ok(StatusCode::NO_CONTENT)
-        }
+        Acknowledgement::First | Acknowledgement::Known => Ok(StatusCode::NO_CONTENT),
     }
 }
 

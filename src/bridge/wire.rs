@@ -28,9 +28,17 @@ pub(super) fn unknown_text(key: &Key) -> Bytes {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum FromPage {
-    Subscribe { ticket: String },
-    Unsubscribe { order_id: String },
-    Ack { order_id: String, version: u64 },
+    Subscribe {
+        ticket: String,
+    },
+    Unsubscribe {
+        order_id: String,
+    },
+    Ack {
+        order_id: String,
+        #[serde(deserialize_with = "whole")]
+        version: u64,
+    },
     Ping {},
 }
 

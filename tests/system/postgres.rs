@@ -74,6 +74,23 @@ async fn a_restart_of_the_database_under_load_is_a_pause_that_loses_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_page_has_shown_while_the_database_is_away_is_stored_when_it_is_back() {
+    let server = OwnServer::start().await;
+    let database = Database::create_on(server.url()).await;
+    let service = setup(&database).await.set("STORE__POSTGRES_TIMEOUT_S", 1).start().await;
+    let (mut page, _) = Page::subscribed(&service, &ticket("shown-1")).await;
+    Publisher::connect(service.vhost()).await.publish(&event("shown-1", "succeeded")).await;
+    page.payment_with_status("succeeded").await;
+    server.script("kill").await;
+    // As some languages write every number.
+    page.send(&json!({"type": "ack", "order_id": "shown-1", "version": 1.0})).await;
+    // The answer comes behind that of the acknowledgement, which is none.
+    page.ping_pong().await;
+    server.script("up").await;
+    service.metric_is("payment_notifier_page_acks_total", "transport=\"websocket\"", 1.0).await;
+}
+
+#[tokio::test]
 async fn a_database_that_is_away_at_the_start_is_waited_for_and_operators_are_told() {
     let server = OwnServer::start().await;
     let database = Database::create_on(server.url()).await;

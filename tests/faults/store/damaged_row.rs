@@ -114,6 +114,15 @@ async fn damaged_and_put_right(place: &Place, service: &mut Service) -> Duration
     service.metric_is("payment_notifier_damaged_payments_total", "during=\"event\"", 1.0).await;
     assert_eq!(named(service), 1, "once, however often it is tried");
     service.payment(&order(BAD), &ticket, "").await.assert_problem(503, "unavailable");
+    // A socket for all of them is one for the others.
+    let mut all = Page::open(service).await;
+    all.send(&json!({ "type": "subscribe", "ticket": ticket })).await;
+    for n in 0..ORDERS {
+        let frame = all.frame().await;
+        let answer = if n == BAD { "error" } else { "subscribed" };
+        assert_eq!((frame["type"].as_str(), frame["order_id"].as_str()), (Some(answer), Some(&*order(n))), "{frame}");
+        assert!(n != BAD || frame["code"] == "unavailable", "{frame}");
+    }
     place.execute(REPAIR).await;
     service.payment_with_status(&order(BAD), &ticket, "processing").await;
     held(service, 0.0).await;
@@ -121,6 +130,13 @@ async fn damaged_and_put_right(place: &Place, service: &mut Service) -> Duration
     let (refuse, allow) = place.rule();
     place.execute(refuse).await;
     longest = longest.max(others_go_on(service, &publisher, &mut pages, "authorized").await);
+    let mut heard = Vec::new();
+    while heard.len() < ORDERS - 1 {
+        heard.push(all.payment().await["order_id"].as_str().unwrap().to_owned());
+    }
+    heard.sort_unstable();
+    heard.dedup();
+    assert!(heard.len() == ORDERS - 1 && !heard.contains(&order(BAD)), "{heard:?}");
     held(service, 2.0).await;
     let before = service.payment(&order(BAD), &ticket, "").await;
     assert_eq!(before.json["status"], "processing", "it can be read: {}", before.text);

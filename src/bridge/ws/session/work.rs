@@ -12,7 +12,6 @@ use crate::bridge::ws::subscriptions::Entry;
 use crate::payment::{Key, OrderId};
 use crate::runtime::unix_s;
 use crate::store::{self, Acknowledgement};
-use crate::telemetry::Transport;
 use crate::tickets::{Refusal, Ticket};
 
 /// Snapshots of several orders are written when as much waits.
@@ -130,6 +129,13 @@ impl Session {
                 self.push(&wire::subscribed(&key, text.as_ref()));
                 self.make_room().await
             }
+            // The others of this socket are none the worse for it.
+            Err(error) if error.may_be_of_one_row() => {
+                tracing::warn!(%error, %order_id, "snapshot not read");
+                self.subscriptions.remove(order_id.as_str());
+                let message = "the payment of this order cannot be read at the moment";
+                self.refuse("unavailable", message, Some(order_id.as_str()), None)
+            }
             Err(error) => {
                 if !matches!(error, store::Error::Overloaded) {
                     tracing::warn!(%error, %order_id, "snapshot not read");
@@ -159,21 +165,14 @@ impl Session {
             return self.refuse("forbidden", "this order is not subscribed", Some(order_id), None);
         };
         let key = entry.subscription.key().clone();
-        match self.context.store.acknowledge(&key, version, self.page).await {
-            Ok(answer @ (Acknowledgement::First | Acknowledgement::Known)) => {
-                if answer == Acknowledgement::First {
-                    self.context.outbox.notify();
-                }
-                self.context.metrics.page_ack(Transport::WebSocket);
-                Ok(())
-            }
+        match self.context.acknowledge(&key, version, self.page).await {
+            Ok(Acknowledgement::First | Acknowledgement::Known) => Ok(()),
             Ok(Acknowledgement::NoSuchVersion) => {
                 self.refuse("bad_request", "the payment has no such version", Some(order_id), None)
             }
             // The page has its result; that it said so is not worth a reconnect.
-            Err(store::Error::Overloaded) => Ok(()),
             Err(error) => {
-                tracing::warn!(%error, order_id, "page acknowledgement not stored");
+                self.context.acknowledge_later(key, version, self.page, error);
                 Ok(())
             }
         }
