@@ -175,7 +175,7 @@ impl State {
         let Some(transaction) = event.provider_transaction_id.as_deref() else { return false };
         let differs = |known: Option<&str>| known.is_some_and(|known| known != transaction);
         let mut claims = self.evidence.claims().iter();
-        let is_head = event.event_id == self.head.event_id;
+        let is_head = event.status.is_final() && event.event_id == self.head.event_id;
         (is_head && differs(self.head.provider_transaction_id.as_deref()))
             || claims.any(|claim| claim.event_id.as_ref() == Some(&event.event_id) && differs(claim.transaction()))
     }

@@ -24,6 +24,7 @@ pub struct Timestamp {
 }
 
 const TEXT_BYTES_MAX: usize = 64;
+const SECONDS: std::ops::Range<usize> = "2026-01-31T08:30:".len().."2026-01-31T08:30:00".len();
 
 impl Timestamp {
     /// Reads RFC 3339.
@@ -35,15 +36,21 @@ impl Timestamp {
         if text.len() > TEXT_BYTES_MAX || !text.bytes().all(plain) {
             return Err(InvalidTimestamp);
         }
-        if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
-            return Ok(Self { at, text: text.into() });
+        if let Some(read) = Self::read(text) {
+            return Ok(read);
         }
         // What is stored is read again, so the limit holds for it too.
         let text = completed(text).filter(|text| text.len() <= TEXT_BYTES_MAX).ok_or(InvalidTimestamp)?;
-        match OffsetDateTime::parse(&text, &Rfc3339) {
-            Ok(at) => Ok(Self { at, text: text.into() }),
-            Err(_not_rfc3339) => Err(InvalidTimestamp),
+        Self::read(&text).ok_or(InvalidTimestamp)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        // JavaScript knows no leap second: it is shown as the last moment before it.
+        if text.get(SECONDS) == Some("60") {
+            return Self::from_offset_date_time(at).ok();
         }
+        Some(Self { at, text: text.into() })
     }
 
     /// From whole seconds since 1970, as AMQP's `timestamp` property gives them.
@@ -169,6 +176,19 @@ mod tests {
             "",
         ] {
             assert_eq!(Timestamp::parse(bad).unwrap_err(), InvalidTimestamp, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_leap_second_is_shown_as_javascript_can_read_it() {
+        for (written, shown) in [
+            ("2026-12-31T23:59:60Z", "2026-12-31T23:59:59.999999999Z"),
+            ("2027-01-01T07:59:60+08:00", "2027-01-01T07:59:59.999999999+08:00"),
+            ("2027-01-01T07:59:60+0800", "2027-01-01T07:59:59.999999999+08:00"),
+        ] {
+            let read = Timestamp::parse(written).unwrap();
+            assert_eq!(read.as_str(), shown);
+            assert_eq!(Timestamp::parse(shown).unwrap(), read);
         }
     }
 

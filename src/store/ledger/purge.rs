@@ -31,9 +31,11 @@ pub(in crate::store) struct Examined {
 }
 
 /// `rows` are some of a table in the order of their making, at most `rows_max`: when each was made and when it last changed,
-/// not set where it cannot be read. Old is what last changed before `before_ms`.
-pub(in crate::store) fn examine(rows: &[Option<(i64, i64)>], before_ms: i64, rows_max: usize) -> Examined {
-    let young = rows.iter().position(|row| row.is_some_and(|(made_ms, _)| made_ms >= before_ms));
+/// not set where it cannot be read. Old is what last changed before `before_ms`. A row of after `now_ms`, made while the
+/// clock was wrong, says nothing of those behind it.
+pub(in crate::store) fn examine(rows: &[Option<(i64, i64)>], before_ms: i64, now_ms: i64, rows_max: usize) -> Examined {
+    let is_young = |row: &Option<(i64, i64)>| row.is_some_and(|(made_ms, _)| (before_ms..=now_ms).contains(&made_ms));
+    let young = rows.iter().position(is_young);
     let looked_at = young.unwrap_or(rows.len());
     let is_old = |row: &Option<(i64, i64)>| row.is_some_and(|(_, changed_ms)| changed_ms < before_ms);
     let old = rows[..looked_at].iter().enumerate().filter(|(_, row)| is_old(row)).map(|(place, _)| place).collect();

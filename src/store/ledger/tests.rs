@@ -324,8 +324,9 @@ fn which_rows_are_old() {
         ("changed since", vec![row(1, 1), row(2, 99), row(3, 3)], 4, 3, vec![0, 2], true),
         ("young ones end it", vec![row(1, 1), row(50, 50), row(2, 2)], 3, 1, vec![0], true),
         ("one that cannot be read", vec![row(1, 1), None, row(2, 2)], 3, 3, vec![0, 2], false),
+        ("made under a wrong clock", vec![row(1, 1), row(901, 901), row(2, 2)], 3, 3, vec![0, 2], false),
     ] {
-        assert_eq!(examine(&rows, 50, rows_max), Examined { looked_at, old, done }, "{name}");
+        assert_eq!(examine(&rows, 50, 900, rows_max), Examined { looked_at, old, done }, "{name}");
     }
 }
 

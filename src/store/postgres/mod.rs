@@ -11,6 +11,7 @@ mod fault;
 mod gatherer;
 mod inquire;
 mod keys;
+mod leftover;
 mod options;
 mod orders;
 mod outbox;
@@ -49,6 +50,7 @@ use apply::PageAck;
 use escalate::DueProgress;
 use fault::Fault;
 use gatherer::Gatherer;
+use leftover::Leftover;
 use options::Settings;
 use pool::Pool;
 use purge::PurgeCursor;
@@ -95,7 +97,7 @@ impl Postgres {
         let pool = Arc::new(Pool::new(Address::new(url, options)?, options)?);
         let Options { timeline, escalation, .. } = *options;
         let rules = Rules { instance: options.instance.clone(), timeline, escalation };
-        let settings = Arc::new(Settings { rules, entries: AtomicU64::new(0) });
+        let settings = Arc::new(Settings { rules, entries: AtomicU64::new(0), leftover: Leftover::default() });
         let lost = Arc::<Lost>::default();
         // The other half of the connections is for what writes.
         let readers = (options.connections_max / 2).max(1);
@@ -148,11 +150,31 @@ impl PaymentStore for Postgres {
 
     async fn record(&self, notes: Vec<Note>) -> Result<(), Error> {
         let (settings, lost) = (&*self.settings, &*self.lost);
-        let unknown = self.run(|session| record::record(session, settings, lost, &notes)).await?;
-        if unknown.is_empty() || settings.rules.escalation.orders != EscalatedOrders::Watched {
+        let mut unknown = self.run(|session| record::record(session, settings, lost, &notes)).await?;
+        if settings.rules.escalation.orders != EscalatedOrders::Watched {
             return Ok(());
         }
-        self.run(|session| record::look_again(session, settings, &unknown)).await
+        unknown.extend(settings.leftover.take());
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        // The notes are written: given again, they would be written twice.
+        match self.run(|session| record::look_again(session, settings, self.limit, &unknown)).await {
+            Ok(()) => {}
+            // One that cannot be written must not take the others with it.
+            Err(error) if error.may_be_of_one_row() => {
+                for one in unknown.chunks(1) {
+                    if let Err(error) = self.run(|session| record::watch(session, settings, one)).await {
+                        tracing::warn!(%error, "who waits for an order without a payment is not known");
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "who waits for orders without a payment is looked at with the next notes");
+                settings.leftover.keep(unknown);
+            }
+        }
+        Ok(())
     }
 
     async fn timeline(&self, key: &Key) -> Result<Timeline, Error> {

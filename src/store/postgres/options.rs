@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use super::leftover::Leftover;
 use crate::store::Escalation;
 use crate::store::ledger::Rules;
 
@@ -27,4 +28,5 @@ pub(super) struct Settings {
     pub(super) rules: Rules,
     /// Entries of timelines that this node has written.
     pub(super) entries: AtomicU64,
+    pub(super) leftover: Leftover,
 }

@@ -7,6 +7,7 @@ use tokio_postgres::types::ToSql;
 
 use super::fault::Fault;
 use super::keys::{Keys, key, signed};
+use super::leftover::Leftover;
 use super::options::Settings;
 use super::session::Session;
 use super::unanswered::Lost;
@@ -40,12 +41,11 @@ const UNKNOWN: &str = "
     FROM unnest($1::text[], $2::text[], $3::bigint[]) AS unknown (merchant_id, order_id, at_ms)
     ON CONFLICT (merchant_id, order_id, step) DO UPDATE SET at_ms = greatest(inquired.at_ms, excluded.at_ms)";
 
-const UNDER_WAY: &str = "
-    SELECT pg_snapshot_xmin(now)::text::bigint, pg_snapshot_xmax(now)::text::bigint
-    FROM (SELECT pg_current_snapshot() AS now) AS snapshot";
+/// Of every database of the server.
+const UNDER_WAY: &str = "SELECT pg_snapshot_xip(pg_current_snapshot())::text::bigint";
 
-/// For transactions that were under way. A node's own take milliseconds; one of somebody else that writes for longer is not
-/// waited for.
+/// For transactions that were under way. A node's own take milliseconds; one of somebody else that writes for longer is waited
+/// for once.
 const WAIT_LIMIT: Duration = Duration::from_secs(5);
 const WAIT_FIRST: Duration = Duration::from_millis(1);
 const WAIT_LONGEST: Duration = Duration::from_millis(50);
@@ -78,13 +78,18 @@ pub(super) async fn record(
 
 /// After pages that wait for orders without a payment were committed. Another node may be storing the first event of one, and
 /// may have looked who waits before it could see these: what was under way then is waited for, and looked at.
-pub(super) async fn look_again(session: Session, settings: &Settings, unknown: &[(Key, i64)]) -> Result<(), Fault> {
-    let mut waits = Backoff::new(WAIT_FIRST, WAIT_LONGEST);
-    let deadline = Instant::now() + WAIT_LIMIT;
-    let [_, next] = under_way(&session).await?;
-    while under_way(&session).await?[0] < next && Instant::now() < deadline {
-        tokio::time::sleep(waits.wait()).await;
-    }
+pub(super) async fn look_again(
+    session: Session,
+    settings: &Settings,
+    limit: Duration,
+    unknown: &[(Key, i64)],
+) -> Result<(), Fault> {
+    wait_for_writers(&session, &settings.leftover, WAIT_LIMIT.min(limit / 2)).await?;
+    watch(session, settings, unknown).await
+}
+
+/// Tells the payments of these orders, where there are any by now, that pages wait.
+pub(super) async fn watch(session: Session, settings: &Settings, unknown: &[(Key, i64)]) -> Result<(), Fault> {
     let keys = Keys::new(unknown.iter().map(|(key, _)| key));
     let mut ledger = rows::load(&session, settings, &keys, unix_ms(), rows::LOCK).await?;
     for (key, last_ms) in unknown {
@@ -94,11 +99,26 @@ pub(super) async fn look_again(session: Session, settings: &Settings, unknown: &
     save::commit(&session, settings, &ledger).await
 }
 
-/// The number of the oldest transaction that is under way, and of the next that begins.
-async fn under_way(session: &Session) -> Result<[i64; 2], Fault> {
+async fn wait_for_writers(session: &Session, leftover: &Leftover, limit: Duration) -> Result<(), Fault> {
+    let mut waits = Backoff::new(WAIT_FIRST, WAIT_LONGEST);
+    let deadline = Instant::now() + limit;
+    let mut writers = under_way(session).await?;
+    leftover.long_writers().retain(|long| writers.contains(long));
+    writers.retain(|writer| !leftover.long_writers().contains(writer));
+    while !writers.is_empty() && Instant::now() < deadline {
+        tokio::time::sleep(waits.wait()).await;
+        let now = under_way(session).await?;
+        writers.retain(|writer| now.contains(writer));
+    }
+    leftover.long_writers().extend(writers);
+    Ok(())
+}
+
+/// The transactions that are writing.
+async fn under_way(session: &Session) -> Result<Vec<i64>, Fault> {
     let look = session.prepare(UNDER_WAY).await?;
-    let row = session.client()?.query_one(&look, &[]).await?;
-    Ok([row.try_get(0)?, row.try_get(1)?])
+    let rows = session.client()?.query(&look, &[]).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// Loads which of these orders have payments.

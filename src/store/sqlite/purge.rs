@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::{entries, payments};
 use crate::payment::{Key, MerchantId, OrderId};
+use crate::runtime::unix_ms;
 use crate::store::columns::sql_limit;
 use crate::store::ledger::{Examined, Progress, Swept, examine, purged};
 use crate::store::{Error, PurgeBefore, Purged};
@@ -103,7 +104,7 @@ impl Step<'_> {
         };
         let times: Vec<_> =
             rows.iter().map(|(_, row)| row.as_ref().ok().map(|row| (row.made_ms, row.changed_ms))).collect();
-        let Examined { mut looked_at, old, done } = examine(&times, before_ms, self.rows_max);
+        let Examined { mut looked_at, old, done } = examine(&times, before_ms, unix_ms(), self.rows_max);
         let (mut swept, mut removed_entries) = (Swept { done, ..Swept::default() }, 0);
         for (place, (id, row)) in rows.iter().enumerate().take(looked_at) {
             let removed = match row {

@@ -83,7 +83,7 @@ impl Nodes {
 
     /// Whether a node has noted a page and looks which transactions are under way.
     async fn looks(&self) -> bool {
-        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND query LIKE '%pg_snapshot_xmin(now)%'";
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND query LIKE '%pg_snapshot_xip(%'";
         self.looking.query_one(sql, &[&self.database.name()]).await.unwrap().get::<_, i64>(0) > 0
     }
 
@@ -127,6 +127,30 @@ async fn a_page_that_begins_to_wait_while_the_first_event_is_stored_counts_as_wa
     noted.unwrap();
     assert_eq!(applied.unwrap()[0].change, Change::Applied);
     assert_eq!(nodes.undelivered().await, 1, "the event first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_who_writes_for_long_is_waited_for_once() {
+    let nodes = Nodes::new().await;
+    nodes.holding.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.unwrap();
+    let long = async |order| {
+        nodes.one.record(watched(order)).await.unwrap();
+        nodes.one.settings.leftover.long_writers().len()
+    };
+    // Waited for again, it would be there twice.
+    assert_eq!([long("a").await, long("b").await], [1, 1]);
+    nodes.holding.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(long("c").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_was_not_looked_at_is_looked_at_with_the_next_notes() {
+    let nodes = Nodes::new().await;
+    nodes.other.apply_events(paid("a")).await.unwrap();
+    nodes.one.settings.leftover.keep(vec![(key("a"), unix_ms())]);
+    nodes.one.record(watched("b")).await.unwrap();
+    assert_eq!(nodes.undelivered().await, 1);
+    assert!(nodes.one.settings.leftover.take().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
