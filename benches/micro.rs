@@ -46,7 +46,14 @@ fn key(order: u32) -> Key {
 
 fn event(decoder: &Decoder, n: u32, order: u32, status: &str) -> Event {
     let body = body(n, order, status);
-    let payload = Payload { routing_key: KEY, body: body.as_bytes(), message_id: None, timestamp: None, headers: None };
+    let payload = Payload {
+        routing_key: KEY,
+        body: body.as_bytes(),
+        message_id: None,
+        app_id: None,
+        timestamp: None,
+        headers: None,
+    };
     decoder.decode(&payload).unwrap().event().unwrap()
 }
 
@@ -54,8 +61,14 @@ fn decode(c: &mut Criterion) {
     let decoder = Decoder::new(&settings().payments).unwrap();
     let body = body(1, 1, "succeeded");
     c.bench_function("decode", |b| {
-        let payload =
-            Payload { routing_key: KEY, body: body.as_bytes(), message_id: None, timestamp: None, headers: None };
+        let payload = Payload {
+            routing_key: KEY,
+            body: body.as_bytes(),
+            message_id: None,
+            app_id: None,
+            timestamp: None,
+            headers: None,
+        };
         b.iter(|| decoder.decode(&payload).unwrap());
     });
 }
@@ -83,7 +96,14 @@ fn decode_mapped(c: &mut Criterion) {
     std::fs::write(file.path(), MAPPING).unwrap();
     let settings = payment_notifier::config::load(Some(file.path())).unwrap();
     let decoder = Decoder::new(&settings.payments).unwrap();
-    let payload = Payload { routing_key: KEY, body: BODY.as_bytes(), message_id: None, timestamp: None, headers: None };
+    let payload = Payload {
+        routing_key: KEY,
+        body: BODY.as_bytes(),
+        message_id: None,
+        app_id: None,
+        timestamp: None,
+        headers: None,
+    };
     assert_eq!(decoder.explain(&payload).mapping, Some(1));
     c.bench_function("decode, mapped", |b| b.iter(|| decoder.decode(&payload).unwrap()));
 }

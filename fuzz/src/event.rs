@@ -63,7 +63,8 @@ static MAPPED: LazyLock<Decoder> = LazyLock::new(|| {
 /// One body, by each decoder.
 pub fn check(body: &[u8]) {
     for decoder in [&*PLAIN, &*UNUSUAL, &*MAPPED] {
-        let payload = Payload { routing_key: KEY, body, message_id: None, timestamp: None, headers: None };
+        let payload =
+            Payload { routing_key: KEY, body, message_id: None, app_id: None, timestamp: None, headers: None };
         match decoder.decode(&payload) {
             Ok(Decoded::Event(event)) => {
                 assert!(is_json(body) || decoder.explain(&payload).mapping.is_some(), "only JSON becomes an event");
@@ -91,7 +92,8 @@ pub(crate) fn rejected(reject: &Reject) {
 pub(crate) fn accepted(event: &Event) {
     // What the service publishes itself is the same event, and its one form.
     let encoded = encode(event);
-    let payload = Payload { routing_key: KEY, body: &encoded, message_id: None, timestamp: None, headers: None };
+    let payload =
+        Payload { routing_key: KEY, body: &encoded, message_id: None, app_id: None, timestamp: None, headers: None };
     let again = PLAIN.decode(&payload).expect("its own form is taken").event().expect("no mapping ignores it");
     assert_eq!(*event, again);
     assert_eq!(encoded, encode(&again));

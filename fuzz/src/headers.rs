@@ -26,6 +26,7 @@ pub fn check(input: &[u8]) {
         routing_key: KEY,
         body: input.body,
         message_id: input.message_id,
+        app_id: None,
         timestamp: input.timestamp,
         headers: Some(&input.headers),
     };

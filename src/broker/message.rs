@@ -9,7 +9,8 @@ use super::publish_error::PublishError;
 use crate::payment::Event;
 use crate::runtime::{unix_ms, unix_s};
 
-const APP_ID: &str = "payment-notifier";
+/// The property `app-id` of every message of this service's own.
+pub(super) const APP_ID: &str = "payment-notifier";
 const PERSISTENT: u8 = 2;
 
 /// What is published, and where. Always persistent and mandatory.

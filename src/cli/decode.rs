@@ -27,6 +27,9 @@ pub(super) struct Args {
     /// The property message-id
     #[arg(long, value_name = "ID")]
     message_id: Option<String>,
+    /// The property app-id. What has payment-notifier there is in the plain form, and no mapping reads it
+    #[arg(long, value_name = "ID")]
+    app_id: Option<String>,
     /// The property timestamp, in seconds since 1970
     #[arg(long, value_name = "SECONDS")]
     timestamp: Option<u64>,
@@ -50,6 +53,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<(), Failure> {
         routing_key: &args.routing_key,
         body: &body,
         message_id: args.message_id.as_deref(),
+        app_id: args.app_id.as_deref(),
         timestamp: args.timestamp,
         headers: Some(&headers),
     };

@@ -9,9 +9,10 @@ use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 
 use super::failure::Failure;
-use super::operators::{last_cause, local_url};
+use super::operators::local_url;
 use super::plain::plain;
 use crate::config::Settings;
+use crate::runtime::last_cause;
 
 /// An answer is a few hundred bytes. What comes behind this is not read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;

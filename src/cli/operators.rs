@@ -1,6 +1,5 @@
 //! Calls of a running service's operators' listener.
 
-use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use crate::config::{Secret, Settings};
+use crate::runtime::last_cause;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,9 +24,10 @@ impl Operators {
     /// The listener at `url`, else the one of the settings.
     pub(super) fn new(settings: &Settings, url: Option<String>) -> Result<Self, Failure> {
         let url = url.unwrap_or_else(|| local_url(settings.admin.listen));
-        let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
+        let url = url.trim_end_matches('/').to_owned();
+        let client = client(&url).connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
         let token = settings.admin.token.first().cloned();
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), token, client })
+        Ok(Self { url, token, client })
     }
 
     /// A call with the first token, if one is set.
@@ -61,6 +62,13 @@ impl Operators {
     }
 }
 
+/// Whoever the environment names as a proxy passes on what is encrypted, and sees no token or ticket in clear.
+pub(super) fn client(url: &str) -> reqwest::ClientBuilder {
+    let client = reqwest::Client::builder();
+    let is_encrypted = url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+    if is_encrypted { client } else { client.no_proxy() }
+}
+
 /// Where a listener of this machine is reached. "Every address" is no address to connect to.
 pub(super) fn local_url(listen: SocketAddr) -> String {
     let ip = match listen.ip() {
@@ -69,15 +77,6 @@ pub(super) fn local_url(listen: SocketAddr) -> String {
         ip => ip,
     };
     format!("http://{}", SocketAddr::new(ip, listen.port()))
-}
-
-/// The last cause is the one that helps: "connection refused".
-pub(super) fn last_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause
 }
 
 #[cfg(test)]

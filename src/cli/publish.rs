@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::failure::Failure;
 use super::order_argument::OrderArgument;
 use crate::app;
+use crate::broker::decode::{Decoder, Payload, encode};
 use crate::config::Settings;
 use crate::payment::{Currency, Event, EventId, Money, Reason, Refund, RefundStatus, Status, Timestamp};
 use crate::runtime::unix_ms;
@@ -45,6 +46,10 @@ pub(super) struct Args {
 
 pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> {
     let event = event(settings, &args)?;
+    // The service would put it aside.
+    let body = encode(&event);
+    let payload = Payload::of_own(&body);
+    Decoder::new(&settings.payments)?.decode(&payload).map_err(|reject| reject.sentence)?;
     let started_at = Instant::now();
     app::publish_one(settings, &event).await?;
     let ms = started_at.elapsed().as_secs_f64() * 1000.0;

@@ -8,10 +8,13 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::failure::Failure;
+use super::operators::{client, local_url};
 use super::order_argument::OrderArgument;
 use super::ticket;
 use crate::config::Settings;
+use crate::payment::Key;
 use crate::runtime::unix_ms;
+use crate::tickets::peek;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -42,16 +45,23 @@ enum Way {
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const HOLD_S: u64 = 25;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Of one server-sent event, many times what a payment can have.
+const EVENT_BYTES_MAX: usize = 1 << 20;
 
 /// Prints each state and ends with the first final one.
 pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> {
     let key = args.order.key(settings)?;
     let ticket = match args.ticket {
         Some(ticket) => ticket,
-        None => ticket::for_order(settings, &key)?,
+        None => ticket::for_order(settings, &key, args.timeout_s)?,
     };
-    let url = args.url.unwrap_or_else(|| format!("http://{}", settings.http.listen));
-    let page = Page { url: url.trim_end_matches('/').to_owned(), order_id: key.order_id.to_string(), ticket };
+    if peek(&ticket).is_ok_and(|peeked| !peeked.keys.contains(&key)) {
+        let Key { merchant_id, order_id } = &key;
+        return Err(format!("--ticket is not for order {order_id} of merchant {merchant_id}").into());
+    }
+    let url = args.url.unwrap_or_else(|| local_url(settings.http.listen));
+    let url = url.trim_end_matches('/').to_owned();
+    let page = Page { client: client(&url).build()?, url, order_id: key.order_id.to_string(), ticket };
     let waits = async {
         match args.transport {
             Way::Websocket => page.websocket().await,
@@ -69,6 +79,7 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<(), Failure> 
 }
 
 struct Page {
+    client: reqwest::Client,
     url: String,
     order_id: String,
     ticket: String,
@@ -91,6 +102,11 @@ impl Page {
             };
             let Message::Text(text) = frame else { continue };
             let frame: Value = serde_json::from_str(&text)?;
+            // A ticket may be for several orders.
+            let order_id = frame["order_id"].as_str().or(frame["payment"]["order_id"].as_str());
+            if order_id.is_some_and(|order_id| order_id != self.order_id) {
+                continue;
+            }
             match frame["type"].as_str() {
                 Some("error") => return Err(refused(&frame)),
                 Some("reconnect") => return Err("the node is draining: try again".into()),
@@ -113,14 +129,21 @@ impl Page {
         if !response.status().is_success() {
             return Err(refused(&response.json().await?));
         }
-        let mut text = String::new();
+        let mut received = Vec::new();
         while let Some(chunk) = response.chunk().await? {
-            text.push_str(std::str::from_utf8(&chunk)?);
-            while let Some((block, rest)) = text.split_once("\n\n") {
+            if received.len() + chunk.len() > EVENT_BYTES_MAX {
+                return Err(
+                    format!("an event of more than {EVENT_BYTES_MAX} bytes, not as the service sends them").into()
+                );
+            }
+            received.extend_from_slice(&chunk);
+            // A chunk may end in the middle of a character.
+            while let Some(end) = received.windows(2).position(|two| two == b"\n\n") {
+                let block: Vec<u8> = received.drain(..end + 2).collect();
+                let block = std::str::from_utf8(&block)?;
                 let data =
                     block.lines().find_map(|line| line.strip_prefix("data: ")).map(serde_json::from_str::<Value>);
                 let is_error = block.lines().any(|line| line == "event: error");
-                let rest = rest.to_owned();
                 if let Some(data) = data.transpose()? {
                     if is_error {
                         return Err(refused(&data));
@@ -129,7 +152,6 @@ impl Page {
                         return Ok(());
                     }
                 }
-                text = rest;
             }
         }
         Err("the service ended the stream".into())
@@ -164,7 +186,7 @@ impl Page {
     fn get(&self, tail: &str) -> reqwest::RequestBuilder {
         let order_id = utf8_percent_encode(self.order_id.as_str(), NON_ALPHANUMERIC);
         let url = format!("{}/v1/payments/{order_id}{tail}", self.url);
-        reqwest::Client::new().get(url).bearer_auth(&self.ticket)
+        self.client.get(url).bearer_auth(&self.ticket)
     }
 
     /// One line a state; true if it is final.

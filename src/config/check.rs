@@ -1,5 +1,7 @@
 //! What types alone cannot say: keys that need each other, addresses, and how good secrets are.
 
+use reqwest::Url;
+
 use super::error::Error;
 use super::range::WAIT_MAX;
 use super::settings::{Amqp, Http, Inquiry, Tickets};
@@ -28,7 +30,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     require(place.is_some_and(|place| !place.is_empty()), "store.url must name a file or a database")?;
     inquiry(&settings.inquiry)?;
     let token = &settings.admin.token;
-    strength::check("admin.token", token, 16)?;
+    strength::check_sent("admin.token", token, 16)?;
     require(
         token.is_set() || settings.admin.listen.ip().is_loopback(),
         "admin.listen is not a loopback address, so admin.token must be set",
@@ -68,10 +70,12 @@ fn http(http: &Http) -> Result<(), Error> {
     )?;
     require(http.ping_s < http.silent_s, "http.ping_s must be less than http.silent_s")?;
     for (index, origin) in http.allowed_origins.iter().enumerate() {
-        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-        let good = host.is_some_and(|h| !h.is_empty() && !h.contains(['/', '*', ' ', ',']));
         let place = format!("http.allowed_origins, number {} of {},", index + 1, http.allowed_origins.len());
-        require(good, &format!("{place} must be scheme and host, e.g. https://shop.example"))?;
+        let sent =
+            Url::parse(origin).ok().filter(|url| matches!(url.scheme(), "http" | "https") && !origin.contains('*'));
+        let sent = sent.map(|url| url.origin().ascii_serialization());
+        let sent = sent.ok_or_else(|| Error(format!("{place} must be scheme and host, e.g. https://shop.example")))?;
+        require(sent == *origin, &format!("{place} must be {sent}, as browsers send it"))?;
     }
     Ok(())
 }
@@ -79,7 +83,7 @@ fn http(http: &Http) -> Result<(), Error> {
 fn tickets(tickets: &Tickets) -> Result<(), Error> {
     let (secret, api_key) = (&tickets.hs256_secret, &tickets.api_key);
     strength::check("tickets.hs256_secret", secret, 32)?;
-    strength::check("tickets.api_key", api_key, 16)?;
+    strength::check_sent("tickets.api_key", api_key, 16)?;
     require(!api_key.is_set() || secret.is_set(), "tickets.api_key needs tickets.hs256_secret to mint with")?;
     require(!tickets.audience.is_empty(), "tickets.audience must not be empty")?;
     require(
@@ -97,7 +101,7 @@ fn tickets(tickets: &Tickets) -> Result<(), Error> {
 }
 
 fn web_address(key: &str, url: &str) -> Result<(), Error> {
-    let good = url.is_empty() || url.starts_with("http://") || url.starts_with("https://");
+    let good = url.is_empty() || Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
     require(good, &format!("{key} must be an http:// or https:// address"))
 }
 

@@ -100,6 +100,10 @@ fn variable(name: &str, text: String, known: &Table) -> Result<Option<Variable>,
     // A key whose own name ends so comes first: `http.tls_cert_file`.
     let key = parts.join(".");
     let unknown = match find(&parts, known) {
+        // A list may be none at all.
+        Found::Key(default) if text.is_empty() && (SECRETS.contains(&key.as_str()) || !default.is_array()) => {
+            return Ok(None);
+        }
         Found::Key(default) => {
             let value = of_text(&key, text, default);
             return Ok(Some(Variable { key, value, name: name.to_owned(), file: None }));

@@ -9,6 +9,8 @@ use super::Span;
 pub(super) const WAIT_MAX: u64 = 31_536_000;
 /// A hundred years in seconds: beyond that the clock ends before the span does.
 pub(super) const KEEP_S_MAX: u64 = 100 * WAIT_MAX;
+/// Far more than a machine has room for.
+const WAITING_MAX: u64 = 1_000_000_000;
 /// What RabbitMQ takes as the name of a queue or an exchange.
 const AMQP_NAME_BYTES_MAX: usize = 255;
 const MERCHANT_ID_CHARACTERS_MAX: usize = 64;
@@ -30,6 +32,11 @@ where
     T: Deserialize<'de> + Copy + TryInto<u64>,
 {
     within::<D, T, MIN, { u64::MAX }>(deserializer)
+}
+
+/// A number of things that may wait, at least one and fewer than a queue can be made for.
+pub(super) fn waiting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    within::<D, usize, 1, WAITING_MAX>(deserializer)
 }
 
 /// A length of time in seconds or milliseconds, neither none nor endless.

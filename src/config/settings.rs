@@ -66,7 +66,7 @@ pub struct Amqp {
     pub retry_first_ms: u64,
     #[serde(deserialize_with = "range::within::<_, _, 0, WAIT_MAX>")]
     pub retry_longest_ms: u64,
-    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
+    #[serde(deserialize_with = "range::within::<_, _, 1, 1000>")]
     pub publish_connections_max: usize,
     #[serde(deserialize_with = "range::wait")]
     pub confirm_timeout_s: u64,
@@ -83,7 +83,7 @@ pub struct Amqp {
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Live {
     pub mode: LiveMode,
-    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
+    #[serde(deserialize_with = "range::waiting")]
     pub changes_waiting_max: usize,
     #[serde(deserialize_with = "range::within::<_, _, 1024, 1_048_576>")]
     pub message_bytes_max: usize,
@@ -144,7 +144,7 @@ pub struct Timeline {
     pub enabled: bool,
     #[serde(deserialize_with = "range::span_within::<_, 0, KEEP_S_MAX>")]
     pub keep: Span,
-    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
+    #[serde(deserialize_with = "range::waiting")]
     pub notes_waiting_max: usize,
 }
 

@@ -15,12 +15,12 @@ pub struct Store {
     pub batch_events_max: usize,
     #[serde(deserialize_with = "range::within::<_, _, 1, 64>")]
     pub readers: usize,
-    #[serde(deserialize_with = "range::at_least::<_, _, 1>")]
+    #[serde(deserialize_with = "range::waiting")]
     pub reads_waiting_max: usize,
     #[serde(deserialize_with = "range::wait")]
     pub answer_timeout_s: u64,
     pub cache_kib: u32,
-    #[serde(deserialize_with = "range::at_least::<_, _, 2>")]
+    #[serde(deserialize_with = "range::within::<_, _, 2, 10_000>")]
     pub postgres_connections_max: usize,
     #[serde(deserialize_with = "range::wait")]
     pub postgres_timeout_s: u64,

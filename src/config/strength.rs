@@ -15,6 +15,19 @@ const RSA_BITS_MIN: usize = 2048;
 /// RSA with an exponent of 1 signs nothing: every message is its own signature.
 const RSA_EXPONENT_MIN: u64 = 3;
 
+/// [`check`] of secrets that are sent in a header, which cannot hold every text.
+pub(super) fn check_sent(key: &str, secrets: &Secrets, bytes_min: usize) -> Result<(), Error> {
+    let can_be_sent = |secret: &Secret| {
+        let text = secret.expose();
+        text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.trim() == text
+    };
+    if secrets.iter().all(can_be_sent) {
+        return check(key, secrets, bytes_min);
+    }
+    let rule = "must be printable ASCII without a space at either end: a header carries it";
+    Err(Error(format!("{key} {rule}: {MAKE}")))
+}
+
 /// Each of a list of secrets, named by its place in the list.
 pub(super) fn check(key: &str, secrets: &Secrets, bytes_min: usize) -> Result<(), Error> {
     let count = secrets.iter().count();

@@ -90,9 +90,13 @@ pub fn init(settings: &Telemetry, instance: &str) -> Result<Guard, Error> {
 /// Proves that the settings can be used, without setting anything up.
 ///
 /// # Errors
-/// [`Error::Filter`].
+/// [`Error::Filter`] and [`Error::Collector`].
 pub fn check(settings: &Telemetry) -> Result<(), Error> {
-    env_filter(settings).map(drop)
+    env_filter(settings)?;
+    match settings.otlp_endpoint.expose() {
+        "" => Ok(()),
+        endpoint => collector(endpoint).map(drop),
+    }
 }
 
 fn env_filter(settings: &Telemetry) -> Result<EnvFilter, Error> {

@@ -344,7 +344,8 @@ fn associated_data_may_be_empty_or_absent() {
 #[test]
 fn both_keys_are_live_and_no_third_one() {
     let body = notification("TRANSACTION.SUCCESS", &transaction()).to_string().into_bytes();
-    for serial in [KEY_SERIAL, CERTIFICATE_SERIAL, &CERTIFICATE_SERIAL.to_lowercase()] {
+    let with_zeros = format!("00{CERTIFICATE_SERIAL}");
+    for serial in [KEY_SERIAL, CERTIFICATE_SERIAL, &CERTIFICATE_SERIAL.to_lowercase(), &with_zeros] {
         assert!(receive(&signed_at(NOW_UNIX_S, serial, &body), &body).is_ok(), "{serial}");
     }
     assert_eq!(code(receive(&signed_at(NOW_UNIX_S, "PUB_KEY_ID_0", &body), &body)), Code::UnknownKey);

@@ -35,6 +35,18 @@ async fn notify(service: &Service, body: &str, signed_body: &str, at_s: i64) -> 
 }
 
 #[tokio::test]
+async fn a_notification_reaches_the_page_however_the_bodies_of_others_are_read() {
+    let mapping = "[[payments.mappings]]\nmerchant_id = \"=other\"\norder_id = \"/number\"\nstatus = \"/state\"\n";
+    let service =
+        Setup::new().await.config(&format!("[payments]\nbody_pointer = \"/data\"\n{mapping}{CONFIG}")).start().await;
+    let (mut page, _) = Page::subscribed(&service, &ticket("own-1")).await;
+    let body = notification("own-1").to_string();
+    let taken = notify(&service, &body, &body, now_s()).await;
+    assert!((200..300).contains(&taken.status), "{} {}", taken.status, taken.text);
+    assert_eq!(page.payment().await["status"], "succeeded");
+}
+
+#[tokio::test]
 async fn a_signed_notification_reaches_the_page_and_a_forged_one_does_not() {
     let service = Setup::new().await.config(CONFIG).start().await;
     let (mut page, _) = Page::subscribed(&service, &ticket("stripe-1")).await;

@@ -1,8 +1,10 @@
 //! Contract section 7: the commands, and settings that are wrong.
 
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::process::Process;
 use crate::support::service::{PROGRAM, without_own_settings};
@@ -208,6 +210,8 @@ async fn publish_is_confirmed_and_says_when_nobody_would_get_it() {
         ["--currency", "yuan"],
         ["--occurred-at", "today"],
         ["--transaction", ""],
+        ["--provider", &"p".repeat(65)],
+        ["--reason", &"r".repeat(2049)],
     ] {
         let ended = published(&service, &bad).await;
         assert!(!ended.success && !ended.err.is_empty(), "{bad:?}");
@@ -283,4 +287,78 @@ async fn watch_prints_the_result_on_each_transport() {
     let more = ["--url", &url, "--ticket", "hunter2"];
     let ended = run(service.setup.command(&order("watch", "watch-never", &more))).await;
     assert!(!ended.success && ended.err.contains("invalid_ticket"), "{}", ended.err);
+    let more = ["--url", &url, "--ticket", &ticket("watch-other")];
+    let ended = run(service.setup.command(&order("watch", "watch-never", &more))).await;
+    assert!(!ended.success && ended.err.contains("--ticket is not for order watch-never"), "{}", ended.err);
+
+    // A ticket for several orders: only what is said of this one counts.
+    let both = ticket(json!(["watch-done", "watch-open"]));
+    let done = run(service.setup.command(&order("publish", "watch-done", &["--status", "succeeded"]))).await;
+    assert!(done.success, "{}", done.err);
+    service.payment_with_status("watch-done", &both, "succeeded").await;
+    let more = ["--url", &url, "--ticket", &both, "--timeout-s", "2"];
+    let ended = run(service.setup.command(&order("watch", "watch-open", &more))).await;
+    assert!(!ended.success && !ended.out.contains("succeeded"), "{}", ended.out);
+}
+
+#[tokio::test]
+async fn tickets_of_the_command_line_live_no_longer_than_any_may() {
+    let service = Setup::new().await.set("TICKETS__LIFETIME_S_MAX", 600).start().await;
+    let minted = run(service.setup.command(&order("ticket", "short-1", &[]))).await;
+    assert!(minted.success, "{}", minted.err);
+    let done = run(service.setup.command(&order("publish", "short-1", &["--status", "failed"]))).await;
+    assert!(done.success, "{}", done.err);
+    let url = format!("http://{}", service.http);
+    let more = ["--url", &url, "--timeout-s", "3600"];
+    let ended = run(service.setup.command(&order("watch", "short-1", &more))).await;
+    assert!(ended.success && ended.out.contains("failed"), "{} {}", ended.out, ended.err);
+}
+
+#[tokio::test]
+async fn no_token_and_no_ticket_goes_to_a_proxy_in_clear() {
+    let service = Setup::new().await.set("ADMIN__TOKEN", "admin-0123456789abcdef").start().await;
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let (pages, operators) = (format!("http://{}", service.http), format!("http://{}", service.admin));
+    let by_proxy = async |arguments: &[&str]| {
+        let mut command = service.setup.command(arguments);
+        command.envs(["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].map(|name| (name, &address)));
+        command.envs([("no_proxy", ""), ("NO_PROXY", "")]);
+        run(command).await
+    };
+    let done = by_proxy(&order("publish", "proxy-1", &["--status", "failed"])).await;
+    assert!(done.success, "{}", done.err);
+    for transport in ["sse", "long-poll", "poll"] {
+        let ended = by_proxy(&order("watch", "proxy-1", &["--url", &pages, "--transport", transport])).await;
+        assert!(ended.success, "{transport}: {}", ended.err);
+    }
+    let ended = by_proxy(&["order", "show", MERCHANT, "proxy-1", "--admin", &operators]).await;
+    assert!(ended.success, "{}", ended.err);
+    proxy.set_nonblocking(true).unwrap();
+    assert!(proxy.accept().is_err(), "nobody came");
+}
+
+#[tokio::test]
+async fn an_event_is_read_wherever_the_network_cuts_it() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let payment = r#"{"order_id":"cut-1","version":1,"status":"failed","final":true,"reason":{"message":"余额不足"}}"#;
+    let event = format!("id: 1\nevent: payment\ndata: {payment}\n\n");
+    let setup = Setup::new().await;
+    let (ended, ()) =
+        tokio::join!(run(setup.command(&order("watch", "cut-1", &["--url", &url, "--transport", "sse"]))), async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            socket.set_nodelay(true).unwrap();
+            let mut request = [0; 4096];
+            assert!(socket.read(&mut request).await.unwrap() > 0);
+            socket.write_all(head.as_bytes()).await.unwrap();
+            let middle = event.find('额').unwrap() + 1;
+            for part in [&event.as_bytes()[..middle], &event.as_bytes()[middle..]] {
+                socket.write_all(part).await.unwrap();
+                socket.flush().await.unwrap();
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        });
+    assert!(ended.success && ended.out.contains("failed"), "{} {}", ended.out, ended.err);
 }

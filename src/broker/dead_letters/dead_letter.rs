@@ -5,7 +5,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::broker::decode::Reject;
+use crate::broker::decode::{Payload, Reject};
 use crate::broker::headers::{self, as_text, number, text};
 use crate::config;
 use crate::payment::Timestamp;
@@ -68,7 +68,8 @@ impl DeadLetter {
             }
             _ => Vec::new(),
         };
-        let [order_id, merchant_id] = order_and_merchant(&delivery.data, payments).map(|text| text.map(cut));
+        let payload = Payload::of(&routing_key, &delivery.properties, &delivery.data);
+        let [order_id, merchant_id] = order_and_merchant(&payload, payments).map(|text| text.map(cut));
         Self {
             id: id(delivery, &routing_key),
             reason: cut(reason.code),
@@ -213,13 +214,14 @@ fn id(delivery: &Delivery, routing_key: &str) -> String {
 }
 
 /// The order and its merchant, also of a message that breaks other rules.
-fn order_and_merchant(body: &[u8], payments: &config::Payments) -> [Option<String>; 2] {
+fn order_and_merchant(payload: &Payload<'_>, payments: &config::Payments) -> [Option<String>; 2] {
     let nothing = [None, None];
-    if body.len() > payments.body_bytes_max {
+    if payload.body.len() > payments.body_bytes_max {
         return nothing;
     }
-    let Ok(body) = serde_json::from_slice::<Value>(body) else { return nothing };
-    let Some(object) = body.pointer(&payments.body_pointer) else { return nothing };
+    let Ok(body) = serde_json::from_slice::<Value>(payload.body) else { return nothing };
+    let pointer = if payload.is_own() { "" } else { &payments.body_pointer };
+    let Some(object) = body.pointer(pointer) else { return nothing };
     let member = |name: &str| match object.get(name).or_else(|| object.get("data")?.get(name))? {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

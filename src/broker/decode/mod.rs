@@ -81,7 +81,7 @@ impl Decoder {
         if let Some(mapped) = self.mapped(payload, text) {
             return mapped.decoded;
         }
-        let object = self.pointed_at(text)?;
+        let object = self.pointed_at(payload, text)?;
         let envelope = self.envelope(&object)?;
         let object = envelope.data.as_deref().unwrap_or(&object);
         let event_id = || around::event_id(&envelope, payload).map(|(id, _origin)| id);
@@ -110,9 +110,9 @@ impl Decoder {
             around::complete(&mut origins, &self.envelope(&text).unwrap_or_default(), payload);
             return Ok((Some(number), origins));
         }
-        let object = self.pointed_at(text)?;
+        let object = self.pointed_at(payload, text)?;
         let envelope = self.envelope(&object)?;
-        let mut prefix: String = self.pointer.iter().map(|token| format!("/{token}")).collect();
+        let mut prefix: String = self.pointer_for(payload).iter().map(|token| format!("/{token}")).collect();
         if envelope.data.is_some() {
             prefix.push_str("/data");
         }
@@ -124,7 +124,7 @@ impl Decoder {
     /// Reads a message by the first mapping that matches: its whole body, and where that lacks a field, what a structured
     /// CloudEvent has as its data. Not set where none matches.
     fn mapped<'a>(&self, payload: &Payload<'_>, text: &'a str) -> Option<Mapped<'a>> {
-        if self.mappings.is_empty() {
+        if self.mappings.is_empty() || payload.is_own() {
             return None;
         }
         let text = self.unwrapped(text).ok()?;
@@ -162,12 +162,18 @@ impl Decoder {
         Ok(text)
     }
 
-    fn pointed_at<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, Reject> {
-        if self.pointer.is_empty() {
+    /// Where the object is in a message that no mapping reads.
+    fn pointer_for(&self, payload: &Payload<'_>) -> &[String] {
+        if self.pointer.is_empty() || payload.is_own() { &[] } else { &self.pointer }
+    }
+
+    fn pointed_at<'a>(&self, payload: &Payload<'_>, text: &'a str) -> Result<Cow<'a, str>, Reject> {
+        let pointer = self.pointer_for(payload);
+        if pointer.is_empty() {
             return Ok(Cow::Borrowed(text));
         }
-        let name = || format!("the value at payments.body_pointer \"/{}\"", self.pointer.join("/"));
-        let found = json::point(text, &self.pointer)?.ok_or_else(|| Reject::missing(&name()))?;
+        let name = || format!("the value at payments.body_pointer \"/{}\"", pointer.join("/"));
+        let found = json::point(text, pointer)?.ok_or_else(|| Reject::missing(&name()))?;
         self.unwrapped(found)
     }
 

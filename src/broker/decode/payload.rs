@@ -1,8 +1,9 @@
 //! What of a message is looked at: the only AMQP wire types.
 
 use lapin::BasicProperties;
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 
+use crate::broker::message::APP_ID;
 use crate::broker::transport::is_mended;
 
 /// What of a message is looked at.
@@ -14,6 +15,8 @@ pub struct Payload<'a> {
     pub body: &'a [u8],
     /// The property `message-id`.
     pub message_id: Option<&'a str>,
+    /// The property `app-id`.
+    pub app_id: Option<&'a str>,
     /// The property `timestamp`: seconds since 1970, or milliseconds as some publishers write it.
     pub timestamp: Option<u64>,
     /// The headers, where there are any.
@@ -29,9 +32,23 @@ impl<'a> Payload<'a> {
             body,
             // Two ids that differed in bytes that are no text would be one.
             message_id: properties.message_id().as_ref().map(|id| id.as_str()).filter(|id| !is_mended(id)),
+            app_id: properties.app_id().as_ref().map(ShortString::as_str),
             timestamp: *properties.timestamp(),
             headers: properties.headers().as_ref(),
         }
+    }
+
+    /// A body as this service publishes it.
+    #[must_use]
+    pub fn of_own(body: &'a [u8]) -> Self {
+        Self { routing_key: "", body, message_id: None, app_id: Some(APP_ID), timestamp: None, headers: None }
+    }
+
+    /// Whether this service published it: then it is in the plain form, whatever `payments.body_pointer` and the mappings say
+    /// of others.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.app_id == Some(APP_ID)
     }
 
     /// When it was published, milliseconds since 1970, if the header `timestamp_in_ms` says so.

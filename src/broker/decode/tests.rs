@@ -32,7 +32,7 @@ fn decoder() -> Decoder {
 }
 
 fn bare(body: &[u8]) -> Payload<'_> {
-    Payload { routing_key: "", body, message_id: None, timestamp: None, headers: None }
+    Payload { routing_key: "", body, message_id: None, app_id: None, timestamp: None, headers: None }
 }
 
 fn headers(pairs: &[(&str, &str)]) -> FieldTable {
@@ -198,6 +198,7 @@ fn the_event_id_is_the_fields_then_the_envelopes_then_the_messages_then_the_body
         routing_key: "",
         body: b"",
         message_id: Some("from-message"),
+        app_id: None,
         timestamp: None,
         headers: Some(&binary),
     };
@@ -209,7 +210,7 @@ fn the_event_id_is_the_fields_then_the_envelopes_then_the_messages_then_the_body
     assert_eq!(id(&structured, full), "from-envelope");
     assert_eq!(id(&without, full), "from-header");
     assert_eq!(id(&without, Payload { headers: None, ..full }), "from-message");
-    let hashed = id(&without, Payload { headers: None, message_id: Some(""), ..full });
+    let hashed = id(&without, Payload { headers: None, message_id: Some(""), app_id: None, ..full });
     assert!(hashed.starts_with("sha256:") && hashed.len() == 7 + 64, "{hashed}");
     assert_eq!(hashed, id(&without, bare(b"")));
     assert_ne!(hashed, id(&without.replace("o-1", "o-2"), bare(b"")));
@@ -219,8 +220,14 @@ fn the_event_id_is_the_fields_then_the_envelopes_then_the_messages_then_the_body
 fn the_time_is_the_fields_then_the_envelopes_then_the_messages() {
     let without = r#"{"merchant_id":"shop","order_id":"o-1","status":"pending"}"#;
     let time = |body: &str, timestamp, table: Option<&FieldTable>| {
-        let payload =
-            Payload { routing_key: "", body: body.as_bytes(), message_id: Some("m"), timestamp, headers: table };
+        let payload = Payload {
+            routing_key: "",
+            body: body.as_bytes(),
+            message_id: Some("m"),
+            app_id: None,
+            timestamp,
+            headers: table,
+        };
         decoder().event_of(&payload).map(|event| event.occurred_at.to_string()).map_err(|reject| reject.to_string())
     };
     let structured = format!(r#"{{"specversion":"1.0","id":"i","time":"2026-01-31T00:30:00Z","data":{without}}}"#);
@@ -335,7 +342,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..300), id in "\\PC{0,10}", stamp: u64) {
-        let payload = Payload { routing_key: "", body: &body, message_id: Some(&id), timestamp: Some(stamp), headers: None };
+        let payload = Payload { routing_key: "", body: &body, message_id: Some(&id), app_id: None, timestamp: Some(stamp), headers: None };
         let _either = decoder().event_of(&payload);
     }
 

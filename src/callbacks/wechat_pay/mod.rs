@@ -68,7 +68,7 @@ impl Account {
         let mut keys: Vec<(Box<str>, RsaKey)> = Vec::with_capacity(settings.keys.len());
         for (index, key) in settings.keys.iter().enumerate() {
             let entry = format!("{section}.keys[{index}]");
-            let serial = key.serial.trim();
+            let serial = key.serial.trim().trim_start_matches('0');
             if serial.is_empty() {
                 return Err(Error::new(format!("{entry}.serial"), "must not be empty"));
             }
@@ -78,7 +78,7 @@ impl Account {
             let file = KeyFile::read(&key.public_key_file);
             let file = file.map_err(|clause| Error::new(format!("{entry}.public_key_file"), clause))?;
             if let Some(actual) = file.certificate_serial
-                && !serial.trim_start_matches('0').eq_ignore_ascii_case(&actual)
+                && !serial.eq_ignore_ascii_case(&actual)
             {
                 return Err(Error::new(format!("{entry}.serial"), format!("must be {actual}, the certificate's")));
             }
@@ -123,7 +123,9 @@ impl Account {
         let timestamp = header("wechatpay-timestamp", "no Wechatpay-Timestamp")?;
         let nonce = header("wechatpay-nonce", "no Wechatpay-Nonce")?;
         let serial = header("wechatpay-serial", "no Wechatpay-Serial")?;
-        let key = self.keys.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(serial));
+        // A number may be written with zeros before it, in the settings and in the header.
+        let zeros = serial.iter().take_while(|byte| **byte == b'0').count();
+        let key = self.keys.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(&serial[zeros..]));
         let (_, key) = key.ok_or(Fault::new(Code::UnknownKey, "Wechatpay-Serial names none of the account's keys"))?;
         let message = [timestamp, b"\n", nonce, b"\n", body, b"\n"].concat();
         let signature = STANDARD.decode(signature).unwrap_or_default();

@@ -55,6 +55,28 @@ fn every_key_can_be_given_by_a_file() {
 }
 
 #[test]
+fn an_empty_variable_is_one_that_is_not_set_and_makes_a_list_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = format!(
+        "[tickets]\nhs256_secret = \"{FIRST}\"\n[http]\nallowed_origins = [\"https://a.example\"]\nping_s = 7\n"
+    );
+    let path = file(folder.path(), "settings.toml", toml);
+    let empty = [
+        "TICKETS__HS256_SECRET",
+        "HTTP__ALLOWED_ORIGINS",
+        "HTTP__PING_S",
+        "HTTP__LISTEN",
+        "AMQP__DECLARE",
+        "STORE__KEEP",
+    ];
+    let env = empty.map(|name| (format!("PAYMENT_NOTIFIER__{name}"), String::new()));
+    let settings = load_from(Some(Path::new(&path)), env.into()).unwrap();
+    assert_eq!((secrets(&settings), settings.http.ping_s), (vec![FIRST], 7));
+    assert!(settings.http.allowed_origins.is_empty());
+    assert_eq!(settings.http.listen, with(&[]).unwrap().http.listen);
+}
+
+#[test]
 fn several_secrets_are_a_list_with_commas_in_a_variable_and_a_list_in_toml() {
     let both = format!("{FIRST}, {SECOND}");
     assert_eq!(secrets(&with(&[("TICKETS__HS256_SECRET", &both)]).unwrap()), [FIRST, SECOND]);

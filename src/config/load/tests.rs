@@ -63,6 +63,34 @@ fn each_mistake_is_one_line_that_names_its_key() {
         (with_file("[demo\n").unwrap_err().to_string(), ".toml", "TOML line 1"),
         (with_file("[amqp]\nprefetch = 99999999999999999999").unwrap_err().to_string(), "amqp.prefetch", "large"),
         (env("PAYMENT_NOTIFIER__HTTP__SILENT_S", "9223372036854775807"), "http.silent_s", "at most"),
+        (env("PAYMENT_NOTIFIER__TIMELINE__NOTES_WAITING_MAX", "9223372036854775807"), "notes_waiting_max", "at most"),
+        (env("PAYMENT_NOTIFIER__STORE__READS_WAITING_MAX", "9223372036854775807"), "reads_waiting_max", "at most"),
+        (env("PAYMENT_NOTIFIER__AMQP__PUBLISH_CONNECTIONS_MAX", "9223372036854775807"), "connections_max", "at most"),
+        (env("PAYMENT_NOTIFIER__TELEMETRY__OTLP_ENDPOINT", "http://"), "telemetry.otlp_endpoint", "address"),
+        (env("PAYMENT_NOTIFIER__TICKETS__JWKS_URL", "https://"), "tickets.jwks_url", "address"),
+        (env("PAYMENT_NOTIFIER__ADMIN__TOKEN", "密钥密钥一二三四五六七八九十"), "admin.token", "ASCII"),
+        (with_file("[admin]\ntoken = ' 0123456789abcdef'").unwrap_err().to_string(), "admin.token", "ASCII"),
+        (
+            env("PAYMENT_NOTIFIER__HTTP__ALLOWED_ORIGINS", "https://Shop.example"),
+            "number 1 of 1",
+            "https://shop.example",
+        ),
+        (
+            env("PAYMENT_NOTIFIER__HTTP__ALLOWED_ORIGINS", "https://a.example:443"),
+            "number 1",
+            "must be https://a.example,",
+        ),
+        (
+            env("PAYMENT_NOTIFIER__HTTP__ALLOWED_ORIGINS", "https://b\u{fc}cher.example"),
+            "number 1",
+            "https://xn--bcher-kva.example",
+        ),
+        (
+            env("PAYMENT_NOTIFIER__HTTP__ALLOWED_ORIGINS", "https://u@a.example?x#y"),
+            "number 1",
+            "must be https://a.example,",
+        ),
+        (env("PAYMENT_NOTIFIER__HTTP__ALLOWED_ORIGINS", "https://*.a.example"), "number 1", "scheme and host"),
     ];
     for (line, key, more) in cases {
         assert!(line.contains(key) && line.contains(more) && !line.contains('\n'), "{line}");

@@ -38,7 +38,8 @@ impl Amount {
     }
 }
 
-fn rule(scale: Option<u8>) -> String {
+/// What is wrong with a value that is no [`minor_units`].
+pub(super) fn rule(scale: Option<u8>) -> String {
     match scale {
         None => "must be a whole number of minor units, at least 0; amount_scale reads decimals".to_owned(),
         Some(scale) => format!("must be a decimal number with at most {scale} decimals, at least 0"),

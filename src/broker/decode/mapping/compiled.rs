@@ -1,12 +1,12 @@
 //! One mapping, compiled at the start: what is wrong with it is told then, and a message costs no more than it must.
 
-use super::amount::Amount;
+use super::amount::{Amount, minor_units, rule};
 use super::pointers::{NO_POINTER, Pointers, Values};
 use super::source::{Source, compared};
 use super::times::Times;
 use super::topic::Topic;
 use crate::config;
-use crate::payment::{Currency, MerchantId, OrderId, RefundStatus, Status};
+use crate::payment::{Currency, MerchantId, OrderId, RefundStatus, Status, limits};
 
 const REFUND_RULE: &str = "must be one of processing, partial, full";
 const NOT_FINITE: &str = "must be a JSON pointer: a constant is the same for every message";
@@ -184,12 +184,20 @@ impl Compiler<'_> {
             occurred_at,
             times,
             amount,
-            provider: self.source("provider", &written.provider)?,
-            provider_transaction_id: self.source("provider_transaction_id", &written.provider_transaction_id)?,
-            provider_status: self.source("provider_status", &written.provider_status)?,
+            provider: self.short("provider", &written.provider, limits::PROVIDER_BYTES_MAX)?,
+            provider_transaction_id: self.short(
+                "provider_transaction_id",
+                &written.provider_transaction_id,
+                limits::PROVIDER_TRANSACTION_ID_BYTES_MAX,
+            )?,
+            provider_status: self.short(
+                "provider_status",
+                &written.provider_status,
+                limits::PROVIDER_STATUS_BYTES_MAX,
+            )?,
             refund: self.refund()?,
-            reason_code: self.source("reason_code", &written.reason_code)?,
-            reason_message: self.source("reason_message", &written.reason_message)?,
+            reason_code: self.short("reason_code", &written.reason_code, limits::REASON_CODE_BYTES_MAX)?,
+            reason_message: self.short("reason_message", &written.reason_message, limits::REASON_MESSAGE_BYTES_MAX)?,
             display,
         })
     }
@@ -203,6 +211,15 @@ impl Compiler<'_> {
             }
             None => Ok(source),
         }
+    }
+
+    /// A source of a text of a bounded length.
+    fn short(&mut self, key: &str, written: &str, bytes_max: usize) -> Result<Option<Source>, String> {
+        let source = self.source(key, written)?;
+        let is_short = |text: &str| text.len() <= bytes_max;
+        let rule = format!("must be at most {bytes_max} bytes");
+        check_constant(key, source.as_ref(), |text| if is_short(text) { Ok(()) } else { Err(&rule) })?;
+        Ok(source)
     }
 
     /// A source that cannot be a constant.
@@ -235,6 +252,9 @@ impl Compiler<'_> {
     fn amount(&mut self, value: (&str, &str), currency: (&str, &str)) -> Result<Option<Amount>, String> {
         let scale = self.written.amount_scale;
         let sources = (self.source(value.0, value.1)?, self.source(currency.0, currency.1)?);
+        check_constant(value.0, sources.0.as_ref(), |text| {
+            minor_units(text, scale).map(drop).ok_or_else(|| rule(scale))
+        })?;
         check_constant(currency.0, sources.1.as_ref(), |text| Currency::new(&text.to_ascii_uppercase()).map(drop))?;
         match sources {
             (Some(value), Some(currency)) => Ok(Some(Amount { value, currency, scale })),

@@ -4,8 +4,14 @@ use super::*;
 use crate::broker::decode::Explained;
 
 fn explained(decoder: &Decoder, routing_key: &str, body: &str) -> Explained {
-    let payload =
-        Payload { routing_key, body: body.as_bytes(), message_id: Some("m-1"), timestamp: Some(1), headers: None };
+    let payload = Payload {
+        routing_key,
+        body: body.as_bytes(),
+        message_id: Some("m-1"),
+        app_id: None,
+        timestamp: Some(1),
+        headers: None,
+    };
     decoder.explain(&payload)
 }
 

@@ -27,7 +27,8 @@ fn decoder(toml: &str) -> Decoder {
 }
 
 fn decode(decoder: &Decoder, routing_key: &str, body: &str) -> Result<Decoded, Reject> {
-    let payload = Payload { routing_key, body: body.as_bytes(), message_id: None, timestamp: None, headers: None };
+    let payload =
+        Payload { routing_key, body: body.as_bytes(), message_id: None, app_id: None, timestamp: None, headers: None };
     decoder.decode(&payload)
 }
 
@@ -174,8 +175,14 @@ fn what_a_mapping_does_not_name_comes_from_the_message() {
     let decoder = decoder(&BASE.replace("occurred_at = \"/at\"", "").replace("=shop", "=m"));
     let body = br#"{"order":"o|1","status":"pending"}"#;
     let headers = text_headers([("cloudEvents_id", "from-header"), ("cloudEvents_time", "2026-11-28T05:30:01Z")]);
-    let bare =
-        Payload { routing_key: "x", body, message_id: Some("m-1"), timestamp: Some(1_764_307_800), headers: None };
+    let bare = Payload {
+        routing_key: "x",
+        body,
+        message_id: Some("m-1"),
+        app_id: None,
+        timestamp: Some(1_764_307_800),
+        headers: None,
+    };
     let shown = |payload: &Payload<'_>| shown(&decoder.decode(payload).unwrap().event().unwrap());
     assert_eq!(shown(&bare), "m/o|1 m-1 pending 2025-11-28T05:30:00Z ");
     let with = Payload { headers: Some(&headers), ..bare };
@@ -210,6 +217,10 @@ fn a_mapping_that_cannot_work_is_one_line_with_its_number_and_its_key() {
         (with("amount_value = \"/n\""), "amount_value", "amount_currency"),
         (with("amount_currency = \"=CNY\""), "amount_currency", "amount_value"),
         (with("amount_value = \"/n\"\namount_currency = \"=yuan\""), "amount_currency", "ISO 4217"),
+        (with("amount_value = \"=abc\"\namount_currency = \"=CNY\""), "amount_value", "whole number"),
+        (with("amount_value = \"=1.234\"\namount_currency = \"=CNY\"\namount_scale = 2"), "amount_value", "2 decimals"),
+        (with(&format!("provider = \"={}\"", "p".repeat(65))), "provider", "at most 64 bytes"),
+        (with(&format!("reason_message = \"={}\"", "文".repeat(700))), "reason_message", "at most 2048 bytes"),
         (with("amount_scale = 2"), "amount_scale", "amount_value"),
         (with("amount_scale = 10"), "amount_scale", "at most 9"),
         (with("time_format = \"yyyy\"\ntime_zone = \"Z\""), "time_format", "month"),
@@ -235,6 +246,21 @@ fn a_mapping_that_cannot_work_is_one_line_with_its_number_and_its_key() {
     }
     let two = fault(&format!("{BASE}{}", with("when = { \"/a\" = [1] }")));
     assert!(two.contains("number 2 of 2") && two.contains("number 1 takes all"), "{two}");
+}
+
+#[test]
+fn what_the_service_publishes_itself_is_read_in_its_own_form_whatever_is_said_of_others() {
+    let body =
+        r#"{"event_id":"e","merchant_id":"m","order_id":"o","status":"failed","occurred_at":"2026-01-31T08:30:00Z"}"#;
+    let pointer = "[payments]\nbody_pointer = \"/data\"\n";
+    for toml in [pointer.to_owned(), BASE.to_owned(), format!("{pointer}{BASE}")] {
+        let decoder = decoder(&toml);
+        let own = Payload { routing_key: "payment.result.stripe", ..Payload::of_own(body.as_bytes()) };
+        let explained = decoder.explain(&own);
+        assert_eq!((explained.mapping, explained.origin("status")), (None, Some("/status")), "{toml}");
+        assert_eq!(explained.decoded.unwrap().event().unwrap().status, Status::Failed, "{toml}");
+        assert!(decoder.decode(&Payload { app_id: Some("shop"), ..own }).is_err(), "{toml}");
+    }
 }
 
 #[test]
