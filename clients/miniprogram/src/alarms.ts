@@ -72,5 +72,5 @@ export function createAlarms(platform: Platform): Alarms {
 
 /** Doubles from half a second to 20 seconds; half of it is chance, so that pages do not come back in step. */
 export function backoff(platform: Platform, failures: number): number {
-  return Math.min(20000, 500 * Math.pow(2, failures)) * (0.5 + platform.random() / 2);
+  return Math.min(10000, 250 * Math.pow(2, failures)) * (1 + platform.random());
 }

@@ -9,7 +9,7 @@ const KNOWN = /^(on(Change|Connection|Late|Error):f|(after|(late|giveUp)AfterMs)
 
 /** Throws a sentence about the first option that cannot be meant. */
 export function checkOptions(options: WatchOptions<any>): void {
-  const given = (options || {}) as any;
+  const given = Object(options);
   const need = (name: string, right: boolean, what: string): void => {
     if (!right) mistake(`option ${name}: ${what}`);
   };
@@ -17,5 +17,9 @@ export function checkOptions(options: WatchOptions<any>): void {
   text('url', ADDRESS, 'like https://pay.example.com');
   text('orderId', /^[\w.\-*|@]{1,64}$/, '1 to 64 of A-Za-z0-9_-.*|@');
   if (typeof given.ticket !== 'function') text('ticket', TICKET, 'a ticket or a function');
-  Object.keys(given).forEach((name) => need(name, KNOWN.test(name + ':' + typeof given[name]), 'unknown or wrong type'));
+  Object.keys(given).forEach((name) => {
+    const value = given[name];
+    // NaN, a number that no clock reaches, is not equal to itself.
+    need(name, value === value && KNOWN.test(name + ':' + typeof value), 'unknown or wrong type');
+  });
 }

@@ -13,14 +13,13 @@ export function mistake(sentence: string): never {
 
 /** In the words of whoever failed: an `Error`, a platform's `{ errMsg }`, or anything else. */
 export function wordsOf(error: any): string {
-  return String((error && (error.errMsg || error.errorMessage || error.message)) || error || '');
+  return String(Object(error).errMsg || Object(error).errorMessage || Object(error).message || error || '');
 }
 
 /** Why the page's own `ticket()` gave none. */
 export function ticketFault(error: any): Fault {
   const words = wordsOf(error);
-  const { status, statusCode } = Object(error);
-  const is401 = /\b401\b/.test([words, status, statusCode] + '');
+  const is401 = /\b401\b/.test([words, Object(error).status, Object(error).statusCode] + '');
   return fault(is401 ? 'backend_401' : 'ticket_failed', 'ticket() failed: ' + words + (is401 ? ': is the session sent?' : ''));
 }
 

@@ -80,6 +80,8 @@ function createLine(platform: Platform, url: string): Shared {
 
   function connect(): void {
     if (state !== State.Waiting) drop();
+    // Whoever is told that the line is down may leave it, or enter it.
+    if (!members.size || state !== State.Waiting) return;
     const mine = (attempt = {});
     const live = (): boolean => attempt === mine;
     let opened: Socket | undefined;
@@ -129,13 +131,17 @@ function createLine(platform: Platform, url: string): Shared {
     if (heard && platform.now() - openedAt > STABLE_MS) failures = 0;
     drop(!heard, reason);
     // A `reconnect` frame has said when.
-    if (members.size && !alarms.has('retry')) alarms.at('retry', backoff(platform, failures++), connect);
+    if (!alarms.has('retry')) retry(backoff(platform, failures++));
   }
 
   function renew(inMs: number): void {
     failures = 0;
     drop(false);
-    alarms.at('retry', inMs, connect);
+    retry(inMs);
+  }
+
+  function retry(inMs: number): void {
+    if (members.size) alarms.at('retry', inMs, connect);
   }
 
   function transmit(frame: object, done?: (sent: boolean) => void): void {
@@ -192,7 +198,7 @@ function createLine(platform: Platform, url: string): Shared {
     const turn = (isError || isAnswer) && turns.find(isAnswered);
     answered = answered || isAnswer;
     if (frame.type === 'reconnect') {
-      alarms.at('retry', Math.min(Math.max(0, frame.after_ms || 0), RECONNECT_WAIT_MAX_MS), connect);
+      alarms.at('retry', Math.min(frame.after_ms || 0, RECONNECT_WAIT_MAX_MS), connect);
     }
     if (turn) {
       turns = turns.filter((each) => each !== turn && !(orderId && isAnswered(each)));
@@ -246,9 +252,8 @@ function createLine(platform: Platform, url: string): Shared {
     subscribe(member, ticket) {
       if (state !== State.Open) return;
       turns = turns.filter((each) => each.sent || each.member !== member);
-      turns.push({ member, ticket });
       // Others with the same ticket may follow at once.
-      if (turns.length === 1) Promise.resolve().then(ask);
+      if (turns.push({ member, ticket }) === 1) Promise.resolve().then(ask);
     },
     send: transmit,
   };

@@ -11,7 +11,7 @@ export interface PaymentData<TDisplay = unknown> extends Pick<PaymentState<TDisp
 
 /** What `paymentPage` and `paymentComponent` give to `this`. */
 export interface PaymentMethods {
-  /** Waits for the payment of an order, and keeps `data.payment` up to date. It ends with the page. Another call takes the place of this one. */
+  /** Waits for the payment of an order, and keeps `data.payment` up to date. It ends with the page, at once where that has gone. Another call takes the place of this one. */
   watchPayment<TDisplay = unknown>(options: StateOptions<TDisplay>): Watch<TDisplay>;
   /** Waits again for the same order, for what is newer than what was shown: for the buttons "pay again" and "check again". */
   watchPaymentAgain(): Watch | undefined;
@@ -28,10 +28,21 @@ interface Wait {
 }
 
 const waits = new WeakMap<object, Wait>();
+/** Those that were unloaded or detached: what they awaited meanwhile may still begin a wait. */
+const gone = new WeakSet<object>();
 
-function end(instance: object): void {
+function stop(instance: object): void {
   const wait = waits.get(instance);
   if (wait) wait.watch.stop();
+}
+
+function begun(instance: object): void {
+  gone.delete(instance);
+}
+
+function ended(instance: object): void {
+  gone.add(instance);
+  stop(instance);
 }
 
 function begin(instance: Instance, options: StateOptions<any>): Watch<any> {
@@ -41,10 +52,11 @@ function begin(instance: Instance, options: StateOptions<any>): Watch<any> {
     if (error) data.error = { where: error.where, code: error.error.code, message: error.error.message };
     instance.setData({ payment: data });
   };
-  end(instance);
+  stop(instance);
   const wait: Wait = { options, version: options.after, watch: follow(options, show) };
   waits.set(instance, wait);
-  instance.setData({ payment: { show: 'confirming', payment: null, over: false } });
+  if (gone.has(instance)) stop(instance);
+  else instance.setData({ payment: { show: 'confirming', payment: null, over: false } });
   return wait.watch;
 }
 
@@ -58,11 +70,11 @@ const methods: PaymentMethods & ThisType<Instance> = {
   },
 };
 
-/** The same object, with `this.watchPayment` at hand and its end in that callback. */
-function ending(target: any, name: string): void {
+/** In the place of that callback, one that runs `first` and then it. */
+function before(target: any, name: string, first: (instance: object) => void): void {
   const own = target[name];
   target[name] = function (this: object) {
-    end(this);
+    first(this);
     if (own) return own.apply(this, arguments);
   };
 }
@@ -70,7 +82,8 @@ function ending(target: any, name: string): void {
 /** For `Page(paymentPage({ … }))`. */
 export function paymentPage<TOptions extends object>(options: TOptions & ThisType<any>): TOptions {
   const page = Object.assign({}, options, methods);
-  ending(page, 'onUnload');
+  before(page, 'onLoad', begun);
+  before(page, 'onUnload', ended);
   return page;
 }
 
@@ -78,9 +91,16 @@ export function paymentPage<TOptions extends object>(options: TOptions & ThisTyp
 export function paymentComponent<TOptions extends object>(options: TOptions & ThisType<any>): TOptions {
   const component: any = Object.assign({}, options);
   component.methods = Object.assign({}, component.methods, methods);
-  ending(component, 'detached');
-  // Alipay's name for it.
-  ending(component, 'didUnmount');
-  if (component.lifetimes) ending((component.lifetimes = Object.assign({}, component.lifetimes)), 'detached');
+  before(component, 'attached', begun);
+  before(component, 'detached', ended);
+  // Alipay's names for them.
+  before(component, 'didMount', begun);
+  before(component, 'didUnmount', ended);
+  if (component.lifetimes) {
+    const lifetimes = (component.lifetimes = Object.assign({}, component.lifetimes));
+    // One of the component's own, beside them, is to stay in force.
+    if (lifetimes.attached) before(lifetimes, 'attached', begun);
+    before(lifetimes, 'detached', ended);
+  }
   return component;
 }

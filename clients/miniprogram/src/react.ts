@@ -42,6 +42,7 @@ export function usePayment<TDisplay = unknown>(options: UsePaymentOptions<TDispl
   }, [url, orderId, adapter, ticket, restart]);
 
   return Object.assign({}, state, {
-    again: () => setRestart([orderId, state.payment ? state.payment.version : latest.current.after]),
+    // A wait that was told nothing has what the one before it had.
+    again: () => setRestart(([of, after]) => [orderId, state.payment ? state.payment.version : of === orderId ? after : latest.current.after]),
   });
 }

@@ -26,14 +26,17 @@ export function startOf(orderId: unknown): PaymentState<any> {
   return { show: orderId ? 'confirming' : 'none', payment: null, outcome: null, error: null };
 }
 
-/** Watches, and calls `update` with each new state before the page's own callbacks. Nothing after `stop()`. */
+/** Watches, and calls `update` with each new state before the page's own callbacks. Nothing after `stop()`, or once the `signal` was aborted. */
 export function follow<TDisplay>(options: StateOptions<TDisplay>, update: (state: PaymentState<TDisplay>) => void): Watch<TDisplay> {
-  const { orderId, ticket } = options;
+  const { orderId, ticket, signal } = options;
   let state: PaymentState<TDisplay> = startOf(orderId);
   const set = (part: Partial<PaymentState<TDisplay>>): void => update((state = Object.assign({}, state, part)));
+  let stopped = false;
+  const over = (): boolean => stopped || (!!signal && signal.aborted);
   const call = <T>(name: 'onChange' | 'onLate' | 'onError', what?: T): void => {
     const callback = options[name] as ((what?: T) => void) | undefined;
-    if (callback) callback(what);
+    // What `update` draws may stop it.
+    if (callback && !over()) callback(what);
   };
   const watch = watchPayment<TDisplay>(
     Object.assign({}, options, {
@@ -53,8 +56,16 @@ export function follow<TDisplay>(options: StateOptions<TDisplay>, update: (state
     }),
   );
   watch.result.then((outcome) => {
+    // A final state that is being acknowledged is the outcome, though it was stopped.
+    if (over()) return;
     if (outcome.final) set({ outcome, payment: outcome, show: outcome.status });
     else if (!outcome.stopped) set({ outcome, show: 'later' });
   });
-  return watch;
+  return {
+    result: watch.result,
+    stop() {
+      stopped = true;
+      watch.stop();
+    },
+  };
 }

@@ -48,7 +48,8 @@ export function createTickets(
       failing(error);
     };
     alarms.at('ticket', FETCH_TIMEOUT_MS, () => failed(ticketFault('no answer in 10 s')));
-    new Promise<unknown>((resolve) => resolve(typeof source === 'string' ? source : source())).then(
+    // Only a function comes here: a text that is refused ends the watch.
+    new Promise<unknown>((resolve) => resolve((source as () => unknown)())).then(
       (fetched) => {
         if (fetching !== attempt) return;
         if (typeof fetched !== 'string' || !TICKET.test(fetched)) {

@@ -29,13 +29,14 @@ export function usePayment<TDisplay = unknown>(options: UsePaymentOptions<TDispl
   const orderOf = (): string | null | undefined => valueOf(options.orderId);
   const state = shallowReactive<PaymentState<TDisplay>>(startOf(orderOf()));
   const restart = shallowRef<{ of?: string | null; after?: number }>({});
+  const afterOf = (orderId: unknown): number | undefined => (restart.value.of === orderId ? restart.value.after : options.after);
   const begin = (): void => {
     watch(
       [orderOf, () => valueOf(options.url), restart] as const,
-      ([orderId, url, { of, after }], _, onCleanup) => {
+      ([orderId, url], _, onCleanup) => {
         Object.assign(state, startOf(orderId));
         if (!orderId) return;
-        const live = Object.assign({}, options, { orderId, url, after: of === orderId ? after : options.after }) as StateOptions<TDisplay>;
+        const live = Object.assign({}, options, { orderId, url, after: afterOf(orderId) }) as StateOptions<TDisplay>;
         onCleanup(follow(live, (next) => Object.assign(state, next)).stop);
       },
       { immediate: true },
@@ -47,7 +48,10 @@ export function usePayment<TDisplay = unknown>(options: UsePaymentOptions<TDispl
 
   return Object.assign(toRefs(state) as ToRefs<PaymentState<TDisplay>>, {
     again() {
-      restart.value = { of: orderOf(), after: state.payment ? state.payment.version : options.after };
+      const { payment } = state;
+      const of = orderOf();
+      // The order may be another one already, of which nothing was shown; a wait that was told nothing has what the one before it had.
+      restart.value = { of, after: payment && payment.order_id === of ? payment.version : afterOf(of) };
     },
   });
 }

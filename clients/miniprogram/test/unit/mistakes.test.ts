@@ -43,6 +43,9 @@ const OPTIONS: [string, unknown, RegExp][] = [
   ['a text as milliseconds', { ...GOOD, lateAfterMs: '5000' }, /option lateAfterMs: unknown or wrong type/],
   ['null as milliseconds', { ...GOOD, giveUpAfterMs: null }, /option giveUpAfterMs: unknown or wrong type/],
   ['a text as version', { ...GOOD, after: '1' }, /option after: unknown or wrong type/],
+  ['no number until late', { ...GOOD, lateAfterMs: NaN }, /option lateAfterMs: unknown or wrong type/],
+  ['no number until given up', { ...GOOD, giveUpAfterMs: NaN }, /option giveUpAfterMs: unknown or wrong type/],
+  ['no number as version', { ...GOOD, after: NaN }, /option after: unknown or wrong type/],
 ];
 
 for (const [name, options, sentence] of OPTIONS) {
@@ -60,6 +63,15 @@ test('every option, given as undefined or as it should be, is taken', async () =
   const all = { after: 1, lateAfterMs: 1, giveUpAfterMs: 1, signal: new AbortController().signal, onChange: nothing, onConnection: nothing, onLate: nothing, onError: nothing, adapter: world.platform };
   watch({ ...GOOD, ...all }, world.platform).stop();
   watch({ ...GOOD, ...Object.fromEntries(Object.keys(all).map((name) => [name, undefined])) }, world.platform).stop();
+  await assertQuiet(world);
+});
+
+test('Infinity as milliseconds: never late and never given up, without a timer that spins', async () => {
+  const world = createWorld(createService());
+  const page = openPage(world, { lateAfterMs: Infinity, giveUpAfterMs: Infinity });
+  await world.advance(3600_000);
+  assert.deepEqual([page.late, page.outcome()], [0, undefined]);
+  page.watch.stop();
   await assertQuiet(world);
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { paymentComponent, paymentPage, type PaymentData, type PaymentMethods } from '../../src/page';
 import { assertQuiet, URL } from '../support/page';
-import { createService, ticketFor } from '../support/service';
+import { createService, ticketFor, type FakeService } from '../support/service';
 import { createWorld, type World } from '../support/world';
 
 interface Instance extends PaymentMethods {
@@ -122,6 +122,98 @@ test('a page pays again: the old failure is not the result; another order takes 
   await assertQuiet(world);
 });
 
+/** A page whose payment is final and was drawn, and whose acknowledgement is under way. */
+async function openAcking(more: object = {}): Promise<{ service: FakeService; world: World; page: Instance }> {
+  const service = createService();
+  const world = createWorld(service);
+  const page = load(paymentPage(cashier(world, more)));
+  page.onLoad({ orderId: 'o1' });
+  await world.advance(1000);
+  service.publish('o1', 'succeeded');
+  await world.until(() => !!page.data.payment!.payment, 1000);
+  assert.equal(page.data.payment!.over, false);
+  assert.equal(service.acks.length, 0);
+  return { service, world, page };
+}
+
+test('another order while a final state is acknowledged: the first is not drawn for it', async () => {
+  const { service, world, page } = await openAcking();
+  const drawn = page.drawn.length;
+  page.onLoad({ orderId: 'o2' });
+  await world.advance(1000);
+  assert.deepEqual(page.drawn.slice(drawn), [{ show: 'confirming', payment: null, over: false }]);
+  service.publish('o2', 'failed');
+  await world.until(() => page.data.payment!.over, 1000);
+  assert.equal(page.data.payment!.show, 'failed');
+  page.onUnload();
+  await assertQuiet(world);
+});
+
+test('onUnload, or an aborted signal, while a final state is acknowledged: nothing is drawn after it', async () => {
+  const control = new AbortController();
+  for (const end of [(page: Instance) => page.onUnload(), () => control.abort()]) {
+    const { world, page } = await openAcking({ signal: control.signal });
+    const drawn = page.drawn.length;
+    end(page);
+    await assertQuiet(world);
+    assert.equal(page.drawn.length, drawn);
+  }
+});
+
+test('another order from within what is drawn, as an observer begins it: the first tells nothing more', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const told: string[] = [];
+  const page = load(paymentPage(cashier(world, { onChange: ({ order_id }: { order_id: string }) => void told.push(order_id) }))) as Instance & { setData(data: object): void };
+  const { setData } = page;
+  page.setData = (data) => {
+    setData(data);
+    if (page.data.payment!.payment?.order_id === 'o1') page.onLoad({ orderId: 'o2' });
+  };
+  page.onLoad({ orderId: 'o1' });
+  await world.advance(1000);
+  service.publish('o1', 'succeeded');
+  service.publish('o2', 'succeeded');
+  await world.advance(1000);
+  assert.deepEqual(told, ['o2']);
+  assert.equal(page.data.payment!.payment?.order_id, 'o2');
+  page.onUnload();
+  await assertQuiet(world);
+});
+
+test('a wait that is begun after onUnload ends at once and draws nothing; a page that is loaded anew waits again', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const options = { url: URL, orderId: 'o1', ticket: ticketFor('t', 'o1'), adapter: world.platform };
+  let login!: () => void;
+  const page = load(
+    paymentPage({
+      async onLoad(this: Instance) {
+        await new Promise<void>((resolve) => (login = resolve));
+        this.watchPayment(options);
+      },
+    }),
+  );
+  page.onLoad({});
+  page.onUnload();
+  page.unloaded++;
+  login();
+  await assertQuiet(world);
+  assert.ok((await page.watchPayment(options).result).stopped);
+  assert.ok((await page.watchPaymentAgain()!.result).stopped);
+  await assertQuiet(world);
+  assert.deepEqual([page.drawn, world.counts], [[], { connects: 0, requests: 0 }]);
+
+  page.unloaded = 0;
+  page.onLoad({});
+  login();
+  service.publish('o1', 'succeeded');
+  await world.until(() => !!page.data.payment?.over, 1000);
+  assert.equal(page.data.payment!.show, 'succeeded');
+  page.onUnload();
+  await assertQuiet(world);
+});
+
 test('a page is told what fails, in what its template can show', async () => {
   const world = createWorld(createService());
   const page = load(paymentPage(cashier(world, { ticket: () => Promise.reject({ statusCode: 401, errMsg: 'request:ok' }) })));
@@ -158,5 +250,32 @@ for (const name of ['detached', 'lifetimes', 'didUnmount', 'none']) {
     assert.equal(detached, name === 'none' ? 0 : 1);
     assert.equal(typeof component['methods'].tap, 'function');
     if (name === 'lifetimes') assert.equal(typeof component['lifetimes'].attached, 'function');
+  });
+}
+
+for (const [name, begin, end] of [['root', 'attached', 'detached'], ['lifetimes', 'attached', 'detached'], ['Alipay', 'didMount', 'didUnmount']] as const) {
+  test(`a component, ${name}: a wait that is begun after ${end} ends at once; after ${begin} it waits again`, async () => {
+    const service = createService();
+    const world = createWorld(service);
+    const calls: string[] = [];
+    const own = { [begin]: () => void calls.push(begin), [end]: () => void calls.push(end) };
+    const component = paymentComponent(name === 'lifetimes' ? { lifetimes: own } : own) as Record<string, any>;
+    const hooks = name === 'lifetimes' ? component['lifetimes'] : component;
+    const instance = load({ ...component['methods'] });
+    const options = { url: URL, orderId: 'o1', ticket: ticketFor('t', 'o1'), adapter: world.platform };
+    hooks[begin].call(instance);
+    hooks[end].call(instance);
+    instance.unloaded++;
+    assert.ok((await instance.watchPayment(options).result).stopped);
+    await assertQuiet(world);
+    assert.deepEqual([instance.drawn, world.counts], [[], { connects: 0, requests: 0 }]);
+    instance.unloaded = 0;
+    hooks[begin].call(instance);
+    instance.watchPayment(options);
+    service.publish('o1', 'succeeded');
+    await world.until(() => instance.data.payment!.over, 1000);
+    hooks[end].call(instance);
+    await assertQuiet(world);
+    assert.deepEqual(calls, [begin, end, begin, end]);
   });
 }

@@ -134,6 +134,50 @@ test('React: paid again after failures, the old ones are not the result', async 
   await assertQuiet(world);
 });
 
+test('React: again() while a final state is acknowledged, and again before anything newer came: the old state is not the result', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const used: UsedPayment[] = [];
+  let told = 0;
+  const { text, advance, unmount } = await mount({ world, used, onChange: () => void told++ });
+  await advance(1000);
+  service.publish('o1', 'failed');
+  await act(async () => world.until(() => told === 1, 1000));
+  assert.equal(service.acks.length, 0);
+  for (let i = 0; i < 2; i++) {
+    await act(async () => used.at(-1)!.again());
+    assert.equal(text(), 'confirming');
+    await advance(1000);
+    assert.equal(text(), 'confirming');
+  }
+  service.publish('o1', 'succeeded');
+  await advance(500);
+  assert.equal(text(), 'succeeded 2');
+  await unmount();
+  await assertQuiet(world);
+});
+
+test('React: an order that is left while its final state is acknowledged is not drawn for the next one', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const used: UsedPayment[] = [];
+  let told = 0;
+  const onChange = (): void => void told++;
+  const { text, draw, advance, unmount } = await mount({ world, used, onChange });
+  await advance(1000);
+  service.publish('o1', 'succeeded');
+  await act(async () => world.until(() => told === 1, 1000));
+  used.length = 0;
+  await draw({ world, used, onChange, orderId: 'o2' });
+  await advance(1000);
+  assert.deepEqual([...new Set(used.map(({ show }) => show))], ['confirming']);
+  service.publish('o2', 'failed');
+  await act(async () => world.until(() => told === 2, 1000));
+  assert.equal(text(), 'confirming 1');
+  await unmount();
+  await assertQuiet(world);
+});
+
 test('React: another ticket given as text begins anew; a refused one shows "later" and why', async () => {
   const service = createService();
   const world = createWorld(service);

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openChannel } from '../../src/channel';
+import { watch, type Watch } from '../../src/watch';
 import { assertQuiet, ended, final, openPage, URL } from '../support/page';
-import { createService, ticketFor } from '../support/service';
-import { createWorld } from '../support/world';
+import { createService, ticketFor, type FakeService } from '../support/service';
+import { createWorld, type World } from '../support/world';
 
 test('several orders share one socket, which closes with the last of them', async () => {
   const service = createService();
@@ -136,5 +137,88 @@ test('a channel and a watch use the same socket, and nonsense on the one does no
   line.close();
   service.publish('o1', 'succeeded');
   await world.until(() => !!page.outcome(), 500);
+  await assertQuiet(world);
+});
+
+const RENEWED: [string, (world: World, service: FakeService) => unknown][] = [
+  ['a reconnect frame', (_, service) => service.restart(100)],
+  ['another network', (world) => world.network(true)],
+  [
+    'a return from the background',
+    async (world) => {
+      world.background();
+      await world.advance(10_000);
+      world.foreground();
+    },
+  ],
+];
+
+for (const [name, renew] of RENEWED) {
+  test(`${name}: the last watch stops when it is told that there is no connection, and no socket is made for nobody`, async () => {
+    const service = createService();
+    const world = createWorld(service);
+    const told: unknown[] = [];
+    const watched: Watch = watch(
+      {
+        url: URL,
+        orderId: 'o1',
+        ticket: ticketFor('t', 'o1'),
+        onConnection({ transport }) {
+          told.push(transport);
+          if (!transport) watched.stop();
+        },
+      },
+      world.platform,
+    );
+    await world.advance(1000);
+    await renew(world, service);
+    await world.advance(1000);
+    assert.deepEqual(told, ['socket', null]);
+    assert.equal(world.counts.connects, 1);
+    await assertQuiet(world);
+  });
+
+  test(`${name}: the last channel closes when it is told that it connects anew, and no socket is made for nobody`, async () => {
+    const service = createService();
+    const world = createWorld(service);
+    const states: string[] = [];
+    const line = openChannel({
+      url: URL,
+      adapter: world.platform,
+      onState(state) {
+        states.push(state);
+        if (states.length === 3) line.close();
+      },
+    });
+    await world.advance(1000);
+    await renew(world, service);
+    await world.advance(1000);
+    assert.deepEqual(states, ['connecting', 'open', 'connecting', 'closed']);
+    assert.equal(world.counts.connects, 1);
+    await assertQuiet(world);
+  });
+}
+
+test('a channel that is opened while the line is about to connect anew: one socket, for it and for the watch', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const page = openPage(world);
+  let other: ReturnType<typeof openChannel> | undefined;
+  const line = openChannel({
+    url: URL,
+    adapter: world.platform,
+    onState: (state) => {
+      if (state === 'connecting' && world.counts.connects && !other) other = openChannel({ url: URL, adapter: world.platform });
+    },
+  });
+  await world.advance(1000);
+  service.restart(100);
+  await world.advance(1000);
+  assert.equal(world.counts.connects, 2);
+  assert.equal(service.links.size, 1);
+  assert.equal(page.transport(), 'socket');
+  line.close();
+  other!.close();
+  page.watch.stop();
   await assertQuiet(world);
 });

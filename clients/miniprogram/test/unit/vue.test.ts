@@ -127,6 +127,72 @@ test('Vue: paid again after a failure, the old one is not the result', async () 
   await assertQuiet(world);
 });
 
+for (const where of ['from outside', 'by onChange']) {
+  test(`Vue: an order that is left ${where} while its final state is acknowledged is not drawn for the next one`, async () => {
+    const service = createService();
+    const world = createWorld(service);
+    const orderId = ref('o1');
+    const told: string[] = [];
+    const onChange: UsePaymentOptions['onChange'] = ({ order_id }) => {
+      told.push(order_id);
+      if (where === 'by onChange') orderId.value = 'o2';
+    };
+    const { text, unmount } = mount(page(world, orderId, { onChange }));
+    await world.advance(1000);
+    service.publish('o1', 'succeeded');
+    await world.until(() => told.length === 1, 1000);
+    assert.equal(service.acks.length, 0);
+    orderId.value = 'o2';
+    await nextTick();
+    assert.equal(text(), 'confirming');
+    await world.advance(1000);
+    assert.equal(text(), 'confirming');
+    service.publish('o2', 'failed');
+    await world.advance(500);
+    assert.equal(text(), 'failed 1');
+    assert.deepEqual(told, ['o1', 'o2']);
+    unmount();
+    await assertQuiet(world);
+  });
+}
+
+test('Vue: again() in the same tick as another orderId waits for that order, and passes over nothing of it', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const out: { used?: UsedPayment } = {};
+  const orderId = ref('o1');
+  const { text, unmount } = mount(page(world, orderId, {}, out));
+  service.publish('o1', 'failed');
+  service.publish('o2', 'succeeded');
+  await world.advance(1000);
+  assert.equal(text(), 'failed 1');
+  orderId.value = 'o2';
+  out.used!.again();
+  await world.advance(1000);
+  assert.equal(text(), 'succeeded 1');
+  unmount();
+  await assertQuiet(world);
+});
+
+test('Vue: again() before anything newer came: the old failure is still not the result', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const out: { used?: UsedPayment } = {};
+  const { text, unmount } = mount(page(world, 'o1', {}, out));
+  service.publish('o1', 'failed');
+  await world.advance(1000);
+  for (let i = 0; i < 2; i++) {
+    out.used!.again();
+    await world.advance(1000);
+    assert.equal(text(), 'confirming');
+  }
+  service.publish('o1', 'succeeded');
+  await world.advance(500);
+  assert.equal(text(), 'succeeded 2');
+  unmount();
+  await assertQuiet(world);
+});
+
 test('Vue: a ticket that is refused shows "later" and why', async () => {
   const world = createWorld(createService());
   const out: { used?: UsedPayment } = {};
