@@ -69,11 +69,9 @@ func publish(id, merchant, order, status string) error {
 	returns := channel.NotifyReturn(make(chan amqp.Return, 1))
 	closed := channel.NotifyClose(make(chan *amqp.Error, 1))
 
-	ctx, cancel := context.WithTimeout(context.Background(), deadline)
-	defer cancel()
 	// The first flag is mandatory: that no queue takes it is an error.
 	exchange, key := setting("EXCHANGE", "payments"), setting("ROUTING_KEY", "payment.result.example")
-	err = channel.PublishWithContext(ctx, exchange, key, true, false, amqp.Publishing{
+	err = channel.PublishWithContext(context.Background(), exchange, key, true, false, amqp.Publishing{
 		ContentType:  "application/cloudevents+json",
 		DeliveryMode: amqp.Persistent,
 		MessageId:    id,
@@ -82,20 +80,28 @@ func publish(id, merchant, order, status string) error {
 	if err != nil {
 		return err
 	}
+	confirm, open := <-confirms
+	if !open {
+		return <-closed
+	}
+	// What comes back comes before its confirm, which is positive all the same.
+	if len(returns) > 0 {
+		return errors.New("no queue is bound for it")
+	}
+	if !confirm.Ack {
+		return errors.New("RabbitMQ did not confirm it")
+	}
+	return nil
+}
+
+// inTime gives up what has not ended by the deadline: the library waits without limit, for the answer to its close too.
+func inTime(work func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- work() }()
 	select {
-	case confirm, open := <-confirms:
-		if !open {
-			return <-closed
-		}
-		// What comes back comes before its confirm, which is positive all the same.
-		if len(returns) > 0 {
-			return errors.New("no queue is bound for it")
-		}
-		if !confirm.Ack {
-			return errors.New("RabbitMQ did not confirm it")
-		}
-		return nil
-	case <-ctx.Done():
+	case err := <-done:
+		return err
+	case <-time.After(deadline):
 		return fmt.Errorf("no confirm in %v", deadline)
 	}
 }
@@ -121,7 +127,7 @@ func main() {
 	}
 	id, err := newID()
 	if err == nil {
-		err = publish(id, os.Args[1], os.Args[2], os.Args[3])
+		err = inTime(func() error { return publish(id, os.Args[1], os.Args[2], os.Args[3]) })
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "not published:", err)

@@ -5,6 +5,10 @@ import com.rabbitmq.client.ConnectionFactory;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.UUID;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
@@ -55,6 +59,11 @@ public class Publish {
         return value == null || value.isEmpty() ? otherwise : value;
     }
 
+    static void fail(String why) {
+        System.err.println("not published: " + why);
+        System.exit(1);
+    }
+
     public static void main(String[] arguments) {
         if (arguments.length != 3 || !String.join("", arguments).matches("[\\w.-]+")) {
             System.err.println("usage: java Publish.java MERCHANT ORDER STATUS (letters, digits, _ . and -)");
@@ -62,12 +71,21 @@ public class Publish {
         }
         // Of this event. Whoever sends it again, after a crash, say, sends the same id, and it counts once.
         String id = UUID.randomUUID().toString();
-        try {
+        FutureTask<Void> publishing = new FutureTask<>(() -> {
             publish(id, arguments[0], arguments[1], arguments[2]);
+            return null;
+        });
+        new Thread(publishing).start();
+        try {
+            // By then it may wait for the answer to its close, for which the library has no limit.
+            publishing.get(DEADLINE_MS, TimeUnit.MILLISECONDS);
             System.out.printf("published %s; look: scripts/pn order show %s %s%n", id, arguments[0], arguments[1]);
-        } catch (Exception error) {
-            System.err.println("not published: " + error.getMessage());
-            System.exit(1);
+        } catch (TimeoutException error) {
+            fail("no confirm in " + DEADLINE_MS + " ms");
+        } catch (ExecutionException error) {
+            fail(error.getCause().getMessage());
+        } catch (InterruptedException error) {
+            fail("interrupted");
         }
     }
 }

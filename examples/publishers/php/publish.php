@@ -8,6 +8,7 @@ declare(strict_types=1);
 
 use PhpAmqpLib\Connection\AMQPConnectionConfig;
 use PhpAmqpLib\Connection\AMQPConnectionFactory;
+use PhpAmqpLib\Exception\AMQPTimeoutException;
 use PhpAmqpLib\Message\AMQPMessage;
 
 // Composer's, or that of Debian's package php-amqplib.
@@ -51,12 +52,17 @@ function connection_config(string $url): AMQPConnectionConfig
     $config->setPassword(rawurldecode($parts['pass']));
     $config->setVhost(rawurldecode(substr($parts['path'], 1)) ?: '/');
     $config->setConnectionTimeout(DEADLINE_S);
+    $config->setReadTimeout(DEADLINE_S);
+    $config->setWriteTimeout(DEADLINE_S);
+    $config->setChannelRPCTimeout(DEADLINE_S);
     return $config;
 }
 
 function publish(array $event): void
 {
     $connection = AMQPConnectionFactory::create(connection_config(getenv('AMQP_URL') ?: 'amqp://127.0.0.1/'));
+    // After a failure it would wait for an answer to its close, and a broker that confirms nothing may not answer that either.
+    $connection->set_close_on_destruct(false);
     $channel = $connection->channel();
     $channel->confirm_select();
     $channel->set_return_listener(fn () => throw new RuntimeException('no queue is bound for it'));
@@ -81,6 +87,7 @@ try {
     publish($event);
     echo "published {$event['id']}; look: scripts/pn order show $argv[1] $argv[2]\n";
 } catch (Throwable $error) {
-    fwrite(STDERR, "not published: {$error->getMessage()}\n");
+    $why = $error instanceof AMQPTimeoutException ? 'no confirm in ' . DEADLINE_S . ' s' : $error->getMessage();
+    fwrite(STDERR, "not published: $why\n");
     exit(1);
 }

@@ -7,6 +7,7 @@ AMQP_URL, EXCHANGE and ROUTING_KEY in the environment say where to.
 import json
 import os
 import sys
+import threading
 import uuid
 from datetime import datetime, timezone
 
@@ -58,9 +59,18 @@ def publish(event):
     connection.close()
 
 
+def give_up():
+    """Ends the program, whatever it waits for: pika has no time limit for the confirm itself."""
+    print(f"not published: no confirm in {DEADLINE_S} s", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
 if len(sys.argv) != 4:
     sys.exit("usage: python3 publish.py MERCHANT ORDER STATUS")
 event = cloud_event(*sys.argv[1:])
+deadline = threading.Timer(DEADLINE_S, give_up)
+deadline.daemon = True
+deadline.start()
 try:
     publish(event)
 except exceptions.UnroutableError:
@@ -69,4 +79,6 @@ except (exceptions.AMQPError, OSError) as error:
     sys.exit(f"not published: {error!r}")
 except (ValueError, LookupError):
     sys.exit("not published: AMQP_URL is not an AMQP address")
+finally:
+    deadline.cancel()
 print(f"published {event['id']}; look: scripts/pn order show {sys.argv[1]} {sys.argv[2]}")

@@ -8,9 +8,25 @@ const DAY_MS = 86_400_000;
 
 async function syncFolder(path) {
   const folder = await open(path, "r");
-  await folder.sync();
-  await folder.close();
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
+
+async function write(file, state) {
+  try {
+    await file.writeFile(state);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+const unlessGone = (error) => {
+  if (error.code !== "ENOENT") throw error;
+};
 
 export class Records {
   #folder;
@@ -34,30 +50,32 @@ export class Records {
     return join(this.#folder, name.slice(0, 2), name);
   }
 
-  async #write(path, flags, state) {
-    const file = await open(path, flags, 0o600);
-    await file.writeFile(state);
-    await file.sync();
-    await file.close();
-  }
-
   /** Claims an order: "new" once, and then what is known of it: "sending" (the outcome is not known), "sent" or "refused". */
   async begin(merchantId, orderId) {
     const path = this.#path(merchantId, orderId);
+    if (await mkdir(dirname(path), { recursive: true })) await syncFolder(this.#folder);
+    let file;
     try {
-      if (await mkdir(dirname(path), { recursive: true })) await syncFolder(this.#folder);
-      await this.#write(path, "wx", "sending");
-      await syncFolder(dirname(path));
-      return "new";
+      file = await open(path, "wx", 0o600);
     } catch (error) {
       if (error.code !== "EEXIST") throw error;
       const state = await readFile(path, "utf8");
+      // Empty it is while it is written, and after a power cut, which may have come when `end` wrote: the message may be sent.
       return ["sent", "refused"].includes(state) ? state : "sending";
+    }
+    try {
+      await write(file, "sending");
+      await syncFolder(dirname(path));
+      return "new";
+    } catch (error) {
+      // Surely not sent: the order is free when the message comes again.
+      await rm(path, { force: true }).catch(() => {});
+      throw error;
     }
   }
 
   async end(merchantId, orderId, state) {
-    await this.#write(this.#path(merchantId, orderId), "w", state);
+    await write(await open(this.#path(merchantId, orderId), "w", 0o600), state);
   }
 
   /** For what was surely not sent. */
@@ -65,12 +83,14 @@ export class Records {
     await rm(this.#path(merchantId, orderId));
   }
 
+  /** Several workers may do so at once: what another has removed is gone. */
   async purge(olderThanMs) {
     const before = Date.now() - olderThanMs;
     for (const shard of await readdir(this.#folder)) {
       for (const name of await readdir(join(this.#folder, shard)).catch(() => [])) {
         const path = join(this.#folder, shard, name);
-        if ((await stat(path)).mtimeMs < before) await rm(path);
+        const file = await stat(path).catch(unlessGone);
+        if (file?.mtimeMs < before) await rm(path, { force: true });
       }
     }
   }

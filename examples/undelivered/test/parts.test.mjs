@@ -1,7 +1,7 @@
 // The message, the token, the records and the settings, each alone.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { open, readdir, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -80,6 +80,72 @@ test("an order is claimed once, by whoever comes first, and after a restart too"
   assert.equal(await records.begin("other", "A1"), "new");
   for (const shard of await readdir(path)) for (const name of await readdir(join(path, shard))) utimesSync(join(path, shard, name), 0, 0);
   assert.equal(await (await Records.open(path, 30)).begin("shop", "A1"), "new");
+});
+
+/** The n-th write or sync of any file fails, as on a full disk. Gives whether it came so far. */
+async function failAt(t, n) {
+  const file = await open(folder, "r");
+  const methods = Object.getPrototypeOf(file);
+  await file.close();
+  let calls = 0;
+  for (const name of ["writeFile", "sync"]) {
+    const whole = methods[name];
+    t.mock.method(methods, name, async function (...given) {
+      if (++calls === n) throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+      return whole.apply(this, given);
+    });
+  }
+  return () => calls >= n;
+}
+
+/** The files of this process that are open in a folder; none where the system does not tell. */
+function openIn(path) {
+  try {
+    return readdirSync("/proc/self/fd").filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(path);
+      } catch {
+        return false;
+      }
+    });
+  } catch {
+    return [];
+  }
+}
+
+test("what fails on the disk while an order is claimed leaves it free, and no file open", async (t) => {
+  const path = join(folder, "full");
+  const records = await Records.open(path, 30);
+  let steps = 0;
+  for (let isWhole = false; !isWhole; ) {
+    const orderId = `FULL${++steps}`;
+    const hasFailed = await failAt(t, steps);
+    const outcome = await records.begin("shop", orderId).catch(({ code }) => code);
+    t.mock.restoreAll();
+    isWhole = !hasFailed();
+    assert.equal(outcome, isWhole ? "new" : "ENOSPC", `step ${steps}`);
+    assert.deepEqual(openIn(path), [], `step ${steps}`);
+    assert.equal(await records.begin("shop", orderId), isWhole ? "sending" : "new", `step ${steps}`);
+  }
+  // At least the write and the sync of the file, and the sync of its folder.
+  assert.ok(steps > 3, `${steps} steps`);
+});
+
+test("a file that a power cut left empty may be of a message that was sent", async () => {
+  const path = join(folder, "cut");
+  const records = await Records.open(path, 30);
+  assert.equal(await records.begin("shop", "CUT1"), "new");
+  for (const shard of await readdir(path)) for (const name of await readdir(join(path, shard))) await truncate(join(path, shard, name));
+  assert.equal(await records.begin("shop", "CUT1"), "sending");
+});
+
+test("workers that start at the same time purge the same records", async () => {
+  const path = join(folder, "shared");
+  const records = await Records.open(path, 30);
+  for (let order = 0; order < 50; order++) await records.begin("shop", `OLD${order}`);
+  for (const shard of await readdir(path)) for (const name of await readdir(join(path, shard))) utimesSync(join(path, shard, name), 0, 0);
+  await Promise.all(Array.from({ length: 5 }, () => Records.open(path, 30)));
+  for (const shard of await readdir(path)) assert.deepEqual(await readdir(join(path, shard)), []);
 });
 
 test("a wrong setting is one line that names it", () => {

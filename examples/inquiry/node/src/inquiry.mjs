@@ -41,15 +41,15 @@ export function checkedAttempts(given) {
 }
 
 /**
- * Which of the answers are published. `answers`: a list for each account. All that were paid; else, if every attempt has ended
- * unpaid, the last of them. While one may still be paid, nothing: the order stays as it is.
+ * Which of the answers are published. `answers`: a list for each account, empty where the shop knows of no attempt there. All that
+ * were paid; else, if every attempt at every account has ended unpaid, the last of them. While one may still be paid, nothing: the
+ * order stays as it is. One that a provider has not heard of may still be paid too: the payer has not come so far.
  */
 export function results(answers) {
-  const paid = answers.flatMap(({ provider, list }) => list.filter(({ state }) => state === "paid").map((one) => ({ provider, ...one })));
+  const all = answers.flatMap(({ provider, list }) => list.map((one) => ({ provider, ...one })));
+  const paid = all.filter(({ state }) => state === "paid");
   if (paid.length) return paid;
-  const heardOf = answers.filter(({ list }) => !list.every(({ state }) => state === "absent"));
-  const all = heardOf.flatMap(({ provider, list }) => list.map((one) => ({ provider, ...one })));
-  return all.length && all.every(({ state }) => state === "unpaid") ? all.slice(-1) : [];
+  return all.every(({ state }) => state === "unpaid") ? all.slice(-1) : [];
 }
 
 /** The event of a result. Asked twice, the provider gives the same, and so the event has the same id and counts once. */

@@ -72,11 +72,18 @@ test("several attempts and accounts: all that were paid, else the end of all, el
   const expired = { state: "unpaid", status: "expired", attempt: "a3" };
   const open = { state: "open" };
   const absent = { state: "absent" };
+  const notTried = [];
   const of = (...lists) => results(lists.map((list) => ({ provider: "wechat_pay", list }))).map(({ attempt }) => attempt);
   assert.deepEqual(of([expired, paid, open, paidToo]), ["a1", "a2"]);
   assert.deepEqual(of([expired, open]), []);
   assert.deepEqual(of([expired, absent]), []);
-  assert.deepEqual(of([expired], [absent]), ["a3"]);
+  // The second provider hears of it when the payer enters the password there.
+  assert.deepEqual(of([expired], [absent]), []);
+  assert.deepEqual(of([absent], [expired]), []);
+  assert.deepEqual(of([expired], [absent], [paid]), ["a1"]);
+  assert.deepEqual(of([expired], [expired]), ["a3"]);
+  assert.deepEqual(of([expired], notTried), ["a3"]);
+  assert.deepEqual(of(notTried, notTried), []);
   assert.deepEqual(of([absent], [absent]), []);
   assert.deepEqual(of([open]), []);
 });
