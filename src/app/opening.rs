@@ -82,7 +82,10 @@ pub(super) async fn revocations(
     health: &Health,
     mut stop: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Option<Vec<Revocation>>, Error> {
-    let first = store.revocations(unix_s()).await;
+    let first = tokio::select! {
+        first = store.revocations(unix_s()) => first,
+        () = stop.as_mut() => return Ok(None),
+    };
     let why = match first {
         Err(store::Error::Unavailable(why)) if !settings.store.is_file() => why,
         answer => return Ok(Some(answer?)),

@@ -1,14 +1,14 @@
 //! That pages have shown what they were sent.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::context::Context;
 use crate::payment::Key;
 use crate::runtime::Backoff;
 use crate::store::{Acknowledgement, Error, PageRef};
 
-/// Together some 40 s, less than `escalation.after` is by default.
-const ATTEMPTS_MAX: u32 = 12;
+/// Less than `escalation.after` is by default.
+const LATE_LIMIT: Duration = Duration::from_secs(45);
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
@@ -32,14 +32,15 @@ impl Context {
     pub(super) fn acknowledge_later(&self, key: Key, version: u64, page: PageRef, error: Error) {
         let slot = self.late_acks.clone().try_acquire_owned();
         let Some(slot) = slot.ok().filter(|_| !error.may_be_of_one_row()) else {
-            tracing::warn!(%error, order_id = %key.order_id, "page acknowledgement not stored");
+            // As many as are tried again say so later, each with a line.
+            tracing::debug!(%error, order_id = %key.order_id, "page acknowledgement not stored");
             return;
         };
         let context = self.clone();
         self.tasks.spawn(async move {
             let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
-            let mut error = error;
-            for _ in 0..ATTEMPTS_MAX {
+            let (mut error, deadline) = (error, Instant::now() + LATE_LIMIT);
+            while Instant::now() < deadline {
                 context.tasks.rest(backoff.wait()).await;
                 match context.acknowledge(&key, version, page).await {
                     Ok(_answer) => return,

@@ -35,7 +35,10 @@ impl From<Refusal> for Problem {
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Overloaded => tracing::debug!("read refused: overloaded"),
+            // Readiness and the log tell of it once, and not with each request.
+            error @ (store::Error::Overloaded | store::Error::Unavailable(_)) => {
+                tracing::debug!(%error, "store not usable for a request");
+            }
             error => tracing::error!(%error, "store not usable for a request"),
         }
         Self::unavailable("the payment cannot be read at the moment")

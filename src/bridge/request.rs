@@ -54,8 +54,6 @@ pub(super) async fn authorize(
 }
 
 pub(super) fn path(order_id: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
-    match order_id {
-        Ok(Path(order_id)) => Ok(order_id),
-        Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
-    }
+    let Path(order_id) = order_id?;
+    Ok(order_id)
 }

@@ -39,8 +39,9 @@ pub fn router(context: Context, more: Router) -> Router {
         .layer(DefaultBodyLimit::max(limits.bytes_max))
         .layer(middleware::from_fn_with_state(limits, http::whole_body))
         .layer(middleware::from_fn_with_state(context.clients.clone(), http::admit))
-        .layer(middleware::from_fn_with_state(context.metrics.clone(), count_refusals))
         .layer(cors)
+        .layer(middleware::from_fn_with_state(context.clients.clone(), http::admit_options))
+        .layer(middleware::from_fn_with_state(context.metrics.clone(), count_refusals))
         .layer(SetResponseHeaderLayer::if_not_present(
             HeaderName::from_static("x-content-type-options"),
             HeaderValue::from_static("nosniff"),

@@ -16,7 +16,7 @@ pub(super) struct Watch {
 /// One order of a [`Watch`], with the payment as it stood when it was opened. Dropping it ends it.
 pub(super) struct Watched {
     pub(super) snapshot: Option<Arc<Update>>,
-    pub(super) subscription: Subscription,
+    _subscription: Subscription,
 }
 
 impl Watch {
@@ -27,11 +27,14 @@ impl Watch {
     /// Registers for an order, then reads it: whatever is stored after the reading reaches the slot. Not set if the
     /// order is watched already.
     pub(super) async fn open(&self, key: &Key) -> Result<Option<Watched>, store::Error> {
-        let Some(subscription) = self.context.hub.subscribe(&self.inbox, key) else {
-            return Ok(None);
-        };
+        let Some(subscription) = self.register(key) else { return Ok(None) };
         let snapshot = self.read(key).await?;
-        Ok(Some(Watched { snapshot, subscription }))
+        Ok(Some(Watched { snapshot, _subscription: subscription }))
+    }
+
+    /// Registers for an order, which has to be read then. Not set if it is watched already.
+    pub(super) fn register(&self, key: &Key) -> Option<Subscription> {
+        self.context.hub.subscribe(&self.inbox, key)
     }
 
     /// Reads an order, and takes what was read as sent to the page.

@@ -21,6 +21,8 @@ use crate::store::{Applied, Arrival, silent};
 
 /// A commit that takes longer is a fault of the store, and goes on being waited for.
 const COMMIT_SLOW_S: u64 = 10;
+/// In readiness.
+const HEALTH_THING: &str = "commits";
 
 /// An event on its way to the store.
 pub(super) struct Arrived {
@@ -147,16 +149,17 @@ impl Committer {
     }
 
     fn store_is_down(&self, why: &str) {
-        self.parts.health.fault(Component::Store, why);
+        // Beside what the watch over the store says, which writes elsewhere and may find nothing wrong.
+        self.parts.health.fault_in(Component::Store, HEALTH_THING, why);
+        self.parts.metrics.set_store_available(false);
         if !self.store_failed.swap(true, Ordering::Relaxed) {
-            self.parts.metrics.set_store_available(false);
             warn!(queue = self.amqp.queue, reason = why, "the store does not accept events, consuming is paused");
         }
     }
 
     fn store_is_up(&self) {
-        self.parts.metrics.set_store_available(true);
         if self.store_failed.swap(false, Ordering::Relaxed) {
+            self.parts.health.ok_in(Component::Store, HEALTH_THING);
             self.parts.health.ok(Component::Store);
             info!(queue = self.amqp.queue, "the store accepts events again");
         }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use super::commit::Arrived;
 use super::consumer_parts::ConsumerParts;
@@ -19,6 +19,8 @@ use crate::telemetry::DamagedDuring;
 /// Orders that are tried in one commit. Where one row stands in the way of the others, finding it takes the store twice as
 /// many transactions, for which events of other orders wait.
 const ORDERS_AT_ONCE_MAX: usize = 16;
+/// In readiness.
+const HEALTH_THING: &str = "held events";
 
 /// Events that wait, by order. `E` is one event; the caller sees to it that there are no more than the prefetch.
 struct Held<E> {
@@ -169,15 +171,17 @@ impl HeldEvents {
         }
         if are_all {
             let why = format!("{events} events of damaged payments fill the whole prefetch");
-            self.parts.fault(&self.amqp.queue, &why);
+            warn!(queue = self.amqp.queue, why);
+            self.parts.health.fault_in(Component::Consumer, HEALTH_THING, why);
         } else {
-            self.parts.health.ok(Component::Consumer);
+            self.parts.health.ok_in(Component::Consumer, HEALTH_THING);
         }
     }
 }
 
 impl Drop for HeldEvents {
     fn drop(&mut self) {
+        self.parts.health.ok_in(Component::Consumer, HEALTH_THING);
         self.parts.metrics.set_events_held(0);
     }
 }

@@ -20,7 +20,8 @@ mod ticket;
 mod version;
 mod watch;
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -35,7 +36,7 @@ struct Cli {
     /// Settings that override config/default.toml; the environment (PAYMENT_NOTIFIER__SECTION__KEY, or …__KEY_FILE for the
     /// content of a file) overrides both
     #[arg(long, global = true, value_name = "FILE", env = "PAYMENT_NOTIFIER_CONFIG")]
-    config: Option<PathBuf>,
+    config: Option<OsString>,
     #[command(subcommand)]
     command: Command,
 }
@@ -90,7 +91,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         config::print_env();
         return Ok(());
     }
-    let settings = load(cli.config.as_deref())?;
+    // A variable that is empty is one that is not set.
+    let config = cli.config.filter(|config| !config.is_empty());
+    let settings = load(config.as_deref().map(Path::new))?;
     // Everything that speaks TLS takes the process's provider; a second installation is no fault.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider is already installed");

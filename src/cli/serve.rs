@@ -9,16 +9,19 @@ pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// SIGTERM as orchestrators send it, SIGINT as a terminal does.
-async fn stop_signal() {
+/// SIGTERM as orchestrators send it, SIGINT as a terminal does. Taken from here on, and not when it is first waited for: to
+/// process 1 of a container a signal without a handler is lost.
+fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signal handlers cannot be installed: only SIGKILL will stop this process");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let handlers = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async {
+        let (Ok(mut terminate), Ok(mut interrupt)) = handlers else {
+            tracing::error!("signal handlers cannot be installed: only SIGKILL will stop this process");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::failure::Failure;
@@ -12,7 +13,7 @@ use super::operators::{client, local_url};
 use super::order_argument::OrderArgument;
 use super::ticket;
 use crate::config::Settings;
-use crate::payment::Key;
+use crate::payment::{Key, Timestamp};
 use crate::runtime::unix_ms;
 use crate::tickets::peek;
 
@@ -101,23 +102,22 @@ impl Page {
                 }
             };
             let Message::Text(text) = frame else { continue };
-            let frame: Value = serde_json::from_str(&text)?;
+            let frame: Frame = serde_json::from_str(&text)?;
+            let payment = frame.payment.unwrap_or_default();
             // A ticket may be for several orders.
-            let order_id = frame["order_id"].as_str().or(frame["payment"]["order_id"].as_str());
+            let order_id = frame.order_id.or(payment.order_id.clone());
             if order_id.is_some_and(|order_id| order_id != self.order_id) {
                 continue;
             }
-            match frame["type"].as_str() {
-                Some("error") => return Err(refused(&frame)),
-                Some("reconnect") => return Err("the node is draining: try again".into()),
-                Some(what @ ("subscribed" | "payment")) => {
-                    let version = &frame["payment"]["version"];
-                    if self.show(what, &frame["payment"]) {
-                        let ack = json!({ "type": "ack", "order_id": self.order_id, "version": version }).to_string();
-                        socket.send(Message::text(ack)).await?;
-                        socket.close(None).await?;
-                        return Ok(());
-                    }
+            match frame.kind.as_str() {
+                "error" => return Err(frame.problem.failure()),
+                "reconnect" => return Err("the node is draining: try again".into()),
+                what @ ("subscribed" | "payment") if self.show(what, &payment) => {
+                    let version = payment.version;
+                    let ack = json!({ "type": "ack", "order_id": self.order_id, "version": version }).to_string();
+                    socket.send(Message::text(ack)).await?;
+                    socket.close(None).await?;
+                    return Ok(());
                 }
                 _ => {}
             }
@@ -127,7 +127,7 @@ impl Page {
     async fn sse(&self) -> Result<(), Failure> {
         let mut response = self.get("/events").send().await?;
         if !response.status().is_success() {
-            return Err(refused(&response.json().await?));
+            return Err(response.json::<Problem>().await?.failure());
         }
         let mut received = Vec::new();
         while let Some(chunk) = response.chunk().await? {
@@ -141,16 +141,12 @@ impl Page {
             while let Some(end) = received.windows(2).position(|two| two == b"\n\n") {
                 let block: Vec<u8> = received.drain(..end + 2).collect();
                 let block = std::str::from_utf8(&block)?;
-                let data =
-                    block.lines().find_map(|line| line.strip_prefix("data: ")).map(serde_json::from_str::<Value>);
-                let is_error = block.lines().any(|line| line == "event: error");
-                if let Some(data) = data.transpose()? {
-                    if is_error {
-                        return Err(refused(&data));
-                    }
-                    if self.show("event", &data) {
-                        return Ok(());
-                    }
+                let Some(data) = block.lines().find_map(|line| line.strip_prefix("data: ")) else { continue };
+                if block.lines().any(|line| line == "event: error") {
+                    return Err(serde_json::from_str::<Problem>(data)?.failure());
+                }
+                if self.show("event", &serde_json::from_str(data)?) {
+                    return Ok(());
                 }
             }
         }
@@ -166,13 +162,12 @@ impl Page {
             }
             let response = request.send().await?;
             let status = response.status();
-            let payment: Value = response.json().await?;
             if !status.is_success() {
-                return Err(refused(&payment));
+                return Err(response.json::<Problem>().await?.failure());
             }
-            let version = payment["version"].as_u64();
-            if version != seen {
-                seen = version;
+            let payment: Payment = response.json().await?;
+            if Some(payment.version) != seen {
+                seen = Some(payment.version);
                 if self.show("answer", &payment) {
                     return Ok(());
                 }
@@ -190,18 +185,50 @@ impl Page {
     }
 
     /// One line a state; true if it is final.
-    fn show(&self, what: &str, payment: &Value) -> bool {
-        let status = payment["status"].as_str().unwrap_or("unknown");
-        let version = payment["version"].as_u64().unwrap_or(0);
-        let age = payment["occurred_at"].as_str().and_then(|at| crate::payment::Timestamp::parse(at).ok());
-        let age = age.map(|at| format!(", {} ms after it occurred", unix_ms() - at.unix_ms())).unwrap_or_default();
+    fn show(&self, what: &str, payment: &Payment) -> bool {
+        let Payment { version, status, occurred_at, is_final, .. } = payment;
+        let status = status.as_deref().unwrap_or("unknown");
+        let at = occurred_at.as_deref().and_then(|at| Timestamp::parse(at).ok());
+        let age = at.map(|at| format!(", {} ms after it occurred", unix_ms() - at.unix_ms())).unwrap_or_default();
         println!("{what} {} {status} (version {version}{age})", self.order_id);
-        payment["final"].as_bool().unwrap_or(false)
+        *is_final
     }
 }
 
-fn refused(problem: &Value) -> Failure {
-    let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
-    let detail = if problem["detail"].is_string() { text("detail") } else { text("message") };
-    format!("{}: {detail}", text("code")).into()
+/// A frame, as far as it is shown. What else there is may be anything that JavaScript can read.
+#[derive(Deserialize)]
+struct Frame {
+    #[serde(rename = "type")]
+    kind: String,
+    order_id: Option<String>,
+    payment: Option<Payment>,
+    #[serde(flatten)]
+    problem: Problem,
+}
+
+/// A payment, as far as it is shown.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Payment {
+    order_id: Option<String>,
+    version: u64,
+    status: Option<String>,
+    occurred_at: Option<String>,
+    #[serde(rename = "final")]
+    is_final: bool,
+}
+
+/// Why the service refuses.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Problem {
+    code: String,
+    detail: Option<String>,
+    message: String,
+}
+
+impl Problem {
+    fn failure(self) -> Failure {
+        format!("{}: {}", self.code, self.detail.unwrap_or(self.message)).into()
+    }
 }

@@ -39,7 +39,7 @@ impl Variable {
     }
 
     fn is_empty(&self) -> bool {
-        matches!(&self.value, Value::String(text) if text.is_empty())
+        matches!(&self.value, Value::Array(list) if list.is_empty())
     }
 }
 
@@ -100,12 +100,11 @@ fn variable(name: &str, text: String, known: &Table) -> Result<Option<Variable>,
     // A key whose own name ends so comes first: `http.tls_cert_file`.
     let key = parts.join(".");
     let unknown = match find(&parts, known) {
-        // A list may be none at all.
         Found::Key(default) if text.is_empty() && (SECRETS.contains(&key.as_str()) || !default.is_array()) => {
             return Ok(None);
         }
         Found::Key(default) => {
-            let value = of_text(&key, text, default);
+            let value = if text.is_empty() { list(std::iter::empty()) } else { of_text(&key, text, default) };
             return Ok(Some(Variable { key, value, name: name.to_owned(), file: None }));
         }
         Found::Section => return Err(Error(format!("{name} (environment) is a section, not a value"))),

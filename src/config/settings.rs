@@ -383,9 +383,18 @@ fn span_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Span>, D:
 fn network_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let network = |text: &String| {
         let parsed = text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
-        parsed.map_err(|_neither| {
+        let parsed = parsed.map_err(|_neither| {
             D::Error::custom(format!("{text:?} is neither an address nor a network such as 192.0.2.0/24"))
-        })
+        });
+        parsed.map(without_mapping)
     };
     comma_list(deserializer)?.iter().map(network).collect()
+}
+
+/// IPv4 as IPv4: peers of a socket for both kinds are `::ffff:192.0.2.1` to the system, and plain addresses here.
+fn without_mapping(network: IpNet) -> IpNet {
+    const MAPPED_BITS: u8 = 96;
+    let IpNet::V6(v6) = network else { return network };
+    let plain = v6.network().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(MAPPED_BITS));
+    plain.and_then(|(address, bits)| ipnet::Ipv4Net::new(address, bits).ok()).map_or(network, IpNet::V4)
 }

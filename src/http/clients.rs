@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -110,6 +110,11 @@ impl Clients {
 
 fn too_many_connections() -> Problem {
     Problem::rate_limited("too many connections from this address")
+}
+
+/// [`admit`] for what is answered before it: the questions of browsers, which anybody may send.
+pub(crate) async fn admit_options(clients: State<Clients>, request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS { admit(clients, request, next).await } else { next.run(request).await }
 }
 
 /// Lets a request through, with its [`Client`] known, if that may have one more.

@@ -2,7 +2,7 @@
 //!
 //! The words are for the caller; what went wrong inside is logged here and not sent.
 
-use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -105,6 +105,12 @@ impl Problem {
 /// Drawn, so that those who were refused at one time do not come back at one time.
 fn retry_after_s() -> u64 {
     rand::random_range(1..=3)
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
 }
 
 impl From<QueryRejection> for Problem {

@@ -179,13 +179,15 @@ impl Server {
         {
             tracing::debug!(%error, "socket option not set");
         }
+        // Not set for a proxy, and in a network without limits.
+        let limited = of_address.as_ref().and_then(|(own, _)| own.as_ref()).map(|_| address);
         // What counts a connection goes along with its stream, into an upgrade too.
         let counted = (slot, of_address, self.metrics.as_ref().map(Metrics::connection));
         let Some(tls) = &self.tls else {
             self.tasks.spawn(self.serving.serve(stream, caller, counted));
             return;
         };
-        let Some(handshake) = tls.begin() else { return };
+        let Some(handshake) = tls.begin(limited) else { return };
         let (tls, serving) = (Arc::clone(tls), Arc::clone(&self.serving));
         self.tasks.spawn(async move {
             // Boxed, so that the connection does not carry its handshake for ever.

@@ -3,6 +3,7 @@
 //! A connection is kept small: no session is stored, and a handshake that does not come to an end is given up. A
 //! certificate that cannot be used never replaces one that can.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,8 +15,8 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::handshakes::{HandshakeSlot, Handshakes};
 use super::tls_stream::TlsStream;
 use crate::config::Http;
 use crate::runtime::{Contents, Tasks, WatchedFiles};
@@ -33,7 +34,7 @@ pub struct TlsError(String);
 pub struct Tls {
     config: Arc<ServerConfig>,
     certificate: Arc<Certificate>,
-    handshakes: Arc<Semaphore>,
+    handshakes: Handshakes,
     handshake_timeout: Duration,
     metrics: Metrics,
     files: tokio::sync::Mutex<WatchedFiles>,
@@ -68,7 +69,7 @@ impl Tls {
         Ok(Some(Self {
             config: Arc::new(config),
             certificate,
-            handshakes: Arc::new(Semaphore::new(http.tls_handshakes_max.min(Semaphore::MAX_PERMITS))),
+            handshakes: Handshakes::new(http.tls_handshakes_max),
             handshake_timeout: Duration::from_secs(http.tls_handshake_timeout_s),
             metrics: metrics.clone(),
             files: tokio::sync::Mutex::new(files),
@@ -87,9 +88,9 @@ impl Tls {
         certified_key(contents).map(drop).map_err(TlsError)
     }
 
-    /// A permit for one handshake. Not set where as many are under way as may be: each costs a signature.
-    pub(super) fn begin(&self) -> Option<OwnedSemaphorePermit> {
-        let slot = Arc::clone(&self.handshakes).try_acquire_owned().ok();
+    /// A slot for one handshake. Not set where as many are under way as may be. `address` is not set for one without limits.
+    pub(super) fn begin(&self, address: Option<IpAddr>) -> Option<HandshakeSlot> {
+        let slot = self.handshakes.begin(address);
         if slot.is_none() {
             self.metrics.tls_handshake("refused");
         }
@@ -97,11 +98,7 @@ impl Tls {
     }
 
     /// Not set for a peer that does not come to the end of it in time, or speaks something else.
-    pub(super) async fn handshake(
-        &self,
-        stream: TcpStream,
-        slot: OwnedSemaphorePermit,
-    ) -> Option<Box<TlsStream<TcpStream>>> {
+    pub(super) async fn handshake(&self, stream: TcpStream, slot: HandshakeSlot) -> Option<Box<TlsStream<TcpStream>>> {
         let accepting = async {
             let mut stream = Box::new(TlsStream::new(stream, Arc::clone(&self.config))?);
             std::future::poll_fn(|context| stream.poll_handshake(context)).await?;

@@ -3,6 +3,7 @@
 //!
 //! Liveness never looks at what is outside of the process: a restart brings no broker and no database back.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -59,8 +60,9 @@ async fn readyz(State(health): State<Health>, Query(query): Query<Vec<(String, S
     (status, Json(Answer { readiness, excluded, warnings: asked.warnings() })).into_response()
 }
 
-async fn readyz_of_part(State(health): State<Health>, Path(name): Path<String>) -> Response {
-    let Some(part) = Component::from_name(&name) else {
+async fn readyz_of_part(State(health): State<Health>, name: Result<Path<String>, PathRejection>) -> Response {
+    let part = name.ok().and_then(|Path(name)| Component::from_name(&name));
+    let Some(part) = part else {
         let parts = Component::ALL.map(Component::as_str).join(", ");
         return Problem::new(StatusCode::NOT_FOUND, "unknown_part", format!("the parts are {parts}")).into_response();
     };

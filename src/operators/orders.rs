@@ -1,6 +1,7 @@
 //! `GET /v1/orders/{merchant_id}/{order_id}`: what happened to one order, for programs and for people.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -10,14 +11,15 @@ use super::entries::{EntryText, entry_text, since, state};
 use super::problems::store_problem;
 use super::words::ENGLISH;
 use crate::http::Problem;
-use crate::payment::{Key, MerchantId, OrderId};
+use crate::payment::{Key, MerchantId, OrderId, Payment};
 use crate::runtime::rfc3339_ms;
 use crate::store::{ENTRIES_MAX, Entry, Timeline};
 
 pub(super) async fn get(
     State(context): State<OperatorContext>,
-    Path((merchant_id, order_id)): Path<(String, String)>,
+    ids: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
+    let Path((merchant_id, order_id)) = ids?;
     let key = key(&merchant_id, &order_id)?;
     let timeline = timeline(&context, &key).await?.ok_or_else(unknown_order)?;
     Ok(Json(object(&key, &timeline)))
@@ -47,8 +49,7 @@ fn unknown_order() -> Problem {
 }
 
 fn object(key: &Key, timeline: &Timeline) -> Value {
-    let payment = timeline.payment.as_ref().map(|payment| payment.page_json());
-    let payment: Value = payment.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let payment = timeline.payment.as_deref().map(payment).unwrap_or_default();
     let first_ms = timeline.entries.first().map_or(0, |entry| entry.at_ms);
     json!({
         "merchant_id": key.merchant_id,
@@ -59,6 +60,13 @@ fn object(key: &Key, timeline: &Timeline) -> Value {
         "entries": timeline.entries.iter().map(|entry| of_entry(entry, first_ms)).collect::<Vec<_>>(),
         "entries_max": ENTRIES_MAX,
     })
+}
+
+/// Without a `display` that JavaScript can read and this parser cannot: half a character, or a number without end.
+fn payment(payment: &Payment) -> Value {
+    let value = serde_json::from_slice(&payment.page_json());
+    let without_display = || serde_json::from_slice(&Payment { display: None, ..payment.clone() }.page_json());
+    value.or_else(|_| without_display()).unwrap_or_default()
 }
 
 fn of_entry(entry: &Entry, first_ms: i64) -> Value {
@@ -76,7 +84,22 @@ fn of_entry(entry: &Entry, first_ms: i64) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
+    use crate::payment::{Display, Event, EventId, State, Status, Timestamp};
+
+    #[test]
+    fn a_payment_is_shown_whatever_its_display_is() {
+        let key = Key::new(MerchantId::new("m").unwrap(), OrderId::new("o").unwrap());
+        let at = Timestamp::parse("2026-01-31T08:30:00Z").unwrap();
+        for display in [r#"{"n":"\ud83d"}"#, r#"{"n":1e999}"#] {
+            let mut event = Event::new(key.clone(), EventId::new("e").unwrap(), Status::Failed, at.clone());
+            event.display = Some(Display::new(&RawValue::from_string(display.to_owned()).unwrap()));
+            let shown = payment(&State::first(event).payment());
+            assert_eq!((&shown["status"], shown.get("display")), (&json!("failed"), None), "{display}");
+        }
+    }
 
     #[test]
     fn a_page_is_given_a_version_before_it_has_shown_it() {

@@ -150,6 +150,10 @@ fn collector(endpoint: &str) -> Result<(String, HashMap<String, String>), Error>
         url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| malformed())?;
         headers.insert("authorization".to_owned(), format!("Basic {}", STANDARD.encode(login)));
     }
+    if url.fragment().is_some() {
+        return Err(Error::Collector("must not have a fragment".to_owned()));
+    }
+    url.path_segments_mut().map_err(|()| malformed())?.pop_if_empty().extend(["v1", "traces"]);
     Ok((url.into(), headers))
 }
 
@@ -161,7 +165,7 @@ fn provider(endpoint: &str, instance: &str) -> Result<SdkTracerProvider, Error> 
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(format!("{}/v1/traces", address.trim_end_matches('/')))
+        .with_endpoint(address)
         .with_headers(headers)
         .with_timeout(EXPORT_TIMEOUT)
         .build()
@@ -238,6 +242,17 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn spans_go_below_the_path_and_a_query_stays_one() {
+        for (endpoint, address) in [
+            ("http://c.example:4318", "http://c.example:4318/v1/traces"),
+            ("https://u:p@c.example/otlp/?api_key=K", "https://c.example/otlp/v1/traces?api_key=K"),
+        ] {
+            assert_eq!(collector(endpoint).unwrap().0, address);
+        }
+        assert!(check(&settings("info", "https://c.example/#x")).is_err());
     }
 
     #[test]

@@ -151,6 +151,12 @@ async fn an_address_asks_so_fast_and_no_faster() {
     })
     .await;
     refused.assert_problem(429, "rate_limited");
+    // Nor may it ask what browsers ask before they ask.
+    wait_for("a question too many", async || {
+        let answer = Answer::of(service.request(Method::OPTIONS, "/v1/tickets")).await;
+        (answer.status == 429).then_some(())
+    })
+    .await;
     wait_for("it may ask again", async || (asked(&service, "accept", "*/*").await.status == 200).then_some(())).await;
 }
 

@@ -76,6 +76,20 @@ async fn odd_order_numbers_in_the_address_are_answers_and_not_failures() {
 }
 
 #[tokio::test]
+async fn odd_addresses_of_operators_are_answers_too() {
+    let service = Service::start().await;
+    for (target, status, code) in [
+        ("/v1/orders/%ff/a", 400, "bad_request"),
+        ("/v1/dead-letters/%ff", 400, "bad_request"),
+        ("/readyz/%ff", 404, "unknown_part"),
+    ] {
+        service.admin_get(target).await.assert_problem(status, code);
+    }
+    let looked = service.admin_get("/dead-letters/look").await;
+    assert_eq!(looked.status, 200, "it leads to the list: {}", looked.text);
+}
+
+#[tokio::test]
 async fn bad_bodies_are_refused() {
     let service = Service::start().await;
     let ticket = ticket("b-1");

@@ -343,7 +343,7 @@ async fn an_event_is_read_wherever_the_network_cuts_it() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
-    let payment = r#"{"order_id":"cut-1","version":1,"status":"failed","final":true,"reason":{"message":"余额不足"}}"#;
+    let payment = r#"{"order_id":"cut-1","version":1,"status":"failed","final":true,"reason":{"message":"余额不足"},"display":{"a":"\ud83d","b":1e999}}"#;
     let event = format!("id: 1\nevent: payment\ndata: {payment}\n\n");
     let setup = Setup::new().await;
     let (ended, ()) =

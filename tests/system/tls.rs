@@ -7,7 +7,7 @@ use reqwest::Certificate;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::{Answer, Heard, Page, Publisher, Service, Setup, event, ticket, wait_for, within};
 
@@ -95,6 +95,24 @@ async fn pages_wait_over_wss_and_https_and_nobody_is_served_without_tls() {
     assert!(handshakes("failed").await >= 2.0);
     let expires = service.metric("payment_notifier_tls_certificate_expires_timestamp_seconds", "").await;
     assert!(expires > 1_700_000_000.0, "{expires}");
+}
+
+#[tokio::test]
+async fn who_begins_handshakes_and_sends_nothing_holds_up_nobody_else() {
+    let identity = Identity::new();
+    let setup = with_tls(&identity).await.0.set("HTTP__UNLIMITED_NETWORKS", "").set("HTTP__TLS_HANDSHAKES_MAX", 16);
+    let service = setup.start().await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+        silent.push(within("the connection opens", socket.connect(service.http)).await.unwrap());
+    }
+    service.metric_is("payment_notifier_tls_handshakes_total", "result=\"refused\"", 38.0).await;
+    let target = https(&service, "/v1/payments/tls-9");
+    let answer = Answer::of(identity.https().get(&target).bearer_auth(ticket("tls-9"))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    drop(silent);
 }
 
 #[tokio::test]

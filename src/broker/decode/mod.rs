@@ -35,6 +35,9 @@ use explained::Origins;
 use fields::Fallback;
 use mapping::Mappings;
 
+/// Bodies of the service's own are read up to this size at least: its texts are bounded by [`crate::payment::limits`].
+const OWN_BYTES_MAX: usize = 16 * 1024;
+
 /// A message as a mapping reads it.
 struct Mapped<'a> {
     decoded: Result<Decoded, Reject>,
@@ -77,7 +80,7 @@ impl Decoder {
     /// # Errors
     /// [`Reject`] with the first rule that the message breaks.
     pub fn decode(&self, payload: &Payload<'_>) -> Result<Decoded, Reject> {
-        let text = self.text(payload.body)?;
+        let text = self.text(payload)?;
         if let Some(mapped) = self.mapped(payload, text) {
             return mapped.decoded;
         }
@@ -99,7 +102,7 @@ impl Decoder {
     }
 
     fn origins(&self, payload: &Payload<'_>) -> Result<(Option<usize>, Origins), Reject> {
-        let text = self.text(payload.body)?;
+        let text = self.text(payload)?;
         if let Some(mapped) = self.mapped(payload, text)
             && let Some((number, mut origins)) = self.mappings.origins(payload.routing_key, &mapped.text)
         {
@@ -147,9 +150,11 @@ impl Decoder {
     }
 
     /// The body as text of a bounded size and depth.
-    fn text<'a>(&self, bytes: &'a [u8]) -> Result<&'a str, Reject> {
-        if bytes.len() > self.body_bytes_max {
-            return Err(Reject::too_large(bytes.len(), self.body_bytes_max));
+    fn text<'a>(&self, payload: &Payload<'a>) -> Result<&'a str, Reject> {
+        let bytes = payload.body;
+        let most = if payload.is_own() { self.body_bytes_max.max(OWN_BYTES_MAX) } else { self.body_bytes_max };
+        if bytes.len() > most {
+            return Err(Reject::too_large(bytes.len(), most));
         }
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text.trim_start_matches('\u{feff}'),

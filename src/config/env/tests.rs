@@ -62,6 +62,8 @@ fn an_empty_variable_is_one_that_is_not_set_and_makes_a_list_empty() {
     );
     let path = file(folder.path(), "settings.toml", toml);
     let empty = [
+        "CALLBACKS__STRIPE",
+        "PAYMENTS__MAPPINGS",
         "TICKETS__HS256_SECRET",
         "HTTP__ALLOWED_ORIGINS",
         "HTTP__PING_S",

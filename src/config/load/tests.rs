@@ -48,6 +48,14 @@ fn environment_wins_over_file_and_texts_stay_texts() {
 }
 
 #[test]
+fn networks_of_ipv4_are_that_however_they_are_written() {
+    let written = "::ffff:10.0.0.0/104, ::ffff:192.0.2.7, 192.0.2.0/24, ::ffff:0:0/64, 2001:db8::/32";
+    let settings = with_env(&[("PAYMENT_NOTIFIER__HTTP__TRUSTED_PROXIES", written)]).unwrap();
+    let networks: Vec<String> = settings.http.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "192.0.2.7/32", "192.0.2.0/24", "::ffff:0.0.0.0/64", "2001:db8::/32"]);
+}
+
+#[test]
 fn each_mistake_is_one_line_that_names_its_key() {
     let env = |k: &str, v: &str| with_env(&[(k, v)]).unwrap_err().to_string();
     let cases = [

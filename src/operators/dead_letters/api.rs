@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -71,10 +71,10 @@ pub(in crate::operators) struct ShowQuery {
 
 pub(in crate::operators) async fn show(
     State(context): State<OperatorContext>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     query: Result<Query<ShowQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(context.looks.show(&id, query?.0.body).await?))
+    Ok(Json(context.looks.show(&id?.0, query?.0.body).await?))
 }
 
 /// `{"confirm":true,"again":false}`
@@ -88,10 +88,10 @@ pub(in crate::operators) struct ReplayBody {
 
 pub(in crate::operators) async fn replay(
     State(context): State<OperatorContext>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     body: Result<Json<Object<ReplayBody>>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let Json(Object(ReplayBody { confirm, again })) = body?;
+    let (Path(id), Json(Object(ReplayBody { confirm, again }))) = (id?, body?);
     if !confirm {
         return Err(not_confirmed());
     }
@@ -108,10 +108,10 @@ pub(in crate::operators) struct DiscardBody {
 
 pub(in crate::operators) async fn discard(
     State(context): State<OperatorContext>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     body: Result<Json<Object<DiscardBody>>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let Json(Object(DiscardBody { confirm })) = body?;
+    let (Path(id), Json(Object(DiscardBody { confirm }))) = (id?, body?);
     if !confirm {
         return Err(not_confirmed());
     }

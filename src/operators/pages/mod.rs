@@ -14,7 +14,7 @@ mod view;
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::middleware::from_fn;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 use super::context::OperatorContext;
@@ -30,7 +30,8 @@ pub(super) fn router() -> Router<OperatorContext> {
         .route("/orders", get(order::find))
         .route("/orders/{merchant_id}/{order_id}", get(order::get))
         .route("/dead-letters", get(dead_letters::list))
-        .route("/dead-letters/look", post(dead_letters::look))
+        // Where a page that says why it did not look leads to.
+        .route("/dead-letters/look", post(dead_letters::look).get(|| async { Redirect::to("/dead-letters") }))
         .route("/dead-letters/{id}", get(dead_letters::show))
         .route("/dead-letters/{id}/replay", get(dead_letters::ask).post(dead_letters::replay))
         .route("/dead-letters/{id}/discard", get(dead_letters::ask_discard).post(dead_letters::discard))

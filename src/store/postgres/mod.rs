@@ -163,9 +163,12 @@ impl PaymentStore for Postgres {
             Ok(()) => {}
             // One that cannot be written must not take the others with it.
             Err(error) if error.may_be_of_one_row() => {
-                for one in unknown.chunks(1) {
-                    if let Err(error) = self.run(|session| record::watch(session, settings, one)).await {
-                        tracing::warn!(%error, "who waits for an order without a payment is not known");
+                for (place, one) in unknown.chunks(1).enumerate() {
+                    let Err(error) = self.run(|session| record::watch(session, settings, one)).await else { continue };
+                    tracing::warn!(%error, "who waits for an order without a payment is not known");
+                    if !error.may_be_of_one_row() {
+                        settings.leftover.keep(unknown[place..].to_vec());
+                        break;
                     }
                 }
             }

@@ -41,6 +41,9 @@ const UNKNOWN: &str = "
     FROM unnest($1::text[], $2::text[], $3::bigint[]) AS unknown (merchant_id, order_id, at_ms)
     ON CONFLICT (merchant_id, order_id, step) DO UPDATE SET at_ms = greatest(inquired.at_ms, excluded.at_ms)";
 
+/// Takes a number, so that what is under way has lower ones: a snapshot tells of none beyond the last that has ended.
+const TAKE_NUMBER: &str = "SELECT pg_current_xact_id()";
+
 /// Of every database of the server.
 const UNDER_WAY: &str = "SELECT pg_snapshot_xip(pg_current_snapshot())::text::bigint";
 
@@ -102,6 +105,8 @@ pub(super) async fn watch(session: Session, settings: &Settings, unknown: &[(Key
 async fn wait_for_writers(session: &Session, leftover: &Leftover, limit: Duration) -> Result<(), Fault> {
     let mut waits = Backoff::new(WAIT_FIRST, WAIT_LONGEST);
     let deadline = Instant::now() + limit;
+    let take = session.prepare(TAKE_NUMBER).await?;
+    session.client()?.execute(&take, &[]).await?;
     let mut writers = under_way(session).await?;
     leftover.long_writers().retain(|long| writers.contains(long));
     writers.retain(|writer| !leftover.long_writers().contains(writer));

@@ -107,16 +107,11 @@ impl Session {
                 let message = format!("a socket can watch at most {most} orders");
                 return self.refuse("too_many_subscriptions", &message, id, None);
             }
-            match self.watch.open(&key).await {
-                Ok(Some(watched)) => {
-                    self.context.page_waits(self.page, &key);
-                    let slot = Arc::clone(slot);
-                    self.subscriptions.add(Entry { subscription: watched.subscription, ends_at, slot });
-                    Ok(watched.snapshot)
-                }
-                Ok(None) => return Ok(()),
-                Err(error) => Err(error),
-            }
+            let Some(subscription) = self.watch.register(&key) else { return Ok(()) };
+            let snapshot = self.watch.read(&key).await;
+            self.context.page_waits(self.page, &key);
+            self.subscriptions.add(Entry { subscription, ends_at, slot: Arc::clone(slot) });
+            snapshot
         };
         match snapshot {
             // Reading took its time. The page learns why this order is left out when the ticket's orders are done.
@@ -129,15 +124,14 @@ impl Session {
                 self.push(&wire::subscribed(&key, text.as_ref()));
                 self.make_room().await
             }
-            // The others of this socket are none the worse for it.
+            // The others of this socket are none the worse for it, and what comes once it can be read reaches the page.
             Err(error) if error.may_be_of_one_row() => {
                 tracing::warn!(%error, %order_id, "snapshot not read");
-                self.subscriptions.remove(order_id.as_str());
                 let message = "the payment of this order cannot be read at the moment";
                 self.refuse("unavailable", message, Some(order_id.as_str()), None)
             }
             Err(error) => {
-                if !matches!(error, store::Error::Overloaded) {
+                if !matches!(error, store::Error::Overloaded | store::Error::Unavailable(_)) {
                     tracing::warn!(%error, %order_id, "snapshot not read");
                 }
                 self.push(&wire::reconnect(self.context.reconnect_after_ms()));

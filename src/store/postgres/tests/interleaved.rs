@@ -129,6 +129,40 @@ async fn a_page_that_begins_to_wait_while_the_first_event_is_stored_counts_as_wa
     assert_eq!(nodes.undelivered().await, 1, "the event first");
 }
 
+/// The page's transaction has the lower number, so that no snapshot names the event's before some other has ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_began_after_its_page_was_noted_and_before_that_was_committed_knows_of_it() {
+    let nodes = Nodes::new().await;
+    nodes
+        .database
+        .execute(
+            "CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 PERFORM pg_advisory_xact_lock(42); RETURN new; END $$;
+             CREATE TRIGGER held AFTER INSERT ON watched FOR EACH ROW EXECUTE FUNCTION held()",
+        )
+        .await;
+    nodes.holding.batch_execute("SELECT pg_advisory_lock(42)").await.unwrap();
+    let behind = connect(&nodes.database).await;
+    let is_done = AtomicBool::new(false);
+    let note = async {
+        nodes.one.record(watched("a")).await.unwrap();
+        is_done.store(true, Ordering::Release);
+    };
+    let apply = async {
+        nodes.until(async || nodes.waits("node-1").await).await;
+        behind.batch_execute("BEGIN; LOCK TABLE entries IN SHARE MODE").await.unwrap();
+        nodes.other.apply_events(paid("a")).await.unwrap();
+    };
+    let leading = async {
+        nodes.until(async || nodes.waits("node-2").await).await;
+        nodes.holding.batch_execute("SELECT pg_advisory_unlock(42)").await.unwrap();
+        nodes.until(async || is_done.load(Ordering::Acquire) || nodes.looks().await).await;
+        behind.batch_execute("ROLLBACK").await.unwrap();
+    };
+    tokio::join!(note, apply, leading);
+    assert_eq!(nodes.undelivered().await, 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn somebody_who_writes_for_long_is_waited_for_once() {
     let nodes = Nodes::new().await;

@@ -253,6 +253,9 @@ fn what_the_service_publishes_itself_is_read_in_its_own_form_whatever_is_said_of
     let body =
         r#"{"event_id":"e","merchant_id":"m","order_id":"o","status":"failed","occurred_at":"2026-01-31T08:30:00Z"}"#;
     let pointer = "[payments]\nbody_pointer = \"/data\"\n";
+    let long = body.replace("\"o\"", &format!("\"o\",\"reason\":{{\"message\":\"{}\"}}", "m".repeat(200)));
+    let small = decoder("[payments]\nbody_bytes_max = 256\n");
+    assert!(long.len() > 256 && small.decode(&Payload::of_own(long.as_bytes())).is_ok());
     for toml in [pointer.to_owned(), BASE.to_owned(), format!("{pointer}{BASE}")] {
         let decoder = decoder(&toml);
         let own = Payload { routing_key: "payment.result.stripe", ..Payload::of_own(body.as_bytes()) };
