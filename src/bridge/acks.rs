@@ -32,8 +32,12 @@ impl Context {
     pub(super) fn acknowledge_later(&self, key: Key, version: u64, page: PageRef, error: Error) {
         let slot = self.late_acks.clone().try_acquire_owned();
         let Some(slot) = slot.ok().filter(|_| !error.may_be_of_one_row()) else {
-            // As many as are tried again say so later, each with a line.
-            tracing::debug!(%error, order_id = %key.order_id, "page acknowledgement not stored");
+            if error.may_be_of_one_row() {
+                tracing::warn!(%error, order_id = %key.order_id, "page acknowledgement not stored");
+            } else {
+                // As many as are tried again say so later, each with a line.
+                tracing::debug!(%error, order_id = %key.order_id, "page acknowledgement not stored");
+            }
             return;
         };
         let context = self.clone();

@@ -161,6 +161,7 @@ impl Committer {
         if self.store_failed.swap(false, Ordering::Relaxed) {
             self.parts.health.ok_in(Component::Store, HEALTH_THING);
             self.parts.health.ok(Component::Store);
+            self.parts.metrics.set_store_available(true);
             info!(queue = self.amqp.queue, "the store accepts events again");
         }
     }

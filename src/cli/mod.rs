@@ -20,8 +20,7 @@ mod ticket;
 mod version;
 mod watch;
 
-use std::ffi::OsString;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -34,9 +33,9 @@ use failure::Failure;
 #[command(version, long_version = version::long(), about, propagate_version = true)]
 struct Cli {
     /// Settings that override config/default.toml; the environment (PAYMENT_NOTIFIER__SECTION__KEY, or …__KEY_FILE for the
-    /// content of a file) overrides both
-    #[arg(long, global = true, value_name = "FILE", env = "PAYMENT_NOTIFIER_CONFIG")]
-    config: Option<OsString>,
+    /// content of a file) overrides both [env: PAYMENT_NOTIFIER_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -92,8 +91,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         return Ok(());
     }
     // A variable that is empty is one that is not set.
-    let config = cli.config.filter(|config| !config.is_empty());
-    let settings = load(config.as_deref().map(Path::new))?;
+    let named = || std::env::var_os("PAYMENT_NOTIFIER_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from);
+    let settings = load(cli.config.or_else(named).as_deref())?;
     // Everything that speaks TLS takes the process's provider; a second installation is no fault.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider is already installed");

@@ -72,7 +72,8 @@ impl Drop for HandshakeSlot {
 }
 
 fn site(address: IpAddr) -> IpAddr {
-    match address {
+    // On a socket for both kinds IPv4 comes as IPv6.
+    match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & (u128::MAX << (u128::BITS - SITE_BITS))).into()),
         v4 @ IpAddr::V4(_) => v4,
     }
@@ -88,10 +89,10 @@ mod tests {
         let address = |text: &str| Some(text.parse().unwrap());
         let held = [address("192.0.2.1"), address("192.0.2.1"), address("2001:db8:1::1"), address("2001:db8:1:2::9")]
             .map(|address| handshakes.begin(address).unwrap());
-        for full in ["192.0.2.1", "2001:db8:1:ffff::1"] {
+        for full in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8:1:ffff::1"] {
             assert!(handshakes.begin(address(full)).is_none(), "{full}");
         }
-        for other in [address("192.0.2.2"), address("2001:db8:2::1"), None] {
+        for other in [address("192.0.2.2"), address("::ffff:192.0.2.3"), address("2001:db8:2::1"), None] {
             assert!(handshakes.begin(other).is_some(), "{other:?}");
         }
         drop(held);

@@ -15,6 +15,8 @@ pub(super) struct Entry {
     pub(super) ends_at: Instant,
     /// The ticket's slot, shared by all orders of that ticket.
     pub(super) slot: Arc<TicketSlot>,
+    /// Whether its page has been given the payment as it stands.
+    pub(super) is_read: bool,
 }
 
 /// At most `http.subscriptions_per_connection_max`.

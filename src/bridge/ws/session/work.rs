@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Session, Step, Work};
+use crate::bridge::problems::warn_seldom;
 use crate::bridge::ticket_limit::TicketSlot;
 use crate::bridge::wire;
 use crate::bridge::ws::close::{Close, End};
@@ -91,7 +92,6 @@ impl Session {
     ) -> Step {
         let key = ticket.key(order_id);
         let known = self.subscriptions.by_key(&key);
-        let is_new = known.is_none();
         let snapshot = if let Some(entry) = known {
             entry.ends_at = ends_at;
             entry.slot = Arc::clone(slot);
@@ -110,13 +110,15 @@ impl Session {
             let Some(subscription) = self.watch.register(&key) else { return Ok(()) };
             let snapshot = self.watch.read(&key).await;
             self.context.page_waits(self.page, &key);
-            self.subscriptions.add(Entry { subscription, ends_at, slot: Arc::clone(slot) });
+            self.subscriptions.add(Entry { subscription, ends_at, slot: Arc::clone(slot), is_read: false });
             snapshot
         };
         match snapshot {
             // Reading took its time. The page learns why this order is left out when the ticket's orders are done.
             Ok(_) if !self.may_receive(&key) => Ok(()),
             Ok(snapshot) => {
+                let is_new =
+                    self.subscriptions.by_key(&key).is_some_and(|entry| !std::mem::replace(&mut entry.is_read, true));
                 if let Some(update) = snapshot.as_ref().filter(|_| is_new) {
                     self.context.page_sent(self.page, update);
                 }
@@ -131,8 +133,10 @@ impl Session {
                 self.refuse("unavailable", message, Some(order_id.as_str()), None)
             }
             Err(error) => {
-                if !matches!(error, store::Error::Overloaded | store::Error::Unavailable(_)) {
-                    tracing::warn!(%error, %order_id, "snapshot not read");
+                match &error {
+                    store::Error::Overloaded => {}
+                    store::Error::Unavailable(_) => warn_seldom(&error),
+                    error => tracing::warn!(%error, %order_id, "snapshot not read"),
                 }
                 self.push(&wire::reconnect(self.context.reconnect_after_ms()));
                 Err(End::Close(Close::Draining))
