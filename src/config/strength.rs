@@ -1,5 +1,7 @@
 //! How good secrets and keys must be, wherever the settings name them.
 
+use sha2::{Digest, Sha256};
+
 use super::error::Error;
 use super::{Secret, Secrets};
 
@@ -10,6 +12,12 @@ const SECRETS_MAX: usize = 16;
 const DIFFERENT_CHARACTERS_MIN: usize = 8;
 /// What the placeholders of our own examples, and of many others, begin with, in letters and digits alone.
 const PLACEHOLDERS: [&str; 6] = ["replace", "changeme", "changethis", "placeholder", "yoursecret", "yourpassword"];
+/// SHA-256 of secrets that stood in this project's repository, where anybody can read them.
+const PUBLISHED: [&str; 3] = [
+    "c2a09c821919db09aa93d2a5f7c78488e5a5e63522e36f21d98917cb413230a4",
+    "da8de33c768c4f60232c05e4f0ba4b58ad2a96f61f318c64e54278230282710b",
+    "a8bfbf1dc17f5c8261369c046c5b3c2287d0ba38ef55cae4922e5db78454fd4b",
+];
 /// RFC 7518, 3.3, and what NIST SP 800-131A asks for.
 const RSA_BITS_MIN: usize = 2048;
 /// RSA with an exponent of 1 signs nothing: every message is its own signature.
@@ -67,6 +75,10 @@ pub(super) fn check_addresses(key: &str, addresses: &Secret) -> Result<(), Error
 pub fn weakness(secret: &str) -> Option<String> {
     if is_placeholder(secret) {
         return Some("is a placeholder from an example".to_owned());
+    }
+    let hash: String = Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect();
+    if PUBLISHED.contains(&hash.as_str()) {
+        return Some("is one that this project's repository has shown to everybody".to_owned());
     }
     let mut different: Vec<char> = secret.chars().collect();
     different.sort_unstable();
