@@ -150,8 +150,8 @@ impl Committer {
 
     fn store_is_down(&self, why: &str) {
         // Beside what the watch over the store says, which writes elsewhere and may find nothing wrong.
-        self.parts.health.fault_in(Component::Store, HEALTH_THING, why);
         self.parts.metrics.set_store_available(false);
+        self.parts.health.fault_in(Component::Store, HEALTH_THING, why);
         if !self.store_failed.swap(true, Ordering::Relaxed) {
             warn!(queue = self.amqp.queue, reason = why, "the store does not accept events, consuming is paused");
         }
@@ -159,9 +159,9 @@ impl Committer {
 
     fn store_is_up(&self) {
         if self.store_failed.swap(false, Ordering::Relaxed) {
+            self.parts.metrics.set_store_available(true);
             self.parts.health.ok_in(Component::Store, HEALTH_THING);
             self.parts.health.ok(Component::Store);
-            self.parts.metrics.set_store_available(true);
             info!(queue = self.amqp.queue, "the store accepts events again");
         }
     }

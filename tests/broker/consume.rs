@@ -98,13 +98,14 @@ async fn repeated_stale_and_contradicting_events_are_counted_and_acknowledged() 
 async fn a_store_that_is_down_pauses_consuming_and_dead_letters_nothing() {
     let world = World::new("store").await;
     let node = Node::start(&world).await;
-    node.store.refusing.store(5, Ordering::SeqCst);
+    node.store.refusing.store(usize::MAX, Ordering::SeqCst);
     let inbox = Inbox::new();
     let _page = node.hub.subscribe(&inbox, &key("o-1")).unwrap();
     publish_all(&world, &node, 0..20).await;
     until("the fault is reported", async || node.faults().contains("store: store unavailable: disk full")).await;
     assert_eq!(node.metric("store_available"), 0.0);
     assert_eq!(node.store.version(&key("o-1")), None);
+    node.store.refusing.store(0, Ordering::SeqCst);
     until("it is taken in the end", async || node.store.len() == 20).await;
     until("the fault is gone", async || node.faults().is_empty()).await;
     // It waited between attempts.

@@ -92,7 +92,7 @@ async fn a_broker_that_is_not_there_or_silent_is_a_bounded_error_without_the_pas
         let publisher = Publisher::new(&world.options()).unwrap();
         let began = Instant::now();
         let error = publisher.publish(&message("payments", "payment.result.x", "a")).await.unwrap_err().to_string();
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
         let check = broker::check(&world.options()).await.unwrap_err().to_string();
         for text in [error, check, format!("{publisher:?}")] {
             assert!(!text.contains("hunter2"), "{text}");

@@ -36,15 +36,15 @@ pub(crate) fn blocking_request(
 }
 
 /// Sends bytes as they are and reads until the other side closes: for requests that no client library sends.
-/// Returns the answer and how long the connection stayed open after the last byte was sent.
+/// Returns the answer and how long the connection was open.
 pub(crate) fn send_raw(address: SocketAddr, request: &[u8]) -> (String, Duration) {
+    let began = Instant::now();
     let mut stream = TcpStream::connect(address).expect("the service accepts connections");
     stream.set_read_timeout(Some(DEADLINE)).expect("a timeout can be set");
     // A service that refuses early may close before it has read all; what it answered is what matters.
     if let Err(e) = stream.write_all(request) {
         assert!(matches!(e.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset), "{e}");
     }
-    let sent = Instant::now();
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -55,7 +55,7 @@ pub(crate) fn send_raw(address: SocketAddr, request: &[u8]) -> (String, Duration
             Err(e) => panic!("the service neither answered to the end nor closed: {e}"),
         }
     }
-    (String::from_utf8_lossy(&answer).into_owned(), sent.elapsed())
+    (String::from_utf8_lossy(&answer).into_owned(), began.elapsed())
 }
 
 /// The status of an answer's first line, 0 if there is none.

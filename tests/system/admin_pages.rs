@@ -220,7 +220,7 @@ async fn a_refresh_of_the_page_spends_no_look() {
 #[tokio::test]
 async fn a_real_browser_shows_it_on_desktop_and_phone_and_keeps_it_live() {
     let setup = Setup::new().await.set("DEMO__ENABLED", true).set("ADMIN__TOKEN", TOKEN).set("INSTANCE", "node-1");
-    let service = setup.set("ESCALATION__ORDERS", "all").set("ESCALATION__AFTER", "1s").start().await;
+    let service = setup.set("ESCALATION__ORDERS", "all").set("ESCALATION__AFTER", "5s").start().await;
     let publisher = Publisher::connect(service.vhost()).await;
     for status in ["PAID", "unpaid"] {
         let bad = changed(event("lost-1", "succeeded"), json!({ "status": status }));

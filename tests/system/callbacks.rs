@@ -10,7 +10,7 @@ use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
 
 use crate::support::ticket::now_s;
-use crate::support::{Answer, MERCHANT, Page, Proxy, Service, Setup, fixture, ticket};
+use crate::support::{Answer, MERCHANT, Page, Proxy, Service, Setup, fixture, ticket, wait_for};
 
 const CONFIG: &str =
     "[[callbacks.stripe]]\nmerchant_id = \"shop\"\nsigning_secrets = [\"whsec_test_only_0123456789\"]\n";
@@ -76,7 +76,10 @@ async fn without_a_confirm_the_provider_is_told_to_send_again() {
     let proxy = Proxy::start();
     let service = Setup::new().await.config(CONFIG).through(&proxy).set("AMQP__CONNECT_TIMEOUT_S", 1).start().await;
     let body = notification("stripe-3").to_string();
-    assert!(notify(&service, &body, &body, now_s()).await.status < 300, "the publisher is connected");
+    wait_for("the publisher is connected", async || {
+        (notify(&service, &body, &body, now_s()).await.status < 300).then_some(())
+    })
+    .await;
     proxy.silence();
     let begun = std::time::Instant::now();
     let (body, order_id) = (notification("stripe-4").to_string(), "stripe-4");

@@ -118,7 +118,7 @@ async fn a_plain_poll_is_a_page_that_has_waited() {
 
 #[tokio::test]
 async fn an_acknowledgement_that_comes_first_ends_the_escalation() {
-    let (service, publisher, mut told) = start(soon("all").await).await;
+    let (service, publisher, mut told) = start(soon("all").await.set("ESCALATION__AFTER", "6s")).await;
     paid(&service, &publisher, "e-first").await;
     acknowledge(&service, "e-first", 1).await;
     told.next_of(DELIVERED, "e-first").await;

@@ -3,12 +3,15 @@
 //! An entry belongs to a payment by the id of its row, or, where no payment of an order is known, to its row in `watched` by
 //! that row's id, negative.
 
+use std::time::Instant;
+
 use rusqlite::Connection;
 
 use super::{payments, watched};
 use crate::payment::Key;
+use crate::runtime::unix_ms;
 use crate::store::columns::sql_limit;
-use crate::store::ledger::{Ledger, Row, StoredEntry, assemble, damaged};
+use crate::store::ledger::{Examined, Ledger, Progress, Row, StoredEntry, Swept, assemble, damaged, examine};
 use crate::store::{ENTRIES_MAX, Error, Timeline};
 
 const INSERT: &str = "INSERT INTO entries (payment_id, at_ms, node, what) VALUES (?1, ?2, ?3, ?4)";
@@ -23,9 +26,9 @@ const SELECT: &str = "
 
 const DELETE: &str = "DELETE FROM entries WHERE payment_id = ?1";
 
-/// Looks at the oldest and removes what is too old of them.
-const DELETE_OLDEST: &str = "
-    DELETE FROM entries WHERE at_ms < ?1 AND id IN (SELECT id FROM entries ORDER BY id LIMIT ?2)";
+const OLDEST: &str = "SELECT id, at_ms FROM entries WHERE id > ?1 ORDER BY id LIMIT ?2";
+
+const DELETE_ONE: &str = "DELETE FROM entries WHERE id = ?1";
 
 /// Writes all entries of a transaction whose payments are written. `ids` are those that are known, by place; `written` entries
 /// were written before by this process.
@@ -69,8 +72,25 @@ pub(super) fn remove(connection: &Connection, payment_id: i64) -> Result<usize, 
 }
 
 /// Removes those from before `before_ms` among the oldest `rows_max`.
-pub(super) fn remove_oldest(connection: &Connection, before_ms: i64, rows_max: usize) -> Result<usize, Error> {
-    Ok(connection.prepare_cached(DELETE_OLDEST)?.execute((before_ms, sql_limit(rows_max)))?)
+pub(super) fn remove_oldest(
+    connection: &Connection,
+    progress: &mut Progress<i64>,
+    before_ms: i64,
+    rows_max: usize,
+    now: Instant,
+) -> Result<Swept, Error> {
+    let after_id = progress.place().copied().unwrap_or(i64::MIN);
+    let mut select = connection.prepare_cached(OLDEST)?;
+    let found = select.query_map((after_id, sql_limit(rows_max)), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = found.collect::<Result<Vec<(i64, i64)>, _>>()?;
+    let times: Vec<_> = rows.iter().map(|(_, at_ms)| Some((*at_ms, *at_ms))).collect();
+    let Examined { looked_at, old, done } = examine(&times, before_ms, unix_ms(), rows_max);
+    let mut delete = connection.prepare_cached(DELETE_ONE)?;
+    for place in &old {
+        delete.execute([rows[*place].0])?;
+    }
+    progress.step(looked_at.checked_sub(1).map(|place| rows[place].0), 0, done, now);
+    Ok(Swept { rows: old.len(), damaged: 0, done })
 }
 
 /// All that is kept of one order.

@@ -21,7 +21,7 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 const MADE: &[u8] = b"payment-notifier\n";
 
 /// How long a connection waits for another program that holds the file, e.g. a backup.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The log keeps no more than this many bytes on disk once all of it was copied into the file.
 const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::file::File;
+use super::file::{BUSY_TIMEOUT, File};
 use crate::store::Error;
 
 /// Rows written after which the log is copied: some 5 to 20 MiB of it.
@@ -20,6 +21,9 @@ const ROWS_BETWEEN_COPIES: usize = 1_000;
 /// Pages (of 4 KiB) of log beyond which the writer waits for readers to let go of it, so that it starts over instead
 /// of growing.
 const PAGES_MAX: i64 = 4_096;
+
+/// For readers of this process, which read for less.
+const START_OVER_WAIT: Duration = Duration::from_millis(50);
 
 /// Counts what was written since the last copy.
 #[derive(Debug)]
@@ -55,7 +59,7 @@ impl Log {
     /// Has it copied if it is time to. Nothing is lost where that fails: what is committed is in the log.
     pub(super) fn copy_if_due(&mut self, connection: &Connection) {
         if self.is_long.swap(false, Ordering::AcqRel)
-            && let Err(error) = checkpoint(connection, "RESTART")
+            && let Err(error) = start_over(connection)
         {
             tracing::warn!(%error, "write-ahead log not copied into the store's file");
         }
@@ -110,6 +114,14 @@ impl Copier {
         };
         checkpoint(connection, "PASSIVE")
     }
+}
+
+/// Has the log start over, unless somebody reads on: a backup may do so for long, and all that writes would wait for it.
+fn start_over(connection: &Connection) -> Result<(), Error> {
+    connection.busy_timeout(START_OVER_WAIT)?;
+    let answer = checkpoint(connection, "RESTART").map(drop);
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    answer
 }
 
 /// Copies the log and answers how many pages it held.

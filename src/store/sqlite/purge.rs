@@ -36,6 +36,7 @@ const DELETE_WATCH_OF: &str = "DELETE FROM watched WHERE merchant_id = ?1 AND or
 pub(super) struct PurgeCursor {
     payments: Progress<i64>,
     watched: Progress<i64>,
+    entries: Progress<i64>,
 }
 
 /// A row of one of the two tables.
@@ -67,9 +68,11 @@ impl PurgeCursor {
             // Where its payment is kept, it goes with that.
             if has_payment(connection, row)? { Ok(0) } else { remove_watch(connection, row) }
         })?;
-        let entries = apart(connection, || entries::remove_oldest(connection, before.entries_ms, rows_max))?;
+        let progress = &mut self.entries;
+        let entries =
+            apart(connection, || entries::remove_oldest(connection, progress, before.entries_ms, rows_max, now))?;
         let entries = match entries {
-            Ok(rows) => Swept { rows, damaged: 0, done: rows < rows_max },
+            Ok(swept) => swept,
             Err(error) => {
                 tracing::error!(%error, "old entries of timelines are not removed");
                 Swept { rows: 0, damaged: 1, done: true }

@@ -189,6 +189,7 @@ impl<'c> Transaction<'c> {
         self.write()?;
         let purged = self.saved.memory.purge.step(self.connection, before, rows_max, self.now)?;
         self.saved.purged |= purged.payments > 0;
+        self.saved.rows += purged.payments + purged.entries;
         Ok(purged)
     }
 

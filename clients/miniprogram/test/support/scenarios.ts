@@ -189,7 +189,7 @@ function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): v
       await new Promise((resolve) => setTimeout(resolve, 300));
       assert.equal(page.changes.length, 0);
       device.foreground(10_000);
-      await until('processing', () => page.changes.length === 1, 2000);
+      await until('processing', () => page.changes.length === 1);
       await page.connected();
       await backend.publish(orderId, 'succeeded');
       assertSucceeded(page, await page.outcome(5000));
@@ -244,7 +244,7 @@ function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): v
       const page = open(createDevice(kind), backend, orderId);
       await page.connected('long_poll');
       await backend.publish(orderId, 'processing');
-      await until('processing', () => page.changes.length === 1, 2000);
+      await until('processing', () => page.changes.length === 1);
       await backend.publish(orderId, 'succeeded');
       assertSucceeded(page, await page.outcome(5000));
       await until('the acknowledgement', () => backend.acknowledged(orderId));

@@ -81,6 +81,22 @@ async fn the_file_does_not_grow_with_the_generations_of_payments() {
 }
 
 #[tokio::test]
+async fn entries_of_a_clock_that_was_ahead_keep_no_later_ones() {
+    let folder = Folder::new();
+    let store = folder.open(OPTIONS).unwrap();
+    for n in 0..7 {
+        store.apply_events(vec![event(&format!("o{n}"), "e1")]).await.unwrap();
+    }
+    let sql =
+        format!("UPDATE entries SET at_ms = iif(id IN (SELECT id FROM entries ORDER BY id LIMIT 3), {LATER_MS}, 1)");
+    Connection::open(folder.path()).unwrap().execute_batch(&sql).unwrap();
+    let before = PurgeBefore { payments_ms: 0, entries_ms: 2, unknown_ms: 0 };
+    while !store.purge(before, 2).await.unwrap().done {}
+    assert_eq!(number(&folder, "SELECT count(*) FROM entries WHERE at_ms = 1"), 0);
+    assert_eq!(number(&folder, "SELECT count(*) FROM entries"), 3);
+}
+
+#[tokio::test]
 async fn a_damaged_result_is_not_escalated_and_holds_up_no_other() {
     let folder = Folder::new();
     let store = folder.open(all_escalate()).unwrap();
