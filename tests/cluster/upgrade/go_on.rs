@@ -84,8 +84,8 @@ impl Upgraded {
         let before = kinds(&self.service, &order).await.len();
         self.publisher.publish(&event).await;
         wait_for(&format!("{order:?} has one more entry"), async || {
-            let mut kinds = kinds(&self.service, &order).await;
-            (kinds.len() > before).then(|| kinds.pop().expect("an entry"))
+            // Behind it may be that it was put aside.
+            kinds(&self.service, &order).await.into_iter().nth(before)
         })
         .await
     }
