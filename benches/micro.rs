@@ -44,16 +44,13 @@ fn key(order: u32) -> Key {
     Key::new(MerchantId::new("shop").unwrap(), OrderId::new(&format!("order-{order:08}")).unwrap())
 }
 
+fn payload(body: &str) -> Payload<'_> {
+    Payload { routing_key: KEY, body: body.as_bytes(), message_id: None, app_id: None, timestamp: None, headers: None }
+}
+
 fn event(decoder: &Decoder, n: u32, order: u32, status: &str) -> Event {
     let body = body(n, order, status);
-    let payload = Payload {
-        routing_key: KEY,
-        body: body.as_bytes(),
-        message_id: None,
-        app_id: None,
-        timestamp: None,
-        headers: None,
-    };
+    let payload = payload(&body);
     decoder.decode(&payload).unwrap().event().unwrap()
 }
 
@@ -61,14 +58,7 @@ fn decode(c: &mut Criterion) {
     let decoder = Decoder::new(&settings().payments).unwrap();
     let body = body(1, 1, "succeeded");
     c.bench_function("decode", |b| {
-        let payload = Payload {
-            routing_key: KEY,
-            body: body.as_bytes(),
-            message_id: None,
-            app_id: None,
-            timestamp: None,
-            headers: None,
-        };
+        let payload = payload(&body);
         b.iter(|| decoder.decode(&payload).unwrap());
     });
 }
@@ -96,14 +86,7 @@ fn decode_mapped(c: &mut Criterion) {
     std::fs::write(file.path(), MAPPING).unwrap();
     let settings = payment_notifier::config::load(Some(file.path())).unwrap();
     let decoder = Decoder::new(&settings.payments).unwrap();
-    let payload = Payload {
-        routing_key: KEY,
-        body: BODY.as_bytes(),
-        message_id: None,
-        app_id: None,
-        timestamp: None,
-        headers: None,
-    };
+    let payload = payload(BODY);
     assert_eq!(decoder.explain(&payload).mapping, Some(1));
     c.bench_function("decode, mapped", |b| b.iter(|| decoder.decode(&payload).unwrap()));
 }

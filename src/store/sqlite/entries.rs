@@ -81,9 +81,9 @@ pub(super) fn remove_oldest(
 ) -> Result<Swept, Error> {
     let after_id = progress.place().copied().unwrap_or(i64::MIN);
     let mut select = connection.prepare_cached(OLDEST)?;
-    let found = select.query_map((after_id, sql_limit(rows_max)), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let rows = found.collect::<Result<Vec<(i64, i64)>, _>>()?;
-    let times: Vec<_> = rows.iter().map(|(_, at_ms)| Some((*at_ms, *at_ms))).collect();
+    let found = select.query_map((after_id, sql_limit(rows_max)), |row| Ok((row.get(0)?, row.get(1).ok())))?;
+    let rows = found.collect::<Result<Vec<(i64, Option<i64>)>, _>>()?;
+    let times: Vec<_> = rows.iter().map(|(_, at_ms)| at_ms.map(|at_ms| (at_ms, at_ms))).collect();
     let Examined { looked_at, old, done } = examine(&times, before_ms, unix_ms(), rows_max);
     let mut delete = connection.prepare_cached(DELETE_ONE)?;
     for place in &old {
