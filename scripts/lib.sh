@@ -180,10 +180,10 @@ random_hex() { # random_hex BYTES
 
 # --- Locks and the broker of a command ------------------------------------------------------------------------------------
 
-only_once() { # only_once LOCK-FILE WHAT
+only_once() { # only_once LOCK-FILE WHAT [WHERE]
   command -v flock >/dev/null || return 0
   exec 9>"$1"
-  flock -n 9 || fail "$2 already runs in this folder"
+  flock -n 9 || fail "$2 already runs ${3:-in this folder}"
 }
 
 load_env() { # load_env FILE

@@ -110,6 +110,10 @@ pub struct State {
 struct Fingerprint {
     id: u64,
     content: u32,
+    /// Of the provider's number of a final event that does not decide the status: its claim may have gone into that of
+    /// another event, and nothing else knows the number by this id then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    transaction: Option<u32>,
 }
 
 impl Fingerprint {
@@ -122,9 +126,17 @@ impl Fingerprint {
             content.update([0]);
         }
         content.update(event.refund.map_or("", |r| r.status.as_str()));
-        let content = content.finalize();
-        Self { id: event.event_id.digest(), content: u32::from_be_bytes(std::array::from_fn(|i| content[i])) }
+        Self { id: event.event_id.digest(), content: first_four(&content.finalize()), transaction: None }
     }
+}
+
+fn transaction_of(event: &Event) -> Option<u32> {
+    let transaction = event.provider_transaction_id.as_deref()?;
+    (event.status.is_final() && !transaction.is_empty()).then(|| first_four(&Sha256::digest(transaction.as_bytes())))
+}
+
+fn first_four(digest: &[u8]) -> u32 {
+    u32::from_be_bytes(std::array::from_fn(|i| digest[i]))
 }
 
 impl State {
@@ -139,7 +151,7 @@ impl State {
     pub fn merge(&mut self, event: Event) -> Merged {
         let fingerprint = Fingerprint::of(&event);
         if let Some(known) = self.seen.iter().find(|seen| seen.id == fingerprint.id) {
-            let is_repeated = *known == fingerprint && !self.has_other_transaction(&event);
+            let is_repeated = known.content == fingerprint.content && !self.has_other_transaction(&event, *known);
             let change = if is_repeated { Change::Duplicate } else { Change::IdReused };
             return Merged::without_conflict(change);
         }
@@ -157,10 +169,14 @@ impl State {
             self.refund = Some(refund);
             grew = true;
         }
-        if beats(&event, &self.head) {
-            self.head = event;
-            grew = true;
-        }
+        let beaten = match beats(&event, &self.head) {
+            true => {
+                grew = true;
+                std::mem::replace(&mut self.head, event)
+            }
+            false => event,
+        };
+        self.keep_transaction(&beaten);
         if grew {
             self.version += 1;
         }
@@ -170,13 +186,22 @@ impl State {
         Merged { change: if grew { Change::Applied } else { Change::Stale }, conflicts, claims }
     }
 
-    /// True where the same event id is remembered with another provider's number.
-    fn has_other_transaction(&self, event: &Event) -> bool {
+    fn keep_transaction(&mut self, beaten: &Event) {
+        let Some(transaction) = transaction_of(beaten) else { return };
+        let id = beaten.event_id.digest();
+        if let Some(seen) = self.seen.iter_mut().find(|seen| seen.id == id) {
+            seen.transaction = Some(transaction);
+        }
+    }
+
+    /// True where the same event id, `known`, is remembered with another provider's number.
+    fn has_other_transaction(&self, event: &Event, known: Fingerprint) -> bool {
         let Some(transaction) = event.provider_transaction_id.as_deref() else { return false };
         let differs = |known: Option<&str>| known.is_some_and(|known| known != transaction);
         let mut claims = self.evidence.claims().iter();
         let is_head = event.status.is_final() && event.event_id == self.head.event_id;
         (is_head && differs(self.head.provider_transaction_id.as_deref()))
+            || known.transaction.is_some_and(|known| transaction_of(event).is_some_and(|other| other != known))
             || claims.any(|claim| claim.event_id.as_ref() == Some(&event.event_id) && differs(claim.transaction()))
     }
 

@@ -120,6 +120,12 @@ fn an_event_id_with_another_number_is_reported_and_a_number_that_is_left_out_is_
     assert_eq!(changes(again), [Change::IdReused, Change::Duplicate]);
     let not_the_head = [paid("e1", "A", 1), paid("e2", "B", 2), paid("e2", "C", 2)];
     assert_eq!(changes(not_the_head), [Change::Stale, Change::IdReused]);
+    let beaten_later = [paid("e1", "A", 2), paid("e2", "A", 1), paid("e1", "C", 2)];
+    assert_eq!(changes(beaten_later), [Change::Applied, Change::IdReused], "one claim stands for both");
+    let beaten_at_once = [paid("e1", "A", 1), paid("e2", "A", 2), paid("e2", "C", 2)];
+    assert_eq!(changes(beaten_at_once), [Change::Stale, Change::IdReused], "one claim stands for both");
+    let repeated = [paid("e1", "A", 1), paid("e2", "A", 2), paid("e2", "", 2)];
+    assert_eq!(changes(repeated), [Change::Stale, Change::Duplicate]);
     let open = |id, transaction| event(id, Status::Processing, transaction, 1);
     let of_an_open_one = [open("e1", "A"), open("e1", "B"), open("e2", "B")];
     assert_eq!(changes(of_an_open_one), [Change::Duplicate, Change::Applied], "whichever was the last");

@@ -213,47 +213,23 @@ impl TimelineWriter {
         self.under_way = 0;
     }
 
+    /// In parts where one note may be in the way: the notes of one order that cannot be written must not take those of
+    /// others with them.
     async fn try_to_write(&self, batch: Vec<Note>, store: &dyn PaymentStore, tasks: &Tasks) {
-        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
-        for attempt in 1..=ATTEMPTS_MAX {
-            match store.record(batch.clone()).await {
-                Ok(()) => {
-                    if attempt > 1 {
-                        info!("notes are written again");
-                    }
-                    return;
-                }
-                // One order that cannot be written must not take the notes of others with it.
-                Err(error) if error.may_be_of_one_row() => return self.write_apart(batch, store, error).await,
-                Err(error @ Error::Closed) => return self.lose(batch.len(), &error.to_string()),
-                Err(error) if attempt == 1 => warn!(%error, "notes cannot be written, retrying"),
-                Err(_known) => {}
-            }
-            tasks.rest(backoff.wait()).await;
-            if tasks.is_stopping() && attempt > 1 {
-                break;
-            }
-        }
-        self.lose(batch.len(), "the store did not accept them");
-    }
-
-    /// Writes what failed together: the notes of one order that cannot be written must not take those of others with them.
-    async fn write_apart(&self, batch: Vec<Note>, store: &dyn PaymentStore, error: Error) {
-        let mut pieces = Pieces::of(batch);
-        let mut failed = pieces.take_next().map(|all| (all, error));
-        loop {
-            if let Some((piece, error)) = failed.take()
-                && let Some(note) = pieces.divide(piece)
-            {
-                let Key { merchant_id, order_id } = &note.key;
-                warn!(%merchant_id, %order_id, %error, "a note of this order cannot be written");
-                self.inner.metrics.notes_dropped(1);
-            }
-            let Some(piece) = pieces.take_next() else { return };
-            match store.record(piece.clone()).await {
+        let (mut pieces, mut retries) = (Pieces::of(batch), Retries::default());
+        while let Some(piece) = pieces.take_next() {
+            match retries.record(&piece, store, tasks).await {
                 Ok(()) => {}
-                Err(error) if error.may_be_of_one_row() => failed = Some((piece, error)),
-                Err(error) => self.lose(piece.len(), &error.to_string()),
+                Err(error) if error.may_be_of_one_row() => {
+                    let Some(note) = pieces.divide(piece) else { continue };
+                    let Key { merchant_id, order_id } = &note.key;
+                    warn!(%merchant_id, %order_id, %error, "a note of this order cannot be written");
+                    self.inner.metrics.notes_dropped(1);
+                }
+                Err(error) => {
+                    let rest = std::iter::from_fn(|| pieces.take_next()).map(|piece| piece.len()).sum::<usize>();
+                    return self.lose(piece.len() + rest, &error.to_string());
+                }
             }
         }
     }
@@ -279,5 +255,46 @@ impl TimelineWriter {
         let since = u32::try_from(events.saturating_sub(self.seen_events)).unwrap_or(u32::MAX);
         (self.looked_at, self.seen_events) = (now, events);
         f64::from(since) / seconds > BUSY_EVENTS_PER_S
+    }
+}
+
+/// Of one batch, whatever its parts.
+#[derive(Debug)]
+struct Retries {
+    failures: u32,
+    backoff: Backoff,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self { failures: 0, backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST) }
+    }
+}
+
+impl Retries {
+    /// Gives the store these notes, and again while it is a fault of the store as a whole that may pass.
+    async fn record(&mut self, notes: &[Note], store: &dyn PaymentStore, tasks: &Tasks) -> Result<(), Error> {
+        let mut is_repeated = false;
+        loop {
+            let error = match store.record(notes.to_vec()).await {
+                Ok(()) => {
+                    if is_repeated {
+                        info!("notes are written again");
+                    }
+                    return Ok(());
+                }
+                Err(error) if error.may_be_of_one_row() || matches!(error, Error::Closed) => return Err(error),
+                Err(error) => error,
+            };
+            self.failures += 1;
+            if self.failures >= ATTEMPTS_MAX || (tasks.is_stopping() && self.failures > 1) {
+                return Err(error);
+            }
+            if self.failures == 1 {
+                warn!(%error, "notes cannot be written, retrying");
+            }
+            is_repeated = true;
+            tasks.rest(self.backoff.wait()).await;
+        }
     }
 }

@@ -167,8 +167,10 @@ async fn say_text(world: &World, text: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_learns_of_what_another_node_stored_and_no_node_of_what_it_said_itself() {
     let (world, store) = (World::new("live").await, Memory::new());
-    let a = Links::start(&world, "a", &store, by_hints_alone()).await;
-    let b = Links::start(&world, "b", &store, by_hints_alone()).await;
+    // A node that pauses for a second shall be silent to nobody.
+    let patient = || config::Live { heartbeat_ms: 2000, ..by_hints_alone() };
+    let a = Links::start(&world, "a", &store, patient()).await;
+    let b = Links::start(&world, "b", &store, patient()).await;
     let node = consumer(&world, &store, &b).await;
     let page = a.page("o-1");
     for order in ["o-0", "o-1", "o-2"] {

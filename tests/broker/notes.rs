@@ -43,6 +43,20 @@ async fn what_a_store_refuses_for_a_while_is_written_once_and_the_rest_when_the_
     assert!(written.windows(2).all(|pair| pair[0].at_ms <= pair[1].at_ms) && written[0].at_ms > 0);
 }
 
+#[tokio::test]
+async fn a_note_that_cannot_be_written_takes_no_other_with_it_though_the_store_fails_for_a_while_meanwhile() {
+    let (store, tasks, metrics) = (Memory::new(), Tasks::new(), Metrics::new().unwrap());
+    let (notes, writer) = TimelineRecorder::new(ALL, metrics.clone());
+    *store.refused.lock().unwrap() = Some(key("bad"));
+    tasks.spawn(writer.run(Arc::<Memory>::clone(&store), tasks.clone()));
+    ["a", "bad", "b", "c"].iter().for_each(|order| notes.watched(&key(order), PAGE));
+    until("the others are written", async || store.notes.lock().unwrap().len() == 3).await;
+    tasks.stop();
+    tasks.join(Duration::from_secs(20)).await.unwrap();
+    let written: Vec<_> = store.notes.lock().unwrap().iter().map(|note| note.key.clone()).collect();
+    assert_eq!((written, dropped(&metrics)), (["a", "b", "c"].map(key).to_vec(), 1));
+}
+
 #[test]
 fn what_does_not_fit_is_counted_and_pushes_leave_room_for_who_watches() {
     let metrics = Metrics::new().unwrap();

@@ -61,7 +61,9 @@ async fn pages_wait(service: &Service, pages: f64) {
 
 #[tokio::test]
 async fn a_page_on_one_node_learns_of_what_another_has_stored_on_all_four_transports() {
-    let nodes = Nodes::start().await;
+    // A node that pauses for a second shall be silent to nobody.
+    let patient = |setup: Setup| setup.set("LIVE__HEARTBEAT_MS", 5000);
+    let nodes = Nodes::start_with(patient, patient).await;
     let publisher = nodes.publisher().await;
     let tickets = ticket(json!(["l-ws", "l-sse", "l-long", "l-poll"]));
     let (mut page, _) = Page::subscribed(&nodes.waits, &ticket("l-ws")).await;

@@ -136,6 +136,7 @@ async fn what_is_served_is_what_is_documented_and_the_figures_move() {
     assert!(metric("tickets_accepted_total", "").await >= 5.0);
     assert_eq!(metric("batch_events_sum", "").await, 6.0);
     assert!(metric("http_refused_total", "code=\"invalid_ticket\"").await >= 1.0);
+    let _stays_open = Page::subscribed(&service, &ticket("m-open")).await;
     assert!(metric("http_connections", "").await >= 1.0);
     wait_for("the queues have been looked at", async || {
         let consumers = metric("queue_consumers", "").await == 1.0;

@@ -1,6 +1,6 @@
 //! What is older than it is kept is removed, and what is younger stays.
 
-use crate::support::{Publisher, Setup, event, ticket, wait_for};
+use crate::support::{Page, Publisher, Setup, event, ticket, wait_for};
 
 #[tokio::test]
 async fn payments_are_forgotten_after_their_time_and_can_come_again() {
@@ -20,8 +20,10 @@ async fn payments_are_forgotten_after_their_time_and_can_come_again() {
         let answer = service.payment(&order, &ticket(order.as_str()), "").await;
         assert_eq!((&answer.json["status"], &answer.json["version"]), (&"unknown".into(), &0.into()), "{order}");
     }
+    // A page that waits is told, however soon it is removed again.
+    let (mut page, _) = Page::subscribed(&service, &ticket("r-0")).await;
     publisher.publish(&event("r-0", "failed")).await;
-    service.payment_with_status("r-0", &ticket("r-0"), "failed").await;
+    assert_eq!(page.payment().await["status"], "failed");
 }
 
 #[tokio::test]

@@ -276,7 +276,11 @@ async fn a_slow_key_server_holds_only_those_who_need_it_and_is_asked_once_for_al
     let waiting = futures_util::future::join_all(
         (0..8).map(|_| wait_for("the rotated key is found", async || taken(&rotated).await)),
     );
-    tokio::join!(waiting, async { drop(shut) });
+    let all_have_come = async || service.metric("payment_notifier_http_connections", "").await >= 8.0;
+    tokio::join!(waiting, async {
+        wait_for("all of them wait at once", async || all_have_come().await.then_some(())).await;
+        drop(shut);
+    });
     assert_eq!(key_server.at_once_most.load(Ordering::SeqCst), 1);
 }
 

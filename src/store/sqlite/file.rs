@@ -90,9 +90,13 @@ impl File {
         all.filter_map(|path| private::wider_mode(&path).map(|mode| (path, mode))).collect()
     }
 
-    /// What stands beside the file under its name.
+    /// What stands beside the file under its name: of a link beside what it leads to, as SQLite has its log, so that the
+    /// link and the file are one database.
     fn beside(&self, suffix: &str) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
+        let leads_to = |folder: &Path| Ok(folder.join(fs::read_link(&self.path)?));
+        let not_made_yet = || leads_to(self.path.parent().unwrap_or(Path::new(".")));
+        let file = fs::canonicalize(&self.path).or_else(|_missing: io::Error| not_made_yet());
+        let mut name = file.unwrap_or_else(|_no_link: io::Error| self.path.clone()).into_os_string();
         name.push(suffix);
         name.into()
     }

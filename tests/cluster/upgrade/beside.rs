@@ -5,7 +5,7 @@ use std::time::Instant;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::history::{Order, kinds, told};
+use super::history::{Order, outcomes, told};
 use super::merchants::Merchants;
 use super::{go_on, old_program, said};
 use crate::postgres_server::Database;
@@ -83,9 +83,10 @@ impl Test {
         let answer = old.get("/v1/payments/0", &Order::named(NEW_NUMBER).ticket()).await;
         assert_eq!(answer.status, 401, "{}", answer.text);
         let order = Order::named(CHARGED_BY_OLD);
-        let before = kinds(old, &order).await.len();
+        let before = outcomes(old, &order).await.len();
         self.publisher.publish(&charged_again(CHARGED_BY_OLD)).await;
-        wait_for("the second charge is stored", async || (kinds(old, &order).await.len() > before).then_some(())).await;
+        wait_for("the second charge is stored", async || (outcomes(old, &order).await.len() > before).then_some(()))
+            .await;
     }
 
     fn has_conflict(&self, order_id: &str) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::history::{Order, events, has_entry, kinds, orders, revoked, told};
+use super::history::{Order, events, has_entry, orders, outcomes, revoked, told};
 use super::merchants::Merchants;
 use super::said;
 use crate::support::{MERCHANT, Publisher, Service, Setup, Vhost, tools, wait_for};
@@ -81,11 +81,10 @@ impl Upgraded {
     /// Publishes an event, and answers what became of it.
     async fn outcome(&self, event: Value) -> String {
         let order = Order::of(&event);
-        let before = kinds(&self.service, &order).await.len();
+        let before = outcomes(&self.service, &order).await.len();
         self.publisher.publish(&event).await;
-        wait_for(&format!("{order:?} has one more entry"), async || {
-            // Behind it may be that it was put aside.
-            kinds(&self.service, &order).await.into_iter().nth(before)
+        wait_for(&format!("{order:?} has one more event"), async || {
+            outcomes(&self.service, &order).await.into_iter().nth(before)
         })
         .await
     }

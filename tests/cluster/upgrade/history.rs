@@ -103,19 +103,26 @@ pub(super) async fn publish_events(service: &Service, publisher: &Publisher) {
     service.metric_is("payment_notifier_events_total", "", count).await;
 }
 
-/// The types of an order's entries, the outcome of an arrival for it.
-pub(super) async fn kinds(service: &Service, order: &Order) -> Vec<String> {
-    let Order { merchant_id, order_id } = order;
-    let timeline = service.admin_get(&format!("/v1/orders/{merchant_id}/{order_id}")).await.json;
-    let entries = timeline["entries"].as_array().into_iter().flatten();
-    entries.map(|e| e["outcome"].as_str().or(e["type"].as_str()).unwrap_or_default().to_owned()).collect()
+/// What became of each event of an order, in the order of its timeline. A note of a page is written later than it is of, and
+/// then stands between what was there.
+pub(super) async fn outcomes(service: &Service, order: &Order) -> Vec<String> {
+    let entries = entries(service, order).await;
+    let arrived = entries.iter().filter(|entry| entry["type"] == "arrived");
+    arrived.map(|entry| entry["outcome"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// Waits until an order's timeline has an entry of this kind.
+async fn entries(service: &Service, order: &Order) -> Vec<Value> {
+    let Order { merchant_id, order_id } = order;
+    let timeline = service.admin_get(&format!("/v1/orders/{merchant_id}/{order_id}")).await.json;
+    timeline["entries"].as_array().cloned().unwrap_or_default()
+}
+
+/// Waits until an order's timeline has an entry of this type, or an event of this outcome.
 pub(super) async fn has_entry(service: &Service, order_id: &str, kind: &str) {
     let order = Order::named(order_id);
     wait_for(&format!("{order_id} has an entry {kind}"), async || {
-        kinds(service, &order).await.iter().any(|known| known == kind).then_some(())
+        let entries = entries(service, &order).await;
+        entries.iter().any(|entry| entry["type"] == kind || entry["outcome"] == kind).then_some(())
     })
     .await;
 }
