@@ -70,7 +70,7 @@ pub(super) async fn get(
     context.page_waits(page, &key);
     let last_event_id = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let stream = Stream {
-        first: Some(Snapshot { known_version: last_event_id.or(query.after) }),
+        first: Some(Snapshot { known_versions: [last_event_id, query.after] }),
         ends_at: ticket.ends_at(),
         heartbeat: Duration::from_secs(context.http.heartbeat_s),
         _waits: context.metrics.page_waits(Transport::Sse),
@@ -109,7 +109,8 @@ struct Stream {
 }
 
 struct Snapshot {
-    known_version: Option<u64>,
+    /// By `Last-Event-ID` and by `?after=`.
+    known_versions: [Option<u64>; 2],
 }
 
 impl Stream {
@@ -137,7 +138,7 @@ impl Stream {
         let retry = self.retry();
         let update = self.watched.snapshot.take();
         let version = update.as_ref().map_or(0, |update| update.payment.version);
-        if snapshot.known_version == Some(version) {
+        if snapshot.known_versions.contains(&Some(version)) {
             return retry;
         }
         if let Some(update) = &update {

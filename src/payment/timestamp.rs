@@ -24,6 +24,7 @@ pub struct Timestamp {
 }
 
 const TEXT_BYTES_MAX: usize = 64;
+const DATE_BYTES: usize = "2026-01-31".len();
 const SECONDS: std::ops::Range<usize> = "2026-01-31T08:30:".len().."2026-01-31T08:30:00".len();
 
 impl Timestamp {
@@ -45,6 +46,10 @@ impl Timestamp {
     }
 
     fn read(text: &str) -> Option<Self> {
+        // The parser takes whatever stands there.
+        if text.as_bytes().get(DATE_BYTES) != Some(&b'T') {
+            return None;
+        }
         let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
         // JavaScript knows no leap second: it is shown as the last moment before it.
         if text.get(SECONDS) == Some("60") {
@@ -170,6 +175,12 @@ mod tests {
         for bad in [
             "2026-01-31 08:30:00Z",
             "2026-01-31t08:30:00z",
+            "2026-01-31-08:30:00Z",
+            "2026-01-31:08:30:00Z",
+            "2026-01-31Z08:30:00Z",
+            "2026-01-31008:30:00Z",
+            "2026-01-31.08:30Z",
+            "2026-01-31-08:30+0800",
             "2026-01-31T08:30:00",
             "2026-02-30T00:00:00Z",
             "1769819400",

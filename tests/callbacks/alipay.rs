@@ -258,6 +258,29 @@ fn what_is_no_trade_is_accepted_and_not_published() {
     }
 }
 
+/// Of agreements, authorisations and the like: they name no seller, and old ones no application.
+#[test]
+fn what_is_no_trade_needs_neither_seller_nor_application_but_is_of_no_other() {
+    let notice = |app_id: &[Field]| {
+        let fields = [
+            ("notify_type", "dut_user_sign"),
+            ("notify_time", "2026-01-31 08:31:00"),
+            ("status", "NORMAL"),
+            ("agreement_no", "20260131000000000001"),
+            ("external_agreement_no", "agreement-1"),
+            ("sign_scene", "INDUSTRY|DEFAULT"),
+            ("charset", "utf-8"),
+            ("sign_type", "RSA2"),
+        ];
+        signed(fields.iter().chain(app_id).map(|(name, value)| (*name, (*value).to_owned())).collect())
+    };
+    for app_id in [&[("app_id", APP_ID)][..], &[("partner_id", "2088000000000001")]] {
+        let received = receive(&notice(app_id)).unwrap();
+        assert_eq!((received.events, received.ignored), (vec![], Some("event_type")), "{app_id:?}");
+    }
+    assert_eq!(code(receive(&notice(&[("app_id", "2021000000000002")]))), Code::Foreign);
+}
+
 #[test]
 fn a_notice_in_gbk_verifies_over_its_own_bytes() {
     let fields = notice("TRADE_SUCCESS", &[PAID, ("subject", "@"), ("charset", "gbk")]);

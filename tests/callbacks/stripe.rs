@@ -248,10 +248,64 @@ fn a_refund_claims_only_what_went_back() {
             continue;
         };
         let event = event(received);
-        assert_eq!(gist(&event), format!("succeeded 2026-01-31T00:29:58Z {wanted}"));
+        assert_eq!(event.occurred_at.unix_ms() / 1000, 1_769_819_398);
+        assert_eq!(gist(&event), format!("succeeded {} {wanted}", event.occurred_at));
         assert_eq!(serde_json::to_value(event.amount).unwrap(), json!({ "value": captured, "currency": "JPY" }));
         assert_eq!(event.provider_transaction_id.as_deref(), Some("pi_1"));
         assert_eq!(event.provider_status.as_deref(), Some("charge.refunded"));
+    }
+}
+
+#[test]
+fn of_partial_refunds_of_one_second_the_greater_sum_is_the_later() {
+    let told = |id: &str, refunded: i64, all: bool| {
+        let mut told = notification("charge.refunded", &charge(2000, 2000, refunded, all));
+        told["id"] = id.into();
+        event(deliver(&told))
+    };
+    let paid = || {
+        let mut paid = intent("succeeded");
+        (paid["amount"], paid["amount_received"], paid["currency"]) = (2000.into(), 2000.into(), "jpy".into());
+        event(deliver(&notification("payment_intent.succeeded", &paid)))
+    };
+    for (less, more, all, wanted) in [
+        (500, 900, false, "partial"),
+        (900, 901, false, "partial"),
+        (1998, 1999, false, "partial"),
+        (1, 2000, true, "full"),
+    ] {
+        for [one, other] in [["evt_a", "evt_z"], ["evt_z", "evt_a"]] {
+            let [first, second] = [told(one, less, false), told(other, more, all)];
+            for events in [[paid(), first.clone(), second.clone()], [second, first, paid()]] {
+                let payment = end(&events).payment();
+                let refund = serde_json::to_value(payment.refund).unwrap();
+                assert_eq!((&refund["status"], &refund["amount"]["value"]), (&json!(wanted), &json!(more)), "{one}");
+                assert_eq!(payment.occurred_at.as_str(), "2026-01-31T00:29:58Z");
+            }
+        }
+    }
+}
+
+#[test]
+fn amounts_are_minor_units_of_iso_4217_where_stripe_counts_otherwise() {
+    for (currency, told, value) in [
+        ("jpy", 500, 500),
+        ("usd", 500, 500),
+        ("kwd", 5000, 5000),
+        ("isk", 500, 5),
+        ("ISK", 500, 5),
+        ("ugx", 500, 5),
+        ("mga", 500, 50_000),
+    ] {
+        let mut paid = intent("succeeded");
+        (paid["amount"], paid["amount_received"], paid["currency"]) = (told.into(), told.into(), currency.into());
+        let amount = event(deliver(&notification("payment_intent.succeeded", &paid))).amount.unwrap();
+        let shown = serde_json::to_value(amount).unwrap();
+        assert_eq!(shown, json!({ "value": value, "currency": currency.to_uppercase() }));
+        let mut refunded = charge(told, told, told, true);
+        refunded["currency"] = currency.into();
+        let refund = event(deliver(&notification("charge.refunded", &refunded))).refund.unwrap();
+        assert_eq!(refund.amount.unwrap().value(), value, "{currency}");
     }
 }
 

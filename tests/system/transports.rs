@@ -138,7 +138,12 @@ async fn an_event_stream_begins_with_the_payment_unless_the_page_has_it() {
         let first = open(query, last_event_id).await.payment().await;
         assert_eq!(first["version"], 1, "{query} {last_event_id:?}");
     }
-    let mut caught_up = [open("?after=1", None).await, open("", Some("1")).await];
+    let mut caught_up = [
+        open("?after=1", None).await,
+        open("", Some("1")).await,
+        open("?after=1", Some("7")).await,
+        open("?after=7", Some("1")).await,
+    ];
     for stream in &mut caught_up {
         assert_eq!(stream.next().await, Item::Comment, "a heartbeat, not the payment that the page has");
     }

@@ -46,7 +46,8 @@ pub(super) fn accept(version: Version, headers: &HeaderMap) -> Result<Response, 
     if let Ok(accepted) = HeaderValue::try_from(derive_accept_key(key.as_bytes())) {
         answer.insert(header::SEC_WEBSOCKET_ACCEPT, accepted);
     }
-    if has_token(headers, &header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
+    // Exactly: a page that offered another writing of it would take the answer for one that it did not offer.
+    if words(headers, &header::SEC_WEBSOCKET_PROTOCOL).any(|word| word == SUBPROTOCOL) {
         answer.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
     Ok(response)
@@ -64,8 +65,12 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
 
 /// True if one of the header's comma-separated words is `token`, in whatever case.
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    words(headers, name).any(|word| word.eq_ignore_ascii_case(token))
+}
+
+fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(token))
+    values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
 #[cfg(test)]
@@ -95,8 +100,10 @@ mod tests {
         // RFC 6455, 1.3
         assert_eq!(answer.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(answer.headers()["sec-websocket-protocol"], SUBPROTOCOL);
-        let foreign = accept(Version::HTTP_11, &headers(&[("sec-websocket-protocol", "chat")])).unwrap();
-        assert!(!foreign.headers().contains_key("sec-websocket-protocol"));
+        for other in ["chat", "Payment-Notifier.V1"] {
+            let foreign = accept(Version::HTTP_11, &headers(&[("sec-websocket-protocol", other)])).unwrap();
+            assert!(!foreign.headers().contains_key("sec-websocket-protocol"), "{other}");
+        }
     }
 
     #[test]

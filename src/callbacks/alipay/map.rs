@@ -14,14 +14,19 @@ use crate::payment::{MerchantId, Money, Refund, RefundStatus, Status, Timestamp}
 /// Notifications of trades are in yuan.
 const CURRENCY: &str = "CNY";
 
+/// Of a notice of a trade. One address gets notices of every kind: agreements, authorisations, complaints.
+pub(super) fn trade_status(form: &Form) -> Option<&str> {
+    form.text("trade_status").filter(|_| matches!(form.text("notify_type"), Some("trade_status_sync") | None))
+}
+
 /// # Errors
 /// `malformed`.
-pub(super) fn meaning(merchant_id: &MerchantId, order_id_from: OrderIdFrom, form: &Form) -> Result<Meaning, Fault> {
-    // One address gets notices of every kind: agreements, authorisations, complaints.
-    let trade_status = match (form.text("notify_type"), form.text("trade_status")) {
-        (Some("trade_status_sync") | None, Some(trade_status)) => trade_status,
-        _ => return Ok(Meaning::Nothing("event_type")),
-    };
+pub(super) fn meaning(
+    merchant_id: &MerchantId,
+    order_id_from: OrderIdFrom,
+    form: &Form,
+    trade_status: &str,
+) -> Result<Meaning, Fault> {
     let out_trade_no = form.text("out_trade_no").ok_or(Fault::malformed("out_trade_no is missing"))?;
     let passed = form.text("passback_params").map(passed_text);
     let order_id = order_id_from.of(out_trade_no, passed.as_deref()).ok_or(Fault::malformed(

@@ -45,15 +45,18 @@ impl Account {
     pub(super) fn receive(&self, body: &[u8]) -> Result<Meaning, Fault> {
         let form = Form::parse(body).ok_or(Fault::new(Code::BadSignature, "not a form"))?;
         self.verify(&form)?;
-        if form.text("app_id") != Some(&self.app_id) {
+        // Some notices that are of no trade name neither application nor seller.
+        let trade_status = map::trade_status(&form);
+        if form.text("app_id").map_or(trade_status.is_some(), |app_id| *app_id != *self.app_id) {
             return Err(Fault::new(Code::Foreign, "app_id belongs to another application"));
         }
+        let Some(trade_status) = trade_status else { return Ok(Meaning::Nothing("event_type")) };
         if let Some(seller_id) = &self.seller_id
             && form.text("seller_id") != Some(seller_id)
         {
             return Err(Fault::new(Code::Foreign, "seller_id belongs to another seller"));
         }
-        map::meaning(&self.merchant_id, self.order_id_from, &form)
+        map::meaning(&self.merchant_id, self.order_id_from, &form, trade_status)
     }
 
     /// RSA PKCS#1 v1.5 with SHA-256 ("RSA2"). Most notices are signed without `sign_type`, some kinds with it;

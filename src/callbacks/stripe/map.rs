@@ -15,6 +15,9 @@ use crate::runtime::Object;
 /// (Stripe's changelog, 2025-03-31.basil).
 const HOLDS_ARE_NOT_REFUNDS_SINCE: &str = "2025-03-31";
 
+const NS_PER_MS: u64 = 1_000_000;
+const NS_PER_S: u64 = 1_000_000_000;
+
 /// What tells whether an event is read at all.
 #[derive(Deserialize)]
 struct Head {
@@ -40,7 +43,7 @@ struct Data<'a> {
     object: &'a RawValue,
 }
 
-/// Amounts in the currency's minor unit: yen are yen.
+/// Amounts as Stripe counts them, see [`amount`].
 #[derive(Deserialize)]
 struct PaymentIntent {
     id: Box<str>,
@@ -139,7 +142,7 @@ impl Account<'_> {
             transaction_id: Some(&intent.id),
             provider_status,
             status,
-            occurred_at: occurred_at(notification, step_ms(provider_status))?,
+            occurred_at: occurred_at(notification, step_ms(provider_status) * NS_PER_MS)?,
             amount: Some(amount(value, &intent.currency)?),
             refund: None,
             reason: why,
@@ -167,7 +170,7 @@ impl Account<'_> {
             transaction_id: Some(charge.payment_intent.as_deref().unwrap_or(&charge.id)),
             provider_status: &notification.kind,
             status: Status::Succeeded,
-            occurred_at: occurred_at(notification, 0)?,
+            occurred_at: occurred_at(notification, if whole { 0 } else { refund_step_ns(refunded, captured) })?,
             amount: Some(amount(captured, &charge.currency)?),
             refund: Some(Refund { status, amount: Some(amount(refunded, &charge.currency)?) }),
             reason: None,
@@ -205,13 +208,27 @@ fn step_ms(provider_status: &str) -> u64 {
     }
 }
 
-fn occurred_at(notification: &Notification<'_>, step_ms: u64) -> Result<Timestamp, Fault> {
-    let unix_ms = notification.created.checked_mul(1000).and_then(|ms| ms.checked_add(step_ms));
-    let unix_ms = unix_ms.and_then(|ms| i64::try_from(ms).ok());
-    let at = unix_ms.and_then(|ms| Timestamp::from_unix_ms(ms).ok());
-    at.ok_or(Fault::malformed("created is out of range"))
+/// Of several refunds of one second, which each have the sum so far, the greatest sum is the last: the greater part of what
+/// was captured, the later within the second.
+fn refund_step_ns(refunded: i64, captured: i64) -> u64 {
+    let ns = i128::from(refunded) * i128::from(NS_PER_S - 1) / i128::from(captured.max(1));
+    u64::try_from(ns).unwrap_or(0).min(NS_PER_S - 1)
 }
 
+fn occurred_at(notification: &Notification<'_>, step_ns: u64) -> Result<Timestamp, Fault> {
+    let unix_ns = i128::from(notification.created) * i128::from(NS_PER_S) + i128::from(step_ns);
+    Timestamp::from_unix_ns(unix_ns).ok().ok_or(Fault::malformed("created is out of range"))
+}
+
+/// In minor units of ISO 4217. Three currencies Stripe counts otherwise: <https://docs.stripe.com/currencies>.
 fn amount(value: i64, currency: &str) -> Result<Money, Fault> {
-    money(value, &currency.to_ascii_uppercase())
+    let currency = currency.to_ascii_uppercase();
+    let value = match currency.as_str() {
+        // They have no minor unit any more; Stripe still wants two decimals, which are always 00.
+        "ISK" | "UGX" => value / 100,
+        // In whole units.
+        "MGA" => value.checked_mul(100).ok_or(Fault::malformed("amount is out of range"))?,
+        _ => value,
+    };
+    money(value, &currency)
 }

@@ -1,6 +1,7 @@
 //! Amounts as minor units, exactly: never by way of a floating-point number.
 
 use super::super::reject::Reject;
+use super::decimal::without_exponent;
 use super::pointers::Values;
 use super::source::Source;
 use crate::payment::{Currency, Money};
@@ -47,8 +48,10 @@ pub(super) fn rule(scale: Option<u8>) -> String {
 }
 
 /// `12.34`, `12.3` or `12` with a scale of 2 are 1234, 1230 and 1200. Zeros beyond the scale are allowed, as a column
-/// `DECIMAL(18,4)` writes them.
+/// `DECIMAL(18,4)` writes them, and so is an exponent, as Java has it in a `double` from ten million on.
 pub(super) fn minor_units(text: &str, scale: Option<u8>) -> Option<i64> {
+    let plain = scale.map(|_decimals| without_exponent(text).ok_or(())).transpose().ok()?;
+    let text = plain.as_deref().unwrap_or(text);
     let is_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
     let (whole, decimals) = match (text.split_once('.'), scale) {
         (Some((whole, decimals)), Some(_)) if !decimals.is_empty() => (whole, decimals),
@@ -81,6 +84,9 @@ mod tests {
             ("19.9900", Some(2), 1999),
             ("0.1", Some(3), 100),
             ("500.00", Some(0), 500),
+            ("1.234567899E7", Some(2), 1_234_567_899),
+            ("1.0E7", Some(2), 1_000_000_000),
+            ("1.0E-3", Some(3), 1),
             ("92233720368547758.07", Some(2), i64::MAX),
         ] {
             assert_eq!(minor_units(text, scale), Some(value), "{text}");
@@ -93,6 +99,9 @@ mod tests {
             (" 1", None),
             ("", None),
             ("19.999", Some(2)),
+            ("1.9999E1", Some(2)),
+            ("1.0E-3", Some(2)),
+            ("-1.0E7", Some(2)),
             ("19.", Some(2)),
             (".5", Some(2)),
             ("1,999.00", Some(2)),

@@ -2,6 +2,7 @@
 
 mod amount;
 mod compiled;
+mod decimal;
 mod event;
 mod form;
 mod pointers;

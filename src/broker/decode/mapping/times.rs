@@ -1,5 +1,6 @@
 //! Times of others: RFC 3339, a number since 1970, or a text of a given form in a given time zone.
 
+use super::decimal::without_exponent;
 use super::time_format::TimeFormat;
 use super::zones::Zone;
 use crate::payment::Timestamp;
@@ -74,7 +75,8 @@ impl Times {
 
 /// Nanoseconds since 1970, where the text is a plain number: `Some(None)` if that is of no unit.
 fn number(text: &str) -> Option<Option<i128>> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let text = without_exponent(text)?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
     let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     (is_digits(whole) && is_digits(fraction)).then(|| {
         let whole: u64 = whole.parse().ok()?;
@@ -106,12 +108,16 @@ mod tests {
             ("1764307800123", "2025-11-28T05:30:00.123Z"),
             ("1764307800123456", "2025-11-28T05:30:00.123456Z"),
             ("1764307800123.5", "2025-11-28T05:30:00.1235Z"),
+            ("1.7643078E9", "2025-11-28T05:30:00Z"),
+            ("1.764307800123E12", "2025-11-28T05:30:00.123Z"),
         ] {
             assert_eq!(read("", "", text).as_deref(), Some(shown), "{text}");
             assert_eq!(read("", "+08:00", text).as_deref(), Some(shown), "{text}");
         }
         assert_eq!(Times::default().read("0"), Ok(None));
-        for bad in ["1764307800123456789", "99999999999999999999999", "1.", ".5", "-1", "1e9", "１"] {
+        for bad in
+            ["1764307800123456789", "99999999999999999999999", "1.", ".5", "-1", "1e", "e9", "1e99", "-1e9", "１"]
+        {
             assert!(Times::default().read(bad).is_err(), "{bad}");
         }
     }
