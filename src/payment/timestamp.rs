@@ -24,6 +24,8 @@ pub struct Timestamp {
 }
 
 const TEXT_BYTES_MAX: usize = 64;
+/// 0001-01-01T00:00:00Z.
+const UNSET_UNIX_S: i64 = -62_135_596_800;
 const DATE_BYTES: usize = "2026-01-31".len();
 const SECONDS: std::ops::Range<usize> = "2026-01-31T08:30:".len().."2026-01-31T08:30:00".len();
 
@@ -89,6 +91,12 @@ impl Timestamp {
             Ok(text) => Ok(Self { at, text: text.into() }),
             Err(_year_out_of_range) => Err(InvalidTimestamp),
         }
+    }
+
+    /// True for the first moment of the year 1 in UTC, which is what Go and .NET write of a time that was not set.
+    #[must_use]
+    pub fn is_unset(&self) -> bool {
+        self.at.unix_timestamp() == UNSET_UNIX_S && self.at.nanosecond() == 0
     }
 
     /// The text as it was written.
@@ -168,6 +176,20 @@ mod tests {
         assert_eq!(utc, china);
         assert_eq!(china.as_str(), "2026-01-31T08:30:00.000+08:00");
         assert_eq!(utc.unix_ms(), 1_769_819_400_000);
+    }
+
+    #[test]
+    fn the_time_of_what_was_not_set_is_known_in_any_offset() {
+        for (text, is_unset) in [
+            ("0001-01-01T00:00:00Z", true),
+            ("0001-01-01T00:00:00.000+00:00", true),
+            ("0001-01-01T08:00:00+08:00", true),
+            ("0001-01-01T00:00:00.000000001Z", false),
+            ("0001-01-01T00:00:01Z", false),
+            ("1970-01-01T00:00:00Z", false),
+        ] {
+            assert_eq!(Timestamp::parse(text).unwrap().is_unset(), is_unset, "{text}");
+        }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use lapin::types::AMQPValue;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::explained::Origins;
+use super::json;
 use super::payload::{Payload, as_text};
 use super::reject::Reject;
 use crate::payment::{EventId, Timestamp};
@@ -13,11 +15,11 @@ use crate::payment::{EventId, Timestamp};
 /// A value of AMQP's `timestamp` above this is taken as milliseconds: as seconds it would lie past the year 5000.
 const TIMESTAMP_S_MAX: u64 = 100_000_000_000;
 
-/// What a structured CloudEvent says around its data.
+/// What a structured CloudEvent says around its data. Not looked at before it is needed.
 #[derive(Default)]
 pub(super) struct Envelope<'a> {
-    pub(super) id: Option<Cow<'a, str>>,
-    pub(super) time: Option<Cow<'a, str>>,
+    pub(super) id: Option<&'a RawValue>,
+    pub(super) time: Option<&'a RawValue>,
     pub(super) data: Option<Cow<'a, str>>,
 }
 
@@ -32,8 +34,12 @@ pub(super) fn event_id(envelope: &Envelope<'_>, payload: &Payload<'_>) -> Result
     let given = |text: &str, field, origin| {
         EventId::new(text).map(|id| (id, origin)).map_err(|rule| Reject::malformed(field, rule))
     };
-    if let Some(id) = &envelope.id {
-        return given(id, "id", "CloudEvents id");
+    if let Some(id) = envelope.id {
+        let is_whole_number = id.get().bytes().all(|b| b.is_ascii_digit());
+        let number = is_whole_number.then_some(Cow::Borrowed(id.get()));
+        if let Some(id) = number.map_or_else(|| json::text(Some(id), "id"), |number| Ok(Some(number)))? {
+            return given(&id, "id", "CloudEvents id");
+        }
     }
     if let Some(id) = payload.cloud_event("id").and_then(as_text).filter(|id| !id.is_empty()) {
         return given(id, "cloudEvents_id", "header cloudEvents_id");
@@ -53,16 +59,16 @@ pub(super) fn occurred_at(envelope: &Envelope<'_>, payload: &Payload<'_>) -> Res
     let given = |text: &str, field, origin| {
         Timestamp::parse(text).map(|at| Some((at, origin))).map_err(|rule| Reject::malformed(field, rule))
     };
-    if let Some(time) = &envelope.time {
-        return given(time, "time", "CloudEvents time");
+    if let Some(time) = json::text(envelope.time, "time")? {
+        return given(&time, "time", "CloudEvents time");
     }
     let header = payload.cloud_event("time");
     if let Some(time) = header.and_then(as_text).filter(|time| !time.is_empty()) {
         return given(time, "cloudEvents_time", "header cloudEvents_time");
     }
-    let typed = header.and_then(AMQPValue::as_timestamp);
-    let origin = if typed.is_some() { "header cloudEvents_time" } else { "timestamp" };
     // Zero is what a client writes that was given no time.
+    let typed = header.and_then(AMQPValue::as_timestamp).filter(|value| *value > 0);
+    let origin = if typed.is_some() { "header cloudEvents_time" } else { "timestamp" };
     let Some(value) = typed.or(payload.timestamp).filter(|value| *value > 0) else {
         return Ok(None);
     };

@@ -64,8 +64,8 @@ pub(super) fn payment(object: &str, fallback: &Fallback<'_>) -> Result<Event, Re
     let rest = || {
         let status = text(status, "status")?.ok_or_else(|| Reject::missing("status"))?;
         let status: Status = status.parse().map_err(|rule| Reject::unknown_status("status", &status, rule))?;
-        let occurred_at = match text(occurred_at, "occurred_at")? {
-            Some(text) => Timestamp::parse(&text).map_err(|rule| Reject::malformed("occurred_at", rule))?,
+        let occurred_at = match time(occurred_at)? {
+            Some(at) => at,
             None => (fallback.occurred_at)()?.ok_or_else(|| Reject::missing("occurred_at"))?,
         };
         let event_id = match text(event_id, "event_id")? {
@@ -91,8 +91,9 @@ pub(super) fn payment(object: &str, fallback: &Fallback<'_>) -> Result<Event, Re
 /// # Errors
 /// As [`payment`] has.
 pub(super) fn origins(object: &str, prefix: &str) -> Result<Origins, Reject> {
-    let found = members(object, "", &NAMES)?;
-    let present = NAMES.into_iter().zip(found).filter_map(|(name, value)| value.map(|_value| name));
+    let found = NAMES.into_iter().zip(members(object, "", &NAMES)?);
+    let is_given = |name, value| name != "occurred_at" || !matches!(time(value), Ok(None));
+    let present = found.filter_map(|(name, value)| value.filter(|_| is_given(name, value)).map(|_value| name));
     let fields = present.flat_map(|name| match name {
         "refund" => vec!["refund.status", "refund.amount"],
         "reason" => vec!["reason.code", "reason.message"],
@@ -101,11 +102,30 @@ pub(super) fn origins(object: &str, prefix: &str) -> Result<Origins, Reject> {
     Ok(fields.map(|field| (field, format!("{prefix}/{}", field.replace('.', "/")))).collect())
 }
 
+fn time(value: Option<&RawValue>) -> Result<Option<Timestamp>, Reject> {
+    let Some(text) = text(value, "occurred_at")? else { return Ok(None) };
+    let at = Timestamp::parse(&text).map_err(|rule| Reject::malformed("occurred_at", rule))?;
+    Ok(Some(at).filter(|at| !at.is_unset()))
+}
+
+/// PHP writes an object without members as `[]`.
+fn is_not_empty_array(raw: &&RawValue) -> bool {
+    !raw.get().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(']'))
+}
+
+/// An object with members that are all empty is what Go and Java write of one that was not set. One without any is a mistake.
+fn has_members(raw: &RawValue) -> bool {
+    raw.get().contains(':')
+}
+
 fn money(value: Option<&RawValue>, field: &str) -> Result<Option<Money>, Reject> {
-    let Some(raw) = value else {
+    let Some(raw) = value.filter(is_not_empty_array) else {
         return Ok(None);
     };
     let [value, currency] = members(raw.get(), &format!("{field}."), &["value", "currency"])?;
+    if has_members(raw) && currency.is_none() && value.is_none_or(|value| value.get() == "0") {
+        return Ok(None);
+    }
     let (value_field, currency_field) = (format!("{field}.value"), format!("{field}.currency"));
     let value = value.ok_or_else(|| Reject::missing(&value_field))?.get();
     // Digits alone: a fraction, an exponent or a text would be money by guesswork.
@@ -118,10 +138,13 @@ fn money(value: Option<&RawValue>, field: &str) -> Result<Option<Money>, Reject>
 }
 
 fn refund_of(value: Option<&RawValue>) -> Result<Option<Refund>, Reject> {
-    let Some(raw) = value else {
+    let Some(raw) = value.filter(is_not_empty_array) else {
         return Ok(None);
     };
     let [status, amount] = members(raw.get(), "refund.", &["status", "amount"])?;
+    if has_members(raw) && status.is_none() && money(amount, "refund.amount")?.is_none() {
+        return Ok(None);
+    }
     let status = text(status, "refund.status")?.ok_or_else(|| Reject::missing("refund.status"))?;
     let known = RefundStatus::ALL.into_iter().find(|known| known.as_str() == status);
     let rule = "must be one of processing, partial, full";
@@ -130,7 +153,7 @@ fn refund_of(value: Option<&RawValue>) -> Result<Option<Refund>, Reject> {
 }
 
 fn reason_of(value: Option<&RawValue>) -> Result<Option<Reason>, Reject> {
-    let Some(raw) = value else {
+    let Some(raw) = value.filter(is_not_empty_array) else {
         return Ok(None);
     };
     let [code, message] = members(raw.get(), "reason.", &["code", "message"])?;

@@ -202,7 +202,7 @@ impl Decoder {
                 Cow::Owned(text)
             }
         };
-        Ok(Envelope { id: json::text(id, "id")?, time: json::text(time, "time")?, data: Some(data) })
+        Ok(Envelope { id, time, data: Some(data) })
     }
 
     /// JSON, or the JSON that stands in a JSON text: some publishers encode twice.

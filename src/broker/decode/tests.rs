@@ -80,6 +80,9 @@ fn what_is_taken_in_spite_of_its_look() {
         format!(" \n{} \n", plain("")),
         plain(r#","amount":null,"refund":"","reason":{},"display":null,"provider":"""#),
         plain(r#","reason":{"code":"","message":null}"#),
+        plain(r#","reason":[],"amount":[],"refund":[ ]"#),
+        plain(r#","amount":{"value":null,"currency":null},"refund":{"status":"","amount":{"value":0,"currency":""}}"#),
+        plain(r#","refund":{"status":null,"amount":null}"#),
         plain(&format!(r#","display":"{}""#, "x".repeat(2046))),
         plain(&format!(r#","display":[{}1]"#, " ".repeat(4000))),
         plain(r#","display":{"a":1,"a":2}"#),
@@ -122,6 +125,9 @@ fn each_bad_body_has_its_code_and_names_its_field() {
         ("missing_field", "amount.value", plain(r#","amount":{"currency":"CNY"}"#)),
         ("missing_field", "amount.currency", plain(r#","amount":{"value":1}"#)),
         ("missing_field", "refund.status", plain(r#","refund":{}"#)),
+        ("missing_field", "refund.status", plain(r#","refund":{"status":"","amount":{"value":1,"currency":"CNY"}}"#)),
+        ("missing_field", "occurred_at", with("2026-01-31T08:30:00+08:00", "0001-01-01T00:00:00Z")),
+        ("malformed_field", "reason", plain(r#","reason":["x"]"#)),
         ("malformed_field", "merchant_id", with("shop", "a shop")),
         ("malformed_field", "order_id", with("\"o-1\"", "12345")),
         ("malformed_field", "order_id", with("o-1", &"o".repeat(65))),
@@ -208,6 +214,9 @@ fn the_event_id_is_the_fields_then_the_envelopes_then_the_messages_then_the_body
     };
     assert_eq!(id(&plain(""), full), "e-1");
     assert_eq!(id(&structured, full), "from-envelope");
+    assert_eq!(id(&structured.replace("\"from-envelope\"", "12345"), full), "12345");
+    // What is not needed is not looked at.
+    assert_eq!(id(&format!(r#"{{"specversion":"1.0","id":{{}},"time":7,"data":{}}}"#, plain("")), full), "e-1");
     assert_eq!(id(&without, full), "from-header");
     assert_eq!(id(&without, Payload { headers: None, ..full }), "from-message");
     let hashed = id(&without, Payload { headers: None, message_id: Some(""), app_id: None, ..full });
@@ -239,6 +248,10 @@ fn the_time_is_the_fields_then_the_envelopes_then_the_messages() {
     let mut typed = FieldTable::default();
     typed.insert("cloudEvents:time".into(), AMQPValue::Timestamp(1_769_819_402));
     assert_eq!(time(without, Some(1), Some(&typed)).unwrap(), "2026-01-31T00:30:02Z");
+    typed.insert("cloudEvents:time".into(), AMQPValue::Timestamp(0));
+    assert_eq!(time(without, Some(1_769_819_400), Some(&typed)).unwrap(), "2026-01-31T00:30:00Z");
+    let unset = plain("").replace("2026-01-31T08:30:00+08:00", "0001-01-01T00:00:00Z");
+    assert_eq!(time(&unset, Some(1_769_819_400), None).unwrap(), "2026-01-31T00:30:00Z");
     assert_eq!(time(without, Some(0), None).unwrap_err(), "occurred_at is missing");
     assert!(time(without, Some(u64::MAX), None).unwrap_err().contains("timestamp"));
     assert!(time(&structured.replace("T00", " 00"), None, None).unwrap_err().starts_with("time "));

@@ -60,10 +60,12 @@ pub(super) fn decode(
             "provider_transaction_id",
             limits::PROVIDER_TRANSACTION_ID_BYTES_MAX,
         )?;
-        event.provider_status = short(&fields.provider_status, "provider_status", limits::PROVIDER_STATUS_BYTES_MAX)?;
+        // Words for people decide nothing, and whoever wrote them knows nothing of our limits.
+        let words = |source: &Option<Source>, field, bytes_max| words(source.as_ref(), values, field, bytes_max);
+        event.provider_status = words(&fields.provider_status, "provider_status", limits::PROVIDER_STATUS_BYTES_MAX)?;
         event.refund = fields.refund.as_ref().map(|refund| refund_of(refund, values)).transpose()?.flatten();
-        let code = short(&fields.reason_code, "reason.code", limits::REASON_CODE_BYTES_MAX)?;
-        let message = short(&fields.reason_message, "reason.message", limits::REASON_MESSAGE_BYTES_MAX)?;
+        let code = words(&fields.reason_code, "reason.code", limits::REASON_CODE_BYTES_MAX)?;
+        let message = words(&fields.reason_message, "reason.message", limits::REASON_MESSAGE_BYTES_MAX)?;
         event.reason = (code.is_some() || message.is_some()).then_some(Reason { code, message });
         event.display = display(fields, values)?;
         Ok(Decoded::Event(event))
@@ -176,6 +178,19 @@ fn short(
         }
         text => Ok(text.map(|text| text.into_owned().into_boxed_str())),
     }
+}
+
+/// Cut to `bytes_max`.
+fn words(
+    source: Option<&Source>,
+    values: &Values<'_, '_>,
+    field: &str,
+    bytes_max: usize,
+) -> Result<Option<Box<str>>, Reject> {
+    let Some(source) = source else { return Ok(None) };
+    let Some(text) = source.scalar(values, field)? else { return Ok(None) };
+    let end = (0..=bytes_max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    Ok(Some(text[..end.unwrap_or_default()].into()))
 }
 
 fn display(fields: &Fields, values: &Values<'_, '_>) -> Result<Option<Display>, Reject> {

@@ -77,16 +77,18 @@ impl Source {
         }
     }
 
-    /// The same, but for numbers that are not whole: as a name each of their ways of writing would be another.
+    /// The same, but for numbers that are not whole: as a name each of their ways of writing would be another. And but for a
+    /// truth: PHP's `false`, for what was not found, would be one name for all.
     ///
     /// # Errors
     /// `malformed_field`.
     pub(super) fn text<'a>(&'a self, values: &Values<'_, 'a>, field: &str) -> Result<Option<Cow<'a, str>>, Reject> {
-        let is_number = |raw: &RawValue| raw.get().starts_with(|c: char| c.is_ascii_digit() || c == '-');
+        let is_other = |json: &str| match json.as_bytes().first() {
+            Some(b'0'..=b'9' | b'-') => json.contains(['.', 'e', 'E']),
+            first => matches!(first, Some(b't' | b'f')),
+        };
         match self.json(values) {
-            Some(raw) if is_number(raw) && raw.get().contains(['.', 'e', 'E']) => {
-                Err(self.malformed(field, "must be a text or a whole number"))
-            }
+            Some(raw) if is_other(raw.get()) => Err(self.malformed(field, "must be a text or a whole number")),
             _ => self.scalar(values, field),
         }
     }

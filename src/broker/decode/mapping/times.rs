@@ -40,37 +40,61 @@ impl Times {
         Ok(Self { format, zone })
     }
 
-    /// Reads one. Not set for a number of 0, which is what a publisher writes that has no time.
+    /// Reads one. Not set for what a publisher writes that has no time: zeros in whatever form, and the first moment of the
+    /// year 1.
     ///
     /// # Errors
     /// What it must be: a clause that goes after the field's name.
     pub(super) fn read(&self, text: &str) -> Result<Option<Timestamp>, String> {
+        if is_zeros(text) {
+            return Ok(None);
+        }
         if let Some(format) = &self.format {
             let rfc3339 = format.rfc3339(text, self.zone.as_ref());
             let read = rfc3339.and_then(|text| Timestamp::parse(&text).ok());
             return read.map(Some).ok_or_else(|| format!("must be a time of the form {format}"));
         }
+        if is_date(text) {
+            return Err("must be seconds, milliseconds or microseconds since 1970; time_format reads a date".to_owned());
+        }
         if let Some(number) = number(text) {
-            return match number {
-                Some(0) => Ok(None),
-                ns => ns
-                    .and_then(|ns| Timestamp::from_unix_ns(ns).ok())
-                    .map(Some)
-                    .ok_or_else(|| "must be seconds, milliseconds or microseconds since 1970".to_owned()),
-            };
+            return number
+                .and_then(|ns| Timestamp::from_unix_ns(ns).ok())
+                .map(Some)
+                .ok_or_else(|| "must be seconds, milliseconds or microseconds since 1970".to_owned());
         }
         let local = || {
             let (date, time) = text.split_once([' ', 'T'])?;
             Timestamp::parse(&self.zone.as_ref()?.rfc3339(&format!("{date}T{time}"))?).ok()
         };
         match Timestamp::parse(text) {
-            Ok(at) => Ok(Some(at)),
+            Ok(at) => Ok(Some(at).filter(|at| !at.is_unset())),
             Err(rule) => local().map(Some).ok_or_else(|| match &self.zone {
                 Some(_) => "must be a date and time, e.g. 2026-01-31 08:30:00".to_owned(),
                 None => rule.to_string(),
             }),
         }
     }
+}
+
+/// `0`, `0.0`, `00000000000000`, `0000-00-00 00:00:00`.
+fn is_zeros(text: &str) -> bool {
+    text.contains('0') && text.bytes().all(|b| matches!(b, b'0' | b'-' | b':' | b'.' | b' ' | b'T' | b'Z' | b'+'))
+}
+
+/// True for `20261128133000` and its like, with fewer parts and with milliseconds: as a number it would be a time that nobody
+/// means.
+fn is_date(text: &str) -> bool {
+    let part = |range: std::ops::Range<usize>| text.get(range).and_then(|digits| digits.parse::<u32>().ok());
+    let within = |range, least: u32, most: u32| part(range).is_none_or(|value| (least..=most).contains(&value));
+    matches!(text.len(), 8 | 12 | 14 | 17)
+        && text.bytes().all(|b| b.is_ascii_digit())
+        && within(0..4, 1970, 2099)
+        && within(4..6, 1, 12)
+        && within(6..8, 1, 31)
+        && within(8..10, 0, 23)
+        && within(10..12, 0, 59)
+        && within(12..14, 0, 60)
 }
 
 /// Nanoseconds since 1970, where the text is a plain number: `Some(None)` if that is of no unit.
@@ -119,6 +143,30 @@ mod tests {
             ["1764307800123456789", "99999999999999999999999", "1.", ".5", "-1", "1e", "e9", "1e99", "-1e9", "１"]
         {
             assert!(Times::default().read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_date_in_digits_is_no_number_and_zeros_are_no_time() {
+        for date in ["20261128", "202611281330", "20261128133000", "20261128133000123"] {
+            for zone in ["", "+08:00"] {
+                let refused = Times::new("", zone).unwrap().read(date).unwrap_err();
+                assert!(refused.contains("time_format"), "{refused}");
+            }
+        }
+        assert_eq!(read("yyyyMMddHHmmss", "+08:00", "20261128133000").as_deref(), Some("2026-11-28T13:30:00+08:00"));
+        assert_eq!(read("", "", "20269928").as_deref(), Some("1970-08-23T14:32:08Z"));
+        for zeros in
+            ["0", "0.0", "00000000000000", "0000-00-00 00:00:00", "0000-00-00T00:00:00Z", "0001-01-01T00:00:00Z"]
+        {
+            for (format, zone) in [("", ""), ("", "+08:00"), ("yyyyMMddHHmmss", "+08:00")] {
+                let is_read = format.is_empty() || !zeros.starts_with("0001");
+                assert_eq!(
+                    Times::new(format, zone).unwrap().read(zeros).is_ok_and(|at| at.is_none()),
+                    is_read,
+                    "{zeros}"
+                );
+            }
         }
     }
 

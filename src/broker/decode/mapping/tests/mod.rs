@@ -132,6 +132,20 @@ fn the_first_that_matches_wins_and_what_none_matches_is_read_as_before() {
 }
 
 #[test]
+fn words_for_people_are_cut_and_lose_no_payment() {
+    let words = ["provider_status = \"/s\"", "reason_code = \"/c\"", "reason_message = \"/m\""];
+    let decoder = decoder(&format!("{BASE}\n{}", words.join("\n")));
+    let [status, code, message] = ["文".repeat(100), "c".repeat(300), "文".repeat(700)];
+    let body =
+        format!(r#"{{"order":"o","status":"failed","at":1764307800,"s":"{status}","c":"{code}","m":"{message}"}}"#);
+    let event = event(&decoder, "", &body);
+    let reason = event.reason.unwrap();
+    let cut = [event.provider_status.unwrap(), reason.code.unwrap(), reason.message.unwrap()];
+    assert_eq!(cut.each_ref().map(|words| words.len()), [126, 128, 2046]);
+    assert!(status.starts_with(&*cut[0]) && code.starts_with(&*cut[1]) && message.starts_with(&*cut[2]));
+}
+
+#[test]
 fn each_bad_body_has_its_code_and_names_its_field_and_its_place() {
     let toml = BASE.replace(
         "=shop\"",
@@ -147,12 +161,15 @@ fn each_bad_body_has_its_code_and_names_its_field_and_its_place() {
         ("\"o\"", "\"a b\"", "malformed_field", "order_id (at /order)"),
         ("\"o\"", "[1]", "malformed_field", "order_id"),
         ("\"o\"", "1.5", "malformed_field", "whole"),
+        ("\"o\"", "false", "malformed_field", "order_id (at /order)"),
+        ("\"m\"", "true", "malformed_field", "merchant_id (at /shop)"),
         ("\"m\"", "\"\"", "missing_field", "merchant_id (at /shop)"),
         ("\"ok\"", "\"bad\"", "unknown_status", "\"bad\""),
         ("\"ok\"", "null", "missing_field", "status (at /status)"),
         ("1764307800", "\"yesterday\"", "malformed_field", "occurred_at (at /at)"),
         ("1764307800", "\"2026-11-28 13:30:00\"", "malformed_field", "occurred_at"),
         ("1764307800", "0", "missing_field", "occurred_at"),
+        ("1764307800", "\"20251128133000\"", "malformed_field", "time_format"),
         ("1999", "19.99", "malformed_field", "amount.value (at /n)"),
         ("\"CNY\"", "\"\"", "missing_field", "amount.currency (at /c)"),
         ("\"CNY\"", "\"yuan\"", "malformed_field", "amount.currency"),
