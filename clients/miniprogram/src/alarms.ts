@@ -6,7 +6,7 @@ export interface Alarms {
   at(name: string, inMs: number, run: () => unknown): void;
   off(name: string): void;
   has(name: string): boolean;
-  clear(): void;
+  cancelAll(): void;
 }
 
 const LONGEST_SLEEP_MS = 60000;
@@ -63,7 +63,7 @@ export function createAlarms(platform: Platform): Alarms {
       if (alarms.delete(name)) arm();
     },
     has: (name) => alarms.has(name),
-    clear() {
+    cancelAll() {
       alarms = new Map();
       arm();
     },

@@ -3,6 +3,7 @@ import { mistake } from './faults';
 import { line as lineTo } from './core';
 import { platformOf } from './index';
 import type { Platform } from './platform';
+import { tell } from './text';
 import type { Frame } from './types';
 
 const FRAMES_KEPT_MAX = 32;
@@ -33,22 +34,30 @@ export function openChannel(options: ChannelOptions): Channel {
   let isOpen = false;
   let kept: (() => void)[] = [];
   const pending = new Set<(sent: boolean) => void>();
+  /** Of those, the ones that the platform was given: if the socket is lost, it may never say what became of them. */
+  const underWay = new Set<(sent: boolean) => void>();
+  const settle = (resolve: (sent: boolean) => void, sent: boolean): void => {
+    pending.delete(resolve);
+    underWay.delete(resolve);
+    resolve(sent);
+  };
   const state = (name: 'connecting' | 'open' | 'closed'): void => {
-    if (options.onState) options.onState(name);
+    if (options.onState) tell(() => options.onState!(name));
   };
   const member = {
     orderId: options.orderId,
     up() {
       isOpen = true;
       kept.splice(0).forEach((send) => send());
-      state('open');
+      if (isOpen) state('open');
     },
     down() {
       isOpen = false;
+      underWay.forEach((resolve) => settle(resolve, false));
       state('connecting');
     },
     frame(frame: Frame) {
-      if (options.onFrame) options.onFrame(frame);
+      if (options.onFrame) tell(() => options.onFrame!(frame));
     },
   };
   state('connecting');
@@ -57,11 +66,10 @@ export function openChannel(options: ChannelOptions): Channel {
   return {
     send: (frame) =>
       new Promise((resolve) => {
-        const send = (): void =>
-          line.send(frame, (sent) => {
-            pending.delete(resolve);
-            resolve(sent);
-          });
+        const send = (): void => {
+          underWay.add(resolve);
+          line.send(frame, (sent) => settle(resolve, sent));
+        };
         if (closed || (!isOpen && kept.length >= FRAMES_KEPT_MAX)) return resolve(false);
         pending.add(resolve);
         if (isOpen) send();
@@ -72,7 +80,7 @@ export function openChannel(options: ChannelOptions): Channel {
       closed = true;
       kept = [];
       line.leave(member);
-      pending.forEach((resolve) => resolve(false));
+      pending.forEach((resolve) => settle(resolve, false));
       state('closed');
     },
   };

@@ -7,7 +7,7 @@ import type { Watch, WatchOptions } from './watch';
 
 export type { MiniApi } from './adapters/mini';
 export type { Cancel, Platform, Request, Response, Socket, SocketEvents } from './platform';
-export type * from './types';
+export type { Connection, FinalPayment, Frame, Money, Outcome, Payment, Refused, Status, Stopped, TicketError, TicketSource, TimedOut, Transport, WatchError } from './types';
 export type { StopSignal, Watch, WatchOptions } from './watch';
 export { browser, miniProgram };
 

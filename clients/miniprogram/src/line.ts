@@ -30,7 +30,7 @@ const ANSWER_TIMEOUT_MS = 5000;
 const PING_INTERVAL_MS = 20000;
 const PONG_TIMEOUT_MS = 8000;
 const PROBE_TIMEOUT_MS = 3000;
-const RECONNECT_WAIT_MAX_MS = 30000;
+const RECONNECT_WAIT_MAX_MS = 60000;
 const STABLE_MS = 10000;
 const SETTLE_MS = 200;
 /** The platforms cut sockets of a program that is in the background for this long, and may forget to say so. */
@@ -141,7 +141,8 @@ function createLine(platform: Platform, url: string): Shared {
   }
 
   function retry(inMs: number): void {
-    if (members.size) alarms.at('retry', inMs, connect);
+    // Whoever was told that the line is down may have left it, or entered it again.
+    if (members.size && state === State.Waiting) alarms.at('retry', inMs, connect);
   }
 
   function transmit(frame: object, done?: (sent: boolean) => void): void {
@@ -244,7 +245,7 @@ function createLine(platform: Platform, url: string): Shared {
         lines.delete(line);
         hooks.forEach((unhook) => unhook());
         shut();
-        alarms.clear();
+        alarms.cancelAll();
       } else if (member.orderId && state === State.Open && !Array.from(members).some((each) => each.orderId === member.orderId)) {
         transmit({ type: 'unsubscribe', order_id: member.orderId });
       }

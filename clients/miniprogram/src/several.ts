@@ -2,6 +2,7 @@ import { watch } from './core';
 import { mistake, wordsOf } from './faults';
 import { platformOf } from './index';
 import type { Cancel, Platform } from './platform';
+import { tell } from './text';
 import type { Connection, FinalPayment, Outcome, Payment, WatchError } from './types';
 import type { Watch, WatchOptions } from './watch';
 
@@ -116,15 +117,6 @@ function checkOptions(given: any): void {
     if (wrong) mistake(`option ${name}: unknown or wrong type`);
   });
   if (after !== undefined && typeof after !== 'object') mistake('option after: versions by order');
-}
-
-/** The page's own error is shown as such, and stops nothing. */
-function tell(run: () => void): void {
-  try {
-    run();
-  } catch (error) {
-    Promise.reject(error);
-  }
 }
 
 /** One fetch for all orders. Whoever asks again has had the ticket that is there, and it was no good; a fetch that hangs is shared with nobody. */

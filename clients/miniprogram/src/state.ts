@@ -42,7 +42,8 @@ export function follow<TDisplay>(options: StateOptions<TDisplay>, update: (state
     Object.assign({}, options, {
       ticket: typeof ticket === 'function' ? () => ticket(orderId) : ticket,
       onChange(payment: Payment<TDisplay>) {
-        set({ payment });
+        // At once, not when it is acknowledged: a page that waits again meanwhile never gets this version again.
+        set(payment.final ? { payment, show: (payment as FinalPayment).status } : { payment });
         call('onChange', payment);
       },
       onLate() {

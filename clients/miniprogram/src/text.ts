@@ -13,6 +13,15 @@ export function parseJson(value: unknown): object | undefined {
   return value && typeof value === 'object' ? value : undefined;
 }
 
+/** Runs a function of the page's. Its own error is shown as such, and stops nothing. */
+export function tell(run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    Promise.reject(error);
+  }
+}
+
 /** For what platforms throw where nothing can be done about it. False if it threw. */
 export function quietly(run: () => void): boolean {
   try {

@@ -1,4 +1,4 @@
-import { getCurrentInstance, onMounted, shallowReactive, shallowRef, toRefs, unref, watch, type Ref, type ToRefs } from 'vue';
+import { getCurrentInstance, getCurrentScope, onMounted, shallowReactive, shallowRef, toRefs, unref, watch, type Ref, type ToRefs } from 'vue';
 import { follow, startOf, type PaymentState, type StateOptions } from './state';
 
 export type { PaymentState } from './state';
@@ -42,8 +42,9 @@ export function usePayment<TDisplay = unknown>(options: UsePaymentOptions<TDispl
       { immediate: true },
     );
   };
-  // The server renders without mounting.
-  if (getCurrentInstance()) onMounted(begin);
+  // The server renders without mounting. What is shared by several components is not to end with the first that mounted.
+  const scope = getCurrentScope();
+  if (getCurrentInstance()) onMounted(() => (scope ? scope.active && scope.run(begin) : begin()));
   else begin();
 
   return Object.assign(toRefs(state) as ToRefs<PaymentState<TDisplay>>, {

@@ -158,7 +158,8 @@ export function watch(options: WatchOptions<any>, platform: Platform, send: Plat
     tell('onConnection', connection);
   }
 
-  function receive(payment: Payment): void {
+  /** `byRequest`: it was asked for by HTTP. */
+  function receive(payment: Payment, byRequest?: boolean): void {
     if (!watching()) return;
     version = payment.version;
     if (version === options.after) return;
@@ -168,7 +169,7 @@ export function watch(options: WatchOptions<any>, platform: Platform, send: Plat
       told = tell('onChange', payment);
     }
     if (!watching()) return;
-    if (payment.final) return conclude(payment as FinalPayment, told);
+    if (payment.final) return conclude(payment as FinalPayment, told, byRequest);
     // A page that failed to show it has nothing to acknowledge.
     if (!told) acked = version;
     acknowledge();
@@ -180,17 +181,20 @@ export function watch(options: WatchOptions<any>, platform: Platform, send: Plat
     return phase < Phase.Acking;
   }
 
-  function conclude(payment: FinalPayment, told: boolean): void {
+  function conclude(payment: FinalPayment, told: boolean, byRequest?: boolean): void {
     phase = Phase.Acking;
     final = payment;
     quiet();
     const done = (): void => end(payment);
-    const post = (): void =>
-      tickets.take('ack', (ticket) => calls.request('post', ACK_TIMEOUT_MS, request(ticket, '/ack', { version }), done));
+    const sent = (isSent?: boolean): void => {
+      if (isSent) done();
+      else if (phase === Phase.Acking) tickets.take('ack', (ticket) => calls.request('post', ACK_TIMEOUT_MS, request(ticket, '/ack', { version }), done));
+    };
     if (!told) return done();
     alarms.at('ack', ACK_TIMEOUT_MS, done);
-    if (subscribed) line!.send(ackFrame(), (sent) => (sent ? done() : phase === Phase.Acking && post()));
-    else post();
+    // Where a request brought it first, the socket may only seem to be there.
+    if (subscribed && !byRequest) line!.send(ackFrame(), sent);
+    else sent();
   }
 
   function end(outcome: Outcome): void {
@@ -205,7 +209,7 @@ export function watch(options: WatchOptions<any>, platform: Platform, send: Plat
   function quiet(): void {
     feed.stop();
     calls.cancelAll();
-    alarms.clear();
+    alarms.cancelAll();
     tickets.forget();
   }
 
@@ -239,7 +243,7 @@ export function watch(options: WatchOptions<any>, platform: Platform, send: Plat
     if (response.status === 200 && body.order_id === orderId && body.version >= 0) {
       tickets.accept();
       failing('request', null);
-      receive(body);
+      receive(body, true);
       if (phase === Phase.Looking) giveUp();
       return true;
     }

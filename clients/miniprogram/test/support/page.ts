@@ -17,6 +17,22 @@ export interface Page {
 
 export const URL = 'https://pay.example';
 
+/** Runs what makes functions of the page's throw, and answers what they threw: it is shown as nobody's. */
+export async function thrown(run: () => Promise<void>): Promise<string[]> {
+  const errors: string[] = [];
+  const collect = (error: unknown): void => void errors.push((error as Error).message);
+  const listeners = process.listeners('unhandledRejection');
+  process.removeAllListeners('unhandledRejection');
+  process.on('unhandledRejection', collect);
+  try {
+    await run();
+  } finally {
+    process.off('unhandledRejection', collect);
+    listeners.forEach((listener) => process.on('unhandledRejection', listener));
+  }
+  return errors;
+}
+
 export function openPage(world: World, options: { orderId?: string; ticket?: TicketSource; giveUpAfterMs?: number; lateAfterMs?: number; after?: number; signal?: AbortSignal; onChange?(payment: Payment): void } = {}): Page {
   const orderId = options.orderId || 'o1';
   let stopped = false;

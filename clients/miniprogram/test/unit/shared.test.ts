@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openChannel } from '../../src/channel';
 import { watch, type Watch } from '../../src/watch';
-import { assertQuiet, ended, final, openPage, URL } from '../support/page';
+import { assertQuiet, ended, final, openPage, thrown, URL } from '../support/page';
 import { createService, ticketFor, type FakeService } from '../support/service';
 import { createWorld, type World } from '../support/world';
 
@@ -137,6 +137,49 @@ test('a channel and a watch use the same socket, and nonsense on the one does no
   line.close();
   service.publish('o1', 'succeeded');
   await world.until(() => !!page.outcome(), 500);
+  await assertQuiet(world);
+});
+
+test('a channel whose functions throw takes nothing from a watch on its socket, nor the socket from both', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const broken = (what: unknown): never => {
+    throw new Error(`broken by ${typeof what === 'string' ? what : (what as { type: string }).type}`);
+  };
+  const errors = await thrown(async () => {
+    const line = openChannel({ url: URL, adapter: world.platform, onFrame: broken, onState: broken });
+    const page = openPage(world);
+    await world.advance(500);
+    assert.equal(page.transport(), 'socket');
+    world.cutAll();
+    await world.until(() => page.transport() === null, 100);
+    await world.until(() => page.transport() === 'socket', 5000);
+    service.publish('o1', 'succeeded');
+    await world.until(() => !!page.outcome(), 500);
+    line.close();
+    await assertQuiet(world);
+  });
+  assert.deepEqual([...new Set(errors)].sort(), ['connecting', 'open', 'payment', 'subscribed'].map((what) => `broken by ${what}`).concat('broken by closed').sort());
+});
+
+test('what a channel sent on a socket that was lost was not sent', async () => {
+  const world = createWorld(createService());
+  const line = openChannel({ url: URL, adapter: world.platform });
+  await world.advance(500);
+  const { connect } = world.platform;
+  const answers: boolean[] = [];
+  line.close();
+  // A platform that says nothing of what it was given.
+  const mute = { ...world.platform, connect: (...args: Parameters<typeof connect>) => ({ ...connect(...args), send() {} }) };
+  const other = openChannel({ url: URL, adapter: mute });
+  await world.advance(500);
+  other.send({ type: 'ping' }).then((sent) => answers.push(sent));
+  await world.advance(100);
+  assert.deepEqual(answers, []);
+  world.cutAll();
+  await world.advance(100);
+  assert.deepEqual(answers, [false]);
+  other.close();
   await assertQuiet(world);
 });
 

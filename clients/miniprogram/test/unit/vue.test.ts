@@ -218,6 +218,36 @@ test('Vue: without a component it lives as long as its scope', async () => {
   await assertQuiet(world);
 });
 
+test('Vue: what components share goes on when the first of them is unmounted, and ends with its own scope', async () => {
+  const service = createService();
+  const world = createWorld(service);
+  const scope = effectScope(true);
+  let used: UsedPayment | undefined;
+  // As a store does, that is made when a component first asks for it.
+  const shared = (): UsedPayment => (used ??= scope.run(() => usePayment({ url: URL, orderId: 'o1', ticket: ticketFor('t', 'o1'), adapter: world.platform }))!);
+  const component: Component = {
+    setup() {
+      const { show } = shared();
+      return () => h('view', show.value);
+    },
+  };
+  const first = mount(component);
+  await world.advance(1000);
+  const second = mount(component);
+  first.unmount();
+  await world.advance(1000);
+  service.publish('o1', 'succeeded');
+  await world.advance(1000);
+  assert.equal(second.text(), 'succeeded');
+  used = undefined;
+  const third = mount(component);
+  await world.advance(1000);
+  scope.stop();
+  await assertQuiet(world);
+  second.unmount();
+  third.unmount();
+});
+
 test('Vue: rendered on a server, it connects to nothing', async () => {
   const world = createWorld(createService());
   assert.equal(await renderToString(createSSRApp(page(world, 'o1'))), '<view>confirming </view>');

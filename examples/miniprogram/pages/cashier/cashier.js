@@ -63,6 +63,9 @@ Page({
     });
     this.watch = watch;
     watch.result.then((outcome) => {
+      if (this.watch !== watch) return;
+      // onChange never goes backward; the result may, where the service has a new store.
+      if (outcome.final) this.show(outcome);
       if (outcome.refused) this.setData({ state: 'later' });
     });
   },
