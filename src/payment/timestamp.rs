@@ -24,8 +24,8 @@ pub struct Timestamp {
 }
 
 const TEXT_BYTES_MAX: usize = 64;
-/// 0001-01-01T00:00:00Z.
-const UNSET_UNIX_S: i64 = -62_135_596_800;
+/// 0001-01-02T00:00:00Z.
+const SECOND_DAY_UNIX_S: i64 = -62_135_510_400;
 const DATE_BYTES: usize = "2026-01-31".len();
 const SECONDS: std::ops::Range<usize> = "2026-01-31T08:30:".len().."2026-01-31T08:30:00".len();
 
@@ -35,6 +35,15 @@ impl Timestamp {
     /// # Errors
     /// [`InvalidTimestamp`] for any other text, a date without an offset among them.
     pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
+        match text.as_bytes().get(DATE_BYTES) {
+            Some(b'T') => Self::parse_stored(text),
+            _ => Err(InvalidTimestamp),
+        }
+    }
+
+    /// The same, but with whatever of the letters of a time between the date and the time of day: the parser takes it, and so
+    /// did [`Timestamp::parse`] once.
+    fn parse_stored(text: &str) -> Result<Self, InvalidTimestamp> {
         let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'-' | b':' | b'.' | b'+' | b'T' | b'Z');
         if text.len() > TEXT_BYTES_MAX || !text.bytes().all(plain) {
             return Err(InvalidTimestamp);
@@ -48,10 +57,6 @@ impl Timestamp {
     }
 
     fn read(text: &str) -> Option<Self> {
-        // The parser takes whatever stands there.
-        if text.as_bytes().get(DATE_BYTES) != Some(&b'T') {
-            return None;
-        }
         let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
         // JavaScript knows no leap second: it is shown as the last moment before it.
         if text.get(SECONDS) == Some("60") {
@@ -93,10 +98,10 @@ impl Timestamp {
         }
     }
 
-    /// True for the first moment of the year 1 in UTC, which is what Go and .NET write of a time that was not set.
+    /// True for what Go and .NET write of a time that was not set: the first moment of the year 1, in whatever offset.
     #[must_use]
     pub fn is_unset(&self) -> bool {
-        self.at.unix_timestamp() == UNSET_UNIX_S && self.at.nanosecond() == 0
+        self.at.unix_timestamp() < SECOND_DAY_UNIX_S
     }
 
     /// The text as it was written.
@@ -146,7 +151,7 @@ impl Ord for Timestamp {
 impl TryFrom<String> for Timestamp {
     type Error = InvalidTimestamp;
     fn try_from(text: String) -> Result<Self, InvalidTimestamp> {
-        Self::parse(&text)
+        Self::parse_stored(&text)
     }
 }
 impl From<Timestamp> for String {
@@ -184,8 +189,9 @@ mod tests {
             ("0001-01-01T00:00:00Z", true),
             ("0001-01-01T00:00:00.000+00:00", true),
             ("0001-01-01T08:00:00+08:00", true),
-            ("0001-01-01T00:00:00.000000001Z", false),
-            ("0001-01-01T00:00:01Z", false),
+            ("0001-01-01T00:00:00+08:00", true),
+            ("0001-01-01T00:00:00-05:00", true),
+            ("0001-01-02T00:00:00Z", false),
             ("1970-01-01T00:00:00Z", false),
         ] {
             assert_eq!(Timestamp::parse(text).unwrap().is_unset(), is_unset, "{text}");
@@ -210,6 +216,13 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse(bad).unwrap_err(), InvalidTimestamp, "{bad}");
         }
+    }
+
+    #[test]
+    fn what_was_stored_when_more_was_taken_can_be_read() {
+        let stored: Timestamp = serde_json::from_str("\"2026-01-31-08:30:00Z\"").unwrap();
+        assert_eq!(stored, Timestamp::parse("2026-01-31T08:30:00Z").unwrap());
+        assert!(serde_json::from_str::<Timestamp>("\"yesterday\"").is_err());
     }
 
     #[test]

@@ -210,25 +210,25 @@ impl TimelineWriter {
     async fn write(&mut self, batch: Vec<Note>, store: &dyn PaymentStore, tasks: &Tasks) {
         self.under_way = batch.len();
         self.try_to_write(batch, store, tasks).await;
-        self.under_way = 0;
     }
 
     /// In parts where one note may be in the way: the notes of one order that cannot be written must not take those of
     /// others with them.
-    async fn try_to_write(&self, batch: Vec<Note>, store: &dyn PaymentStore, tasks: &Tasks) {
+    async fn try_to_write(&mut self, batch: Vec<Note>, store: &dyn PaymentStore, tasks: &Tasks) {
         let (mut pieces, mut retries) = (Pieces::of(batch), Retries::default());
         while let Some(piece) = pieces.take_next() {
             match retries.record(&piece, store, tasks).await {
-                Ok(()) => {}
+                Ok(()) => self.under_way -= piece.len(),
                 Err(error) if error.may_be_of_one_row() => {
                     let Some(note) = pieces.divide(piece) else { continue };
                     let Key { merchant_id, order_id } = &note.key;
                     warn!(%merchant_id, %order_id, %error, "a note of this order cannot be written");
                     self.inner.metrics.notes_dropped(1);
+                    self.under_way -= 1;
                 }
                 Err(error) => {
-                    let rest = std::iter::from_fn(|| pieces.take_next()).map(|piece| piece.len()).sum::<usize>();
-                    return self.lose(piece.len() + rest, &error.to_string());
+                    let left = std::mem::take(&mut self.under_way);
+                    return self.lose(left, &error.to_string());
                 }
             }
         }

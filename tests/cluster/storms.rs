@@ -8,6 +8,7 @@ use crate::ledger::{Ledger, Load, PATIENCE, row};
 use crate::nginx::NODES;
 use crate::postgres_server::OwnServer;
 use crate::servers::Brokers;
+use crate::support::wait_for;
 
 /// 600 pages.
 const USUAL: Load = Load {
@@ -126,8 +127,11 @@ impl Storm {
     /// Each has stored events of its own since its start, and was told of others'.
     async fn each_node_works_for_the_others(&self, name: &str) {
         for (index, node) in self.fleet.nodes.iter().enumerate() {
-            let own = node.metric("payment_notifier_events_total", "applied").await;
-            assert!(own > 0.0, "{name}: node {} consumed nothing", index + 1);
+            let own = wait_for(&format!("{name}: node {} consumes", index + 1), async || {
+                let own = node.metric("payment_notifier_events_total", "applied").await;
+                (own > 0.0).then_some(own)
+            })
+            .await;
             let pages = node.metric("payment_notifier_pages_waiting", "").await;
             row(&format!("{name}/node-{} applied={own} pages={pages}", index + 1));
         }

@@ -35,6 +35,12 @@ impl Publisher {
         self.publish_bytes(body.to_string().as_bytes(), BasicProperties::default()).await;
     }
 
+    /// Publishes many, in no order, and waits for all confirms: one after the other each would wait for a disk.
+    pub(crate) async fn publish_all(&self, bodies: impl IntoIterator<Item = Value>) {
+        let publish = |body: Value| async move { self.publish(&body).await };
+        futures_util::stream::iter(bodies).map(publish).buffer_unordered(16).collect::<()>().await;
+    }
+
     /// Publishes any bytes with any properties.
     pub(crate) async fn publish_bytes(&self, body: &[u8], properties: BasicProperties) {
         self.send("payment.result.test", body, properties).await;

@@ -5,15 +5,21 @@
 use std::io::ErrorKind;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{Heard, Service, within};
 
 /// One socket after its handshake.
 pub(crate) struct RawSocket {
-    stream: TcpStream,
+    stream: BufReader<TcpStream>,
 }
+
+/// So that the service soon cannot write if nothing is read.
+const SMALL_WINDOW_BYTES: u32 = 4096;
+/// Whoever floods gets answers by the thousand, and is to have read them within the service's two seconds after its close,
+/// on whatever machine.
+const WIDE_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
 /// A frame as it came. A service's frames are never masked, and use no reserved bit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,25 +46,39 @@ pub(crate) enum Ended {
 }
 
 impl RawSocket {
-    /// With a small window, so that the service soon cannot write if nothing is read.
+    /// With a small window.
     pub(crate) async fn open(service: &Service, target: &str) -> Self {
+        Self::open_with(service, target, SMALL_WINDOW_BYTES).await
+    }
+
+    /// With a window that takes all that a flood is answered.
+    pub(crate) async fn open_wide(service: &Service, target: &str) -> Self {
+        Self::open_with(service, target, WIDE_WINDOW_BYTES).await
+    }
+
+    async fn open_with(service: &Service, target: &str, window_bytes: u32) -> Self {
         let request = format!(
             "GET {target} HTTP/1.1\r\nhost: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
             service.http
         );
-        let (socket, head) = Self::request(service, &request).await;
+        let (socket, head) = Self::request_with(service, &request, window_bytes).await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         socket
     }
 
     /// Sends any request and reads the head of the answer.
     pub(crate) async fn request(service: &Service, request: impl AsRef<[u8]>) -> (Self, String) {
+        Self::request_with(service, request, SMALL_WINDOW_BYTES).await
+    }
+
+    async fn request_with(service: &Service, request: impl AsRef<[u8]>, window_bytes: u32) -> (Self, String) {
         let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_recv_buffer_size(4096).expect("a buffer size");
-        let mut stream = socket.connect(service.http).await.expect("the service accepts connections");
+        socket.set_recv_buffer_size(window_bytes).expect("a buffer size");
+        let stream = socket.connect(service.http).await.expect("the service accepts connections");
         // Each small write shall be a segment of its own.
         stream.set_nodelay(true).expect("a socket option");
+        let mut stream = BufReader::new(stream);
         stream.write_all(request.as_ref()).await.expect("open");
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -89,7 +109,7 @@ impl RawSocket {
     /// Sends these bytes again and again from here on, for as long as the connection is open.
     #[allow(dead_code, reason = "only the fault tests need it")]
     pub(crate) fn flood_with(&mut self, bytes: &[u8]) {
-        let own = std::os::fd::AsFd::as_fd(&self.stream).try_clone_to_owned().expect("one more handle");
+        let own = std::os::fd::AsFd::as_fd(self.stream.get_ref()).try_clone_to_owned().expect("one more handle");
         let mut writing = TcpStream::from_std(own.into()).expect("a socket");
         let many = bytes.repeat((256 * 1024 / bytes.len()).max(1));
         #[allow(clippy::disallowed_methods, reason = "it ends with the connection")]

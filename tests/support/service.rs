@@ -242,6 +242,15 @@ impl Service {
         .await
     }
 
+    /// Waits until it is not ready and says all of this about it: a fault may come to light after another.
+    pub(crate) async fn wait_unready_for(&self, words: &[&str]) -> String {
+        wait_for(&format!("not ready, for {words:?}"), async || {
+            let told = self.wait_unready().await;
+            words.iter().all(|word| told.contains(word)).then_some(told)
+        })
+        .await
+    }
+
     /// `kill -9`, and waits until the process is gone.
     pub(crate) async fn kill9(&mut self) {
         self.process.kill9().await;

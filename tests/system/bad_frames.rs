@@ -91,7 +91,7 @@ async fn an_oversize_frame_gets_an_error_frame_and_close_4413() {
 
 #[tokio::test]
 async fn a_silent_page_gets_an_error_frame_and_close_4408_and_one_that_answers_pings_stays() {
-    let service = Setup::new().await.set("HTTP__SILENT_S", 2).set("HTTP__PING_S", 1).start().await;
+    let service = Setup::new().await.set("HTTP__SILENT_S", 10).set("HTTP__PING_S", 2).start().await;
     let ticket = ticket("silent-1");
     let (mut alive, _) = Page::subscribed(&service, &ticket).await;
     let silent = async {
@@ -113,13 +113,13 @@ async fn a_silent_page_gets_an_error_frame_and_close_4408_and_one_that_answers_p
         },
         alive.payment()
     );
-    assert!(silent_for.as_millis() >= 1900, "{silent_for:?}");
+    assert!(silent_for.as_millis() >= 9900, "{silent_for:?}");
     assert_eq!(payment["status"], "succeeded");
 }
 
 #[tokio::test]
 async fn a_socket_without_a_good_ticket_has_20_s_and_no_ping_or_bad_word_gives_it_more() {
-    let setup = Setup::new().await.set("HTTP__TICKET_WAIT_S", 2).set("HTTP__PING_S", 1);
+    let setup = Setup::new().await.set("HTTP__TICKET_WAIT_S", 6).set("HTTP__PING_S", 2);
     let service = setup.start().await;
     let (mut subscribed, _) = Page::subscribed(&service, &ticket("waits-1")).await;
     // Who had a good ticket and watches nothing for the moment has as long as anybody.
@@ -145,7 +145,7 @@ async fn a_socket_without_a_good_ticket_has_20_s_and_no_ping_or_bad_word_gives_i
     };
     assert_eq!(closed, Some(4408));
     let took = began.elapsed().as_millis();
-    assert!((1900..20_000).contains(&took), "{took} ms");
+    assert!((5900..30_000).contains(&took), "{took} ms");
     subscribed.ping_pong().await;
     left.ping_pong().await;
 }

@@ -203,8 +203,11 @@ async fn a_combined_payment_reaches_the_page_of_each_order_and_profit_sharing_no
     let refused = notify_wechat_pay(&service, "TRANSACTION.SUCCESS", &half).await;
     assert_eq!((refused.status, refused.text.as_str()), (400, r#"{"code":"FAIL","message":"malformed"}"#));
     service.payment_with_status("half-1", &ticket("half-1"), "succeeded").await;
-    let logs = service.logs().text();
-    assert!(logs.contains("attach is empty") && logs.contains("set order_id_from"), "{logs}");
+    wait_for("the log says what to set", async || {
+        let logs = service.logs().text();
+        (logs.contains("attach is empty") && logs.contains("set order_id_from")).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

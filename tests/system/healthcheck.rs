@@ -69,7 +69,7 @@ async fn it_fails_where_pages_cannot_be_served_and_for_the_broker_only_if_asked(
     let (page, _) = Page::subscribed(&service, &ticket("healthcheck-1")).await;
     assert_ready(healthcheck(&service, &["--exclude", ""])).await;
     proxy.refuse();
-    service.wait_unready().await;
+    service.wait_unready_for(&["broker", "consumer"]).await;
     assert_ready(healthcheck(&service, &[])).await;
     let said = assert_unready(healthcheck(&service, &["--exclude", ""])).await;
     assert!(said.starts_with("payment-notifier: not ready: broker: ") && said.contains("; consumer: "), "{said}");

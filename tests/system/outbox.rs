@@ -118,7 +118,7 @@ async fn a_plain_poll_is_a_page_that_has_waited() {
 
 #[tokio::test]
 async fn an_acknowledgement_that_comes_first_ends_the_escalation() {
-    let (service, publisher, mut told) = start(soon("all").await.set("ESCALATION__AFTER", "6s")).await;
+    let (service, publisher, mut told) = start(soon("all").await.set("ESCALATION__AFTER", "12s")).await;
     paid(&service, &publisher, "e-first").await;
     acknowledge(&service, "e-first", 1).await;
     told.next_of(DELIVERED, "e-first").await;
@@ -243,12 +243,14 @@ async fn a_page_that_waits_is_told_of_at_each_span_until_there_is_a_result() {
     .await;
     paid(&service, &publisher, "i-1").await;
     let of_paid = |told: &Told| told.types_of("i-1").iter().filter(|kind| **kind == INQUIRY).count();
-    let before = of_paid(&told);
-    // Later than the next span of the first would have been.
     let _other = page(&service, "i-2").await;
-    wait_for("the other has waited for two seconds", async || {
+    // What was on its way before is read with it.
+    told.next_of(INQUIRY, "i-2").await;
+    let before = of_paid(&told);
+    // Later than the next two spans of the first would have been.
+    wait_for("the other has waited for some seconds", async || {
         let next = told.next_of(INQUIRY, "i-2").await;
-        (next["data"]["step"].as_u64() >= Some(2)).then_some(())
+        (next["data"]["step"].as_u64() >= Some(3)).then_some(())
     })
     .await;
     // One may have been on its way while the result came.

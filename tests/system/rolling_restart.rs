@@ -9,9 +9,11 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::Error;
 
-use crate::support::{Heard, Page, Publisher, Service, Setup, event, ticket, wait_for};
+use crate::support::{Heard, Page, Publisher, Service, Setup, event, ticket, wait_for, wait_up_to};
 
 const ORDERS: usize = 5;
+/// For the confirms between two restarts, one after the other.
+const PATIENCE: Duration = Duration::from_secs(120);
 const PAGES_PER_ORDER: usize = 8;
 const RESTARTS: usize = 3;
 const EVENTS_BETWEEN_RESTARTS: usize = 150;
@@ -192,7 +194,8 @@ fn lone_orders(service: &Service) -> usize {
 async fn restart(service: &mut Service, address: &Mutex<SocketAddr>, published: &AtomicUsize, stop: &AtomicBool) {
     for _ in 0..RESTARTS {
         let wanted = published.load(Ordering::Acquire) + EVENTS_BETWEEN_RESTARTS;
-        wait_for("payments arrive", async || (published.load(Ordering::Acquire) >= wanted).then_some(())).await;
+        wait_up_to(PATIENCE, "payments arrive", async || (published.load(Ordering::Acquire) >= wanted).then_some(()))
+            .await;
         service.terminate();
         assert!(service.wait_end().await.success(), "{}", service.logs().text());
         service.start_again().await;

@@ -18,10 +18,10 @@ impl Manager {
         Self { socket, folder }
     }
 
-    /// Starts the program as systemd does where the unit has a watchdog of half a second.
+    /// Starts the program as systemd does where the unit has a watchdog of three seconds.
     async fn start_service(&self, setup: Setup) -> Service {
         let socket = format!("NOTIFY_SOCKET={}", self.folder.path().join("notify").display());
-        setup.wrapped_by(&["env", &socket, "WATCHDOG_USEC=500000"]).start().await
+        setup.wrapped_by(&["env", &socket, "WATCHDOG_USEC=3000000"]).start().await
     }
 
     async fn next(&self) -> String {

@@ -242,7 +242,7 @@ async fn clocks_may_differ_by_the_leeway_and_90_s_are_refused_in_words_that_say_
 #[tokio::test]
 async fn where_a_ticket_runs_out_its_subscriptions_end() {
     let service = Service::start().await;
-    let short = with_claims(json!({ "exp": now_s() + 3 }));
+    let short = with_claims(json!({ "exp": now_s() + 6 }));
     let (mut page, _) = Page::subscribed(&service, &short).await;
     let mut stream = EventStream::open(&service, ORDER, &short).await;
     assert_eq!(stream.payment().await["version"], 0);
@@ -252,10 +252,10 @@ async fn where_a_ticket_runs_out_its_subscriptions_end() {
     stream.end().await;
 
     // So does a poll that is held: no later event is told by that ticket.
-    let short = with_claims(json!({ "exp": now_s() + 2 }));
+    let short = with_claims(json!({ "exp": now_s() + 6 }));
     let began = std::time::Instant::now();
     service.payment(ORDER, &short, "?after=0&wait=40").await.assert_problem(401, "ticket_expired");
-    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
 
     // A newer ticket in time keeps the page.
     let mut page = Page::open(&service).await;

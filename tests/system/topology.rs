@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{DeadLetters, Page, Publisher, Service, Setup, event, repository, ticket, wait_for};
+use crate::support::{DeadLetters, Page, Publisher, Service, Setup, event, repository, ticket};
 
 pub(crate) fn shipped_definitions() -> Value {
     let text = std::fs::read_to_string(repository().join("config/rabbitmq/definitions.json")).unwrap();
@@ -77,12 +77,7 @@ async fn an_exchange_of_another_type_is_named_in_readiness() {
     let setup = Setup::new().await;
     setup.vhost().put("exchanges", "payments", &json!({ "type": "headers", "durable": true })).await;
     let service = setup.start_unready().await;
-    let reason = wait_for("the reason names the exchange", async || {
-        let reason = service.wait_unready().await;
-        reason.contains("payments").then_some(reason)
-    })
-    .await;
-    assert!(reason.contains("topic"), "{reason}");
+    service.wait_unready_for(&["payments", "topic"]).await;
     service.vhost().remove("exchanges", "payments").await;
     service.wait_ready().await;
 }

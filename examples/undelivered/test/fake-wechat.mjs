@@ -41,7 +41,12 @@ export async function startFakeWeChat() {
 
   const server = createServer(async (request, response) => {
     const chunks = [];
-    for await (const chunk of request) chunks.push(chunk);
+    try {
+      for await (const chunk of request) chunks.push(chunk);
+    } catch {
+      // The worker was ended in the midst of it.
+      return;
+    }
     const url = new URL(request.url, "http://127.0.0.1");
     const body = JSON.parse(Buffer.concat(chunks));
     const routes = { "/cgi-bin/stable_token": () => stableToken(body), "/cgi-bin/message/subscribe/send": () => send(url.searchParams, body) };

@@ -46,7 +46,7 @@ before(async () => {
   writeFileSync(join(folder, "secret"), SECRET);
   writeFileSync(join(folder, "recipient.mjs"), "export const recipient = async (merchant, order) => (order.startsWith('NOBODY') ? null : { openid: `o-${order}`, product: '一杯咖啡' });");
   const shop = { appid: APPID, secret_file: "secret", template_id: "T1", page: "pages/order?id={order_id}", data: { character_string1: "{order_id}", amount2: "{amount}", phrase3: "{status}", time4: "{time}", thing5: "{product}" }, statuses: { succeeded: "支付成功" }, base_url: fake.url };
-  writeFileSync(join(folder, "settings.json"), JSON.stringify({ queue: QUEUE, retry_after_s: 1, retries_max: RETRIES_MAX, timeout_ms: 2000, records_folder: "records", recipient_module: "recipient.mjs", merchants: { [MERCHANT]: shop } }));
+  writeFileSync(join(folder, "settings.json"), JSON.stringify({ queue: QUEUE, retry_after_s: 1, retries_max: RETRIES_MAX, timeout_ms: 15000, records_folder: "records", recipient_module: "recipient.mjs", merchants: { [MERCHANT]: shop } }));
   vhost = await openVhost();
   program = await startProgram(vhost, { PAYMENT_NOTIFIER__ESCALATION__ORDERS: "all", PAYMENT_NOTIFIER__ESCALATION__AFTER: "1s" });
   workerUrl = await vhost.userUrl(PERMISSIONS);

@@ -56,15 +56,21 @@ pub(super) fn event_id(envelope: &Envelope<'_>, payload: &Payload<'_>) -> Result
 /// # Errors
 /// `malformed_field`.
 pub(super) fn occurred_at(envelope: &Envelope<'_>, payload: &Payload<'_>) -> Result<Option<Found<Timestamp>>, Reject> {
+    // Not set for a time that was not set.
     let given = |text: &str, field, origin| {
-        Timestamp::parse(text).map(|at| Some((at, origin))).map_err(|rule| Reject::malformed(field, rule))
+        let at = Timestamp::parse(text).map_err(|rule| Reject::malformed(field, rule))?;
+        Ok((!at.is_unset()).then_some((at, origin)))
     };
-    if let Some(time) = json::text(envelope.time, "time")? {
-        return given(&time, "time", "CloudEvents time");
+    if let Some(time) = json::text(envelope.time, "time")?
+        && let Some(found) = given(&time, "time", "CloudEvents time")?
+    {
+        return Ok(Some(found));
     }
     let header = payload.cloud_event("time");
-    if let Some(time) = header.and_then(as_text).filter(|time| !time.is_empty()) {
-        return given(time, "cloudEvents_time", "header cloudEvents_time");
+    if let Some(time) = header.and_then(as_text).filter(|time| !time.is_empty())
+        && let Some(found) = given(time, "cloudEvents_time", "header cloudEvents_time")?
+    {
+        return Ok(Some(found));
     }
     // Zero is what a client writes that was given no time.
     let typed = header.and_then(AMQPValue::as_timestamp).filter(|value| *value > 0);

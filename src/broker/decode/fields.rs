@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::Reject;
 use super::explained::Origins;
-use super::json::{members, short, text};
+use super::json::{is_empty, members, short, text, written_members};
 use crate::payment::{
     Currency, Display, Event, EventId, Key, MerchantId, Money, OrderId, Reason, Refund, RefundStatus, Status,
     Timestamp, limits,
@@ -113,19 +113,21 @@ fn is_not_empty_array(raw: &&RawValue) -> bool {
     !raw.get().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(']'))
 }
 
-/// An object with members that are all empty is what Go and Java write of one that was not set. One without any is a mistake.
-fn has_members(raw: &RawValue) -> bool {
-    raw.get().contains(':')
-}
-
 fn money(value: Option<&RawValue>, field: &str) -> Result<Option<Money>, Reject> {
     let Some(raw) = value.filter(is_not_empty_array) else {
         return Ok(None);
     };
-    let [value, currency] = members(raw.get(), &format!("{field}."), &["value", "currency"])?;
-    if has_members(raw) && currency.is_none() && value.is_none_or(|value| value.get() == "0") {
-        return Ok(None);
+    let written = written_members(raw.get(), &format!("{field}."), &["value", "currency"])?;
+    // What Go and Java write of an amount that was not set.
+    match written {
+        [None, None] => {}
+        [value, None] if value.is_some_and(is_empty) => return Ok(None),
+        [value, Some(currency)] if is_empty(currency) && value.is_none_or(|raw| is_empty(raw) || raw.get() == "0") => {
+            return Ok(None);
+        }
+        _ => {}
     }
+    let [value, currency] = written.map(|value| value.filter(|raw| !is_empty(raw)));
     let (value_field, currency_field) = (format!("{field}.value"), format!("{field}.currency"));
     let value = value.ok_or_else(|| Reject::missing(&value_field))?.get();
     // Digits alone: a fraction, an exponent or a text would be money by guesswork.
@@ -141,8 +143,10 @@ fn refund_of(value: Option<&RawValue>) -> Result<Option<Refund>, Reject> {
     let Some(raw) = value.filter(is_not_empty_array) else {
         return Ok(None);
     };
-    let [status, amount] = members(raw.get(), "refund.", &["status", "amount"])?;
-    if has_members(raw) && status.is_none() && money(amount, "refund.amount")?.is_none() {
+    let written = written_members(raw.get(), "refund.", &["status", "amount"])?;
+    let [status, amount] = written.map(|value| value.filter(|raw| !is_empty(raw)));
+    // What Go and Java write of a refund that was not set. One with other members, or with none, is a mistake.
+    if written.iter().any(Option::is_some) && status.is_none() && money(amount, "refund.amount")?.is_none() {
         return Ok(None);
     }
     let status = text(status, "refund.status")?.ok_or_else(|| Reject::missing("refund.status"))?;

@@ -38,12 +38,26 @@ pub(super) fn members<'a, const N: usize>(
     path: &str,
     names: &[&str; N],
 ) -> Result<[Option<&'a RawValue>; N], Reject> {
+    Ok(written_members(text, path, names)?.map(|value| value.filter(|raw| !is_empty(raw))))
+}
+
+/// True for what counts as absent.
+pub(super) fn is_empty(raw: &RawValue) -> bool {
+    matches!(raw.get(), "null" | "\"\"")
+}
+
+/// The same, with those that count as absent.
+pub(super) fn written_members<'a, const N: usize>(
+    text: &'a str,
+    path: &str,
+    names: &[&str; N],
+) -> Result<[Option<&'a RawValue>; N], Reject> {
     let mut twice = None;
     let mut json = serde_json::Deserializer::from_str(text);
     let found =
         Members { names, twice: &mut twice }.deserialize(&mut json).and_then(|found| json.end().map(|()| found));
     match found {
-        Ok(found) => Ok(found.map(|value| value.filter(|raw| !matches!(raw.get(), "null" | "\"\"")))),
+        Ok(found) => Ok(found),
         Err(error) => Err(match twice {
             Some(name) => Reject::duplicate(&format!("{path}{name}")),
             // serde's words for a value of another kind would repeat the value.

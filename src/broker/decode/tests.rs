@@ -82,7 +82,7 @@ fn what_is_taken_in_spite_of_its_look() {
         plain(r#","reason":{"code":"","message":null}"#),
         plain(r#","reason":[],"amount":[],"refund":[ ]"#),
         plain(r#","amount":{"value":null,"currency":null},"refund":{"status":"","amount":{"value":0,"currency":""}}"#),
-        plain(r#","refund":{"status":null,"amount":null}"#),
+        plain(r#","refund":{"status":null,"amount":null},"amount":{"currency":""}"#),
         plain(&format!(r#","display":"{}""#, "x".repeat(2046))),
         plain(&format!(r#","display":[{}1]"#, " ".repeat(4000))),
         plain(r#","display":{"a":1,"a":2}"#),
@@ -125,6 +125,10 @@ fn each_bad_body_has_its_code_and_names_its_field() {
         ("missing_field", "amount.value", plain(r#","amount":{"currency":"CNY"}"#)),
         ("missing_field", "amount.currency", plain(r#","amount":{"value":1}"#)),
         ("missing_field", "refund.status", plain(r#","refund":{}"#)),
+        ("missing_field", "refund.status", plain(r#","refund":{"Status":"full"}"#)),
+        ("missing_field", "amount.value", plain(r#","amount":{"total":1999,"ccy":"CNY"}"#)),
+        ("missing_field", "amount.currency", plain(r#","amount":{"value":0}"#)),
+        ("missing_field", "amount.currency", plain(r#","amount":{"value":5,"currency":""}"#)),
         ("missing_field", "refund.status", plain(r#","refund":{"status":"","amount":{"value":1,"currency":"CNY"}}"#)),
         ("missing_field", "occurred_at", with("2026-01-31T08:30:00+08:00", "0001-01-01T00:00:00Z")),
         ("malformed_field", "reason", plain(r#","reason":["x"]"#)),
@@ -252,6 +256,9 @@ fn the_time_is_the_fields_then_the_envelopes_then_the_messages() {
     assert_eq!(time(without, Some(1_769_819_400), Some(&typed)).unwrap(), "2026-01-31T00:30:00Z");
     let unset = plain("").replace("2026-01-31T08:30:00+08:00", "0001-01-01T00:00:00Z");
     assert_eq!(time(&unset, Some(1_769_819_400), None).unwrap(), "2026-01-31T00:30:00Z");
+    let unset = structured.replace("2026-01-31T00:30:00Z", "0001-01-01T00:00:00Z");
+    assert_eq!(time(&unset, Some(1_769_819_400), None).unwrap(), "2026-01-31T00:30:00Z");
+    assert_eq!(time(&unset, None, None).unwrap_err(), "occurred_at is missing");
     assert_eq!(time(without, Some(0), None).unwrap_err(), "occurred_at is missing");
     assert!(time(without, Some(u64::MAX), None).unwrap_err().contains("timestamp"));
     assert!(time(&structured.replace("T00", " 00"), None, None).unwrap_err().starts_with("time "));

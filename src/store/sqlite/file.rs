@@ -17,6 +17,9 @@ const SCHEME: &str = "sqlite://";
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// As many as Linux follows.
+const LINKS_MAX: usize = 40;
+
 /// In the lock file, once there is a database.
 const MADE: &[u8] = b"payment-notifier\n";
 
@@ -62,7 +65,7 @@ impl File {
     /// Two that write it would each know only of its own events, and pages of one would wait in vain for those of the other.
     /// Waits for one that is just ending.
     pub(super) fn lock(&self) -> Result<fs::File, Error> {
-        if let Some(folder) = self.path.parent() {
+        if let Some(folder) = self.linked().parent() {
             private::make_folder(folder).map_err(|e| Error::Unavailable(format!("{}: {e}", folder.display())))?;
         }
         let name = self.beside(".lock");
@@ -85,18 +88,25 @@ impl File {
     /// Which of its files, and whether its folder, were made such that others than the owner may use them, with their modes.
     pub(super) fn wider(&self) -> Vec<(PathBuf, u32)> {
         let files = ["", "-wal", "-shm", ".lock"].map(|suffix| self.beside(suffix));
-        let folder = self.path.parent().map(Path::to_owned);
+        let folder = self.linked().parent().map(Path::to_owned);
         let all = folder.into_iter().chain(files);
         all.filter_map(|path| private::wider_mode(&path).map(|mode| (path, mode))).collect()
+    }
+
+    /// The file itself, which need not be there yet, where the path is a link, or one to another.
+    fn linked(&self) -> PathBuf {
+        let mut file = self.path.clone();
+        for _ in 0..LINKS_MAX {
+            let Ok(target) = fs::read_link(&file) else { break };
+            file = file.parent().unwrap_or(Path::new(".")).join(target);
+        }
+        file
     }
 
     /// What stands beside the file under its name: of a link beside what it leads to, as SQLite has its log, so that the
     /// link and the file are one database.
     fn beside(&self, suffix: &str) -> PathBuf {
-        let leads_to = |folder: &Path| Ok(folder.join(fs::read_link(&self.path)?));
-        let not_made_yet = || leads_to(self.path.parent().unwrap_or(Path::new(".")));
-        let file = fs::canonicalize(&self.path).or_else(|_missing: io::Error| not_made_yet());
-        let mut name = file.unwrap_or_else(|_no_link: io::Error| self.path.clone()).into_os_string();
+        let mut name = self.linked().into_os_string();
         name.push(suffix);
         name.into()
     }

@@ -98,15 +98,15 @@ async fn a_link_and_what_it_leads_to_are_one_file_and_so_are_two_links_before_it
     let folder = Folder::new();
     std::fs::create_dir_all(folder.path().parent().unwrap()).unwrap();
     let [one, other] = ["one.db", "other.db"].map(|name| folder.0.path().join(name));
-    [&one, &other].iter().for_each(|link| std::os::unix::fs::symlink("a/b/payments.db", link).unwrap());
-    for (path, second) in [(&one, &other), (&folder.path(), &one), (&other, &folder.path())] {
+    std::os::unix::fs::symlink("a/b/payments.db", &one).unwrap();
+    std::os::unix::fs::symlink("one.db", &other).unwrap();
+    for (path, second) in [(&other, &one), (&folder.path(), &other), (&one, &folder.path())] {
         let open = |path: &PathBuf| Sqlite::open(&format!("sqlite://{}", path.display()), OPTIONS);
         let first = open(path).unwrap();
         let refused = open(second).err().unwrap().to_string();
         assert!(refused.contains("another process uses this file"), "{refused}");
         first.close().await;
     }
-    assert!(!folder.0.path().join("one.db.lock").exists(), "all that belongs to it stands beside it");
 }
 
 const PAGE: PageRef = PageRef { transport: Transport::WebSocket, connection: 1 };

@@ -53,10 +53,7 @@ async fn a_binding_that_is_gone_and_is_not_ours_to_make_is_told() {
     let mut publishing = Publishing::new(vec![vhost.amqp_url()]);
     flows(&service, &mut publishing, "bound").await;
     let told = format!("no binding of queue {QUEUE:?} to exchange {EXCHANGE:?} by \"payment.#\"").replace('"', "\\\"");
-    let is_told = async || {
-        wait_for("readiness names the binding", async || service.wait_unready().await.contains(&told).then_some(()))
-            .await;
-    };
+    let is_told = async || drop(service.wait_unready_for(&[&told]).await);
     let began = Instant::now();
     vhost.unbind(EXCHANGE, QUEUE).await;
     is_told().await;

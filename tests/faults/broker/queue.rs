@@ -38,7 +38,8 @@ async fn queue_deleted_and_made_again_is_consumed_again() {
     // Each end is told for what it is: a broker's cancel as that, and one that was asked for as none.
     let told =
         |service: &Service, words: &str| service.logs().lines().iter().filter(|line| line.contains(words)).count();
-    assert!(told(&service, "the broker cancelled the subscription") > 0);
+    let is_told = async || (told(&service, "the broker cancelled the subscription") > 0).then_some(());
+    wait_for("the log tells of the cancel", is_told).await;
     let ends = told(&service, "consumer ended");
     service.terminate();
     assert!(service.wait_end().await.success());

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::memory::resident_bytes;
 use crate::ledger::row;
-use crate::support::{Heard, Page, Publisher, Service, event, ticket};
+use crate::support::{Heard, Page, Publisher, Service, Setup, event, ticket};
 
 const PAGES: usize = 5000;
 /// Orders that they watch: each page has a ticket for one of them, and a ticket holds no more than 32 pages.
@@ -53,13 +53,12 @@ async fn all_come(service: &Service, tickets: &[String]) -> (Vec<(usize, Page)>,
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_thousand_pages_come_back_at_once_and_each_gets_its_state() {
     assert!(payment_notifier::runtime::raise_open_files() > 6000, "the test itself needs that many files");
-    let mut service = Service::start().await;
+    // Nobody reads before all are there.
+    let mut service = Setup::new().await.set("HTTP__SILENT_S", 600).start().await;
     let publisher = Publisher::connect(service.vhost()).await;
     let order = |n: usize| format!("crowd-{n}");
+    publisher.publish_all((0..ORDERS).map(|n| event(&order(n), "processing"))).await;
     for n in 0..ORDERS {
-        publisher.publish(&event(&order(n), "processing")).await;
-    }
-    for n in [0, ORDERS - 1] {
         service.payment_with_status(&order(n), &ticket(order(n)), "processing").await;
     }
     let tickets: Vec<String> = (0..ORDERS).map(|n| ticket(order(n))).collect();
@@ -71,9 +70,7 @@ async fn five_thousand_pages_come_back_at_once_and_each_gets_its_state() {
     service.start_again().await;
     let (pages, took) = all_come(&service, &tickets).await;
     let memory = resident_bytes(service.pid()) >> 20;
-    for n in 0..ORDERS {
-        publisher.publish(&event(&order(n), "succeeded")).await;
-    }
+    publisher.publish_all((0..ORDERS).map(|n| event(&order(n), "succeeded"))).await;
     let told = stream::iter(pages).map(|(_, mut page)| async move {
         assert_eq!(page.payment().await["status"], "succeeded");
     });

@@ -14,16 +14,20 @@ use crate::support::ticket::{changed, claims, hs256, now_s};
 use crate::support::{Heard, MERCHANT, Publisher, Service, Setup, event, ticket, within};
 
 /// What must not be asked of a machine with two busy cores: to be on time. What is late by more was never seen.
-const LATE: Duration = Duration::from_secs(8);
+const LATE: Duration = Duration::from_secs(15);
 const TEXT_BEGINS: u8 = 0x01;
 const SOCKET: &str = "/v1/ws HTTP/1.1\r\nhost: HOST\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+/// Long enough to be taken as good on any machine: after its end a ticket has its leeway.
+const TICKET_S: i64 = 8;
+
 /// What is sent first, and then without end. None of it is a fault of its own.
-fn endless() -> [(&'static str, Vec<u8>, Vec<u8>); 4] {
+fn endless() -> [(&'static str, Vec<u8>, Vec<u8>); 5] {
     [
         ("empty fragments", frame(TEXT_BEGINS, b""), frame(0x00, b"")),
-        ("pings", Vec::new(), frame(0x89, b"")),
+        ("empty pings", Vec::new(), frame(0x89, b"")),
+        ("pings", Vec::new(), frame(0x89, &[b'p'; 100])),
         ("pongs", Vec::new(), frame(0x8a, b"now")),
         ("texts", Vec::new(), frame(0x81, br#"{"type":"unsubscribe","order_id":"none"}"#)),
     ]
@@ -38,7 +42,7 @@ async fn without_a_rate() -> Setup {
 /// A socket that subscribes, if there is a ticket, and then never stops sending.
 async fn endless_socket(service: &Service, ticket: Option<&str>, first: &[u8], then: &[u8]) -> RawSocket {
     let query = ticket.map(|ticket| format!("?ticket={ticket}")).unwrap_or_default();
-    let mut socket = RawSocket::open(service, &format!("/v1/ws{query}")).await;
+    let mut socket = RawSocket::open_wide(service, &format!("/v1/ws{query}")).await;
     if ticket.is_some() {
         let Heard::Frame(frame) = socket.hear().await else { panic!("subscribed comes first") };
         assert_eq!(frame["type"], "subscribed", "{frame}");
@@ -88,7 +92,7 @@ async fn a_socket_that_never_stops_sending_has_no_more_time_than_any_other() {
     // A message that never ends, whatever comes between its parts, and a frame that comes a byte at a time.
     let good = ticket("endless-0");
     let began = Instant::now();
-    let pings = frame(0x89, b"");
+    let pings = frame(0x89, &[b'p'; 100]);
     let mut never_whole = endless_socket(&service, Some(&good), &frame(TEXT_BEGINS, b"{"), &pings).await;
     let mut slow = RawSocket::open(&service, &format!("/v1/ws?ticket={good}")).await;
     slow.promise_text(1000).await;
@@ -107,7 +111,7 @@ async fn a_socket_that_never_stops_sending_has_no_more_time_than_any_other() {
     assert!(matches!(&slow, Heard::Frame(frame) if frame["code"] == "bad_request"), "{slow:?}");
     longest = longest.max(began.elapsed().saturating_sub(Duration::from_secs(2)));
     assert!(longest < Duration::from_secs(2) + LATE, "{longest:?}");
-    row(&format!("endless-frames-in-time runs=6 lost=0 ticket_wait_s=2 longest_ms={}", longest.as_millis()));
+    row(&format!("endless-frames-in-time runs=7 lost=0 ticket_wait_s=2 longest_ms={}", longest.as_millis()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,25 +120,26 @@ async fn a_page_that_never_stops_sending_is_told_nothing_once_its_ticket_is_over
     let publisher = Publisher::connect(service.vhost()).await;
     for (n, (what, first, then)) in endless().into_iter().enumerate() {
         let orders = [format!("ends-{n}"), format!("revoked-{n}")];
-        let short = hs256(&changed(claims(orders[0].as_str()), json!({ "exp": now_s() + 3 })));
+        let short = hs256(&changed(claims(orders[0].as_str()), json!({ "exp": now_s() + TICKET_S })));
+        let minted = tokio::time::Instant::now();
         let mut ends = endless_socket(&service, Some(&short), &first, &then).await;
-        let mut revoked = endless_socket(&service, Some(&ticket(orders[1].as_str())), &first, &then).await;
-        let revoke = json!({ "merchant_id": MERCHANT, "order_id": orders[1] });
-        assert_eq!(service.admin_post("/v1/revocations", &revoke).await.status, 200);
-        publisher.publish(&event(&orders[1], "succeeded")).await;
-        let (last, payments, closed) = heard_until_closed(&mut revoked).await;
-        assert_eq!((&last["code"], closed), (&json!("forbidden"), Some(4401)), "{what}");
-        assert!(payments.is_empty(), "{what}: told after the revocation");
-        // Published well after the end of the ticket, as the issue's page was.
-        let late = async {
-            tokio::time::sleep(Duration::from_secs(4)).await;
+        let others = async {
+            let mut revoked = endless_socket(&service, Some(&ticket(orders[1].as_str())), &first, &then).await;
+            let revoke = json!({ "merchant_id": MERCHANT, "order_id": orders[1] });
+            assert_eq!(service.admin_post("/v1/revocations", &revoke).await.status, 200);
+            publisher.publish(&event(&orders[1], "succeeded")).await;
+            let (last, payments, closed) = heard_until_closed(&mut revoked).await;
+            assert_eq!((&last["code"], closed), (&json!("forbidden"), Some(4401)), "{what}");
+            assert!(payments.is_empty(), "{what}: told after the revocation");
+            // Well after the end of the ticket.
+            tokio::time::sleep_until(minted + Duration::from_secs(TICKET_S.unsigned_abs() + 2)).await;
             publisher.publish(&event(&orders[0], "succeeded")).await;
         };
-        let ((last, payments, closed), ()) = tokio::join!(heard_until_closed(&mut ends), late);
+        let ((last, payments, closed), ()) = tokio::join!(heard_until_closed(&mut ends), others);
         assert!(payments.is_empty(), "{what}: told by a ticket that is over");
         assert_eq!((&last["code"], closed), (&json!("ticket_expired"), Some(4401)), "{what}");
     }
-    row("endless-frames-tickets runs=8 lost=0 told_late=0");
+    row("endless-frames-tickets runs=10 lost=0 told_late=0");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,7 +167,7 @@ async fn sockets_and_requests_without_end_do_not_hold_a_node_that_stops() {
     assert!(service.wait_end().await.success());
     let took = began.elapsed();
     assert!(took < Duration::from_secs(3) + LATE, "{took:?}");
-    row(&format!("endless-frames-at-the-end runs=6 lost=0 drain_s=1 ended_ms={}", took.as_millis()));
+    row(&format!("endless-frames-at-the-end runs=7 lost=0 drain_s=1 ended_ms={}", took.as_millis()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -105,7 +105,7 @@ fn long_frame(first: u8, payload: &[u8]) -> Vec<u8> {
 /// Sends until the service closes, and reads what it says meanwhile: its error frame and its close. Reading does not wait
 /// for the flood to end: pongs that nobody takes fill the page's window, and behind them the close never comes.
 async fn flood_until_closed(service: &Service, target: &str, first: &[u8], then: &[u8]) -> (Value, Heard) {
-    let mut socket = RawSocket::open(service, target).await;
+    let mut socket = RawSocket::open_wide(service, target).await;
     socket.send(first).await;
     socket.flood_with(then);
     loop {

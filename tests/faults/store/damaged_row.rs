@@ -112,6 +112,7 @@ async fn damaged_and_put_right(place: &Place, service: &mut Service) -> Duration
     let mut longest = others_go_on(service, &publisher, &mut pages, "processing").await;
     held(service, 2.0).await;
     service.metric_is("payment_notifier_damaged_payments_total", "during=\"event\"", 1.0).await;
+    wait_for("it is named", async || (named(service) > 0).then_some(())).await;
     assert_eq!(named(service), 1, "once, however often it is tried");
     service.payment(&order(BAD), &ticket, "").await.assert_problem(503, "unavailable");
     // A socket for all of them is one for the others.
@@ -186,8 +187,7 @@ async fn as_many_events_of_a_damaged_payment_as_the_prefetch_are_a_fault_of_the_
     for _ in 0..6 {
         publisher.publish(&event(&order(BAD), "processing")).await;
     }
-    let why = service.wait_unready().await;
-    assert!(why.contains("consumer") && why.contains("4 events of damaged payments fill the whole prefetch"), "{why}");
+    service.wait_unready_for(&["consumer", "4 events of damaged payments fill the whole prefetch"]).await;
     publisher.publish(&event(&order(0), "succeeded")).await;
     place.execute(REPAIR).await;
     service.payment_with_status(&order(0), &ticket, "succeeded").await;

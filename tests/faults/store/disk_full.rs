@@ -74,8 +74,7 @@ async fn a_full_disk_acks_nothing_reads_on_and_recovers_by_itself() {
             publisher.publish(&large).await;
             published += 1;
         }
-        let reason = service.wait_unready().await;
-        assert!(reason.contains("store") && reason.contains("full"), "{reason}");
+        service.wait_unready_for(&["store", "full"]).await;
         assert_eq!(service.payment("full-known", &known, "").await.json["status"], "succeeded", "reads go on");
         page.ping_pong().await;
         let unacknowledged = wait_for("the console counts what is not acknowledged", async || {

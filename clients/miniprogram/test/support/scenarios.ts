@@ -55,7 +55,7 @@ const byHand: Client = ({ api, platform }, { ticket, ...options }) => {
 
 let orders = 0;
 
-async function until(what: string, condition: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
+async function until(what: string, condition: () => boolean | Promise<boolean>, withinMs = 20_000): Promise<void> {
   const end = Date.now() + withinMs;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
@@ -75,7 +75,7 @@ function openWith(client: Client, device: Device, backend: Backend, orderId: str
       page.watch.result.then((settled) => (outcome = settled));
       await until('the outcome', () => !!outcome, withinMs);
       // What was closed needs a moment to be gone.
-      await until(`quiet, but ${device.live()}`, () => !device.live().length, 3000);
+      await until(`quiet, but ${device.live()}`, () => !device.live().length, 15_000);
       return outcome!;
     },
     watch: client(device, {
@@ -124,7 +124,7 @@ function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): v
     await backend.publish(orderId, 'processing');
     await until('processing', () => page.changes.length === 1);
     await backend.publish(orderId, 'succeeded');
-    assertSucceeded(page, await page.outcome(5000));
+    assertSucceeded(page, await page.outcome(15_000));
     assert.deepEqual(page.changes.map(({ status }) => status), ['processing', 'succeeded']);
     await until('the acknowledgement', () => backend.acknowledged(orderId));
   });
@@ -133,7 +133,7 @@ function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): v
     const orderId = newOrder();
     await backend.publish(orderId, 'succeeded');
     const page = open(createDevice(kind), backend, orderId);
-    assertSucceeded(page, await page.outcome(8000));
+    assertSucceeded(page, await page.outcome(15_000));
   });
 
   test('the socket is cut in mid-frame', async () => {
@@ -146,7 +146,7 @@ function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): v
     await page.connected();
     assert.ok(page.connections.at(-1)!.reconnects >= 1);
     await backend.publish(orderId, 'succeeded');
-    assertSucceeded(page, await page.outcome(5000));
+    assertSucceeded(page, await page.outcome(15_000));
   });
 
   if (client === sdk) {
@@ -174,7 +174,7 @@ function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): v
       assert.deepEqual(Object.keys(outcomes), orderIds);
       assert.deepEqual([...reconnects.values()], orderIds.map(() => 1));
       await until('the acknowledgement', () => backend.acknowledged(orderIds[19]!));
-      await until(`quiet, but ${device.live()}`, () => !device.live().length, 3000);
+      await until(`quiet, but ${device.live()}`, () => !device.live().length, 15_000);
     });
   }
 
@@ -192,7 +192,7 @@ function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): v
       await until('processing', () => page.changes.length === 1);
       await page.connected();
       await backend.publish(orderId, 'succeeded');
-      assertSucceeded(page, await page.outcome(5000));
+      assertSucceeded(page, await page.outcome(15_000));
     });
   }
 
@@ -205,7 +205,7 @@ function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): v
     await backend.publish(orderId, 'succeeded');
     await new Promise((resolve) => setTimeout(resolve, 500));
     device.foreground(300_000);
-    assertSucceeded(page, await page.outcome(5000));
+    assertSucceeded(page, await page.outcome(15_000));
   });
 
   test('the ticket runs out while the page waits', async () => {
@@ -216,13 +216,13 @@ function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): v
     await until('another ticket', () => fetched === 2);
     await page.connected();
     await backend.publish(orderId, 'succeeded');
-    assertSucceeded(page, await page.outcome(5000));
+    assertSucceeded(page, await page.outcome(15_000));
   });
 
   test('a ticket that runs out and cannot be replaced', async () => {
     const orderId = newOrder();
     const page = open(createDevice(kind), backend, orderId, { ticket: backend.ticket(orderId, 2) });
-    const outcome = await page.outcome(10_000);
+    const outcome = await page.outcome(30_000);
     assert.ok(outcome.refused === 'ticket_expired', JSON.stringify(outcome));
   });
 
@@ -233,7 +233,7 @@ function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): v
       await page.connected();
       await backend.restart(signal);
       await backend.publish(orderId, 'succeeded');
-      assertSucceeded(page, await page.outcome(15_000));
+      assertSucceeded(page, await page.outcome(30_000));
     });
   }
 
@@ -246,7 +246,7 @@ function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): v
       await backend.publish(orderId, 'processing');
       await until('processing', () => page.changes.length === 1);
       await backend.publish(orderId, 'succeeded');
-      assertSucceeded(page, await page.outcome(5000));
+      assertSucceeded(page, await page.outcome(15_000));
       await until('the acknowledgement', () => backend.acknowledged(orderId));
     } finally {
       backend.proxy.forbidsSockets = false;
@@ -255,7 +255,7 @@ function scenarios(kind: Kind, start: () => Promise<Backend>, client: Client): v
 
   test('nothing comes: timed out, not failed; then stopped', async () => {
     const orderId = newOrder();
-    const timedOut = await open(createDevice(kind), backend, orderId, { giveUpAfterMs: 1500 }).outcome(8000);
+    const timedOut = await open(createDevice(kind), backend, orderId, { giveUpAfterMs: 1500 }).outcome(15_000);
     assert.deepEqual(timedOut, { timedOut: true, final: false, payment: null });
     const page = open(createDevice(kind), backend, orderId);
     await page.connected();

@@ -162,7 +162,7 @@ test('a channel whose functions throw takes nothing from a watch on its socket, 
   assert.deepEqual([...new Set(errors)].sort(), ['connecting', 'open', 'payment', 'subscribed'].map((what) => `broken by ${what}`).concat('broken by closed').sort());
 });
 
-test('what a channel sent on a socket that was lost was not sent', async () => {
+test('what a channel sent on a socket that was lost is answered with false', async () => {
   const world = createWorld(createService());
   const line = openChannel({ url: URL, adapter: world.platform });
   await world.advance(500);

@@ -10,6 +10,8 @@ const SECONDS_MAX: u64 = 100_000_000_000;
 const MILLISECONDS_MAX: u64 = SECONDS_MAX * 1_000;
 const MICROSECONDS_MAX: u64 = MILLISECONDS_MAX * 1_000;
 const NS_PER_S: i128 = 1_000_000_000;
+/// How a time begins that Go or .NET was not given, with an offset or without.
+const UNSET: &str = "0001-01-01";
 const FRACTION_DIGITS_MAX: usize = 9;
 
 /// How one mapping reads times.
@@ -46,7 +48,7 @@ impl Times {
     /// # Errors
     /// What it must be: a clause that goes after the field's name.
     pub(super) fn read(&self, text: &str) -> Result<Option<Timestamp>, String> {
-        if is_zeros(text) {
+        if is_zeros(text) || text.starts_with(UNSET) {
             return Ok(None);
         }
         if let Some(format) = &self.format {
@@ -54,14 +56,12 @@ impl Times {
             let read = rfc3339.and_then(|text| Timestamp::parse(&text).ok());
             return read.map(Some).ok_or_else(|| format!("must be a time of the form {format}"));
         }
-        if is_date(text) {
-            return Err("must be seconds, milliseconds or microseconds since 1970; time_format reads a date".to_owned());
-        }
         if let Some(number) = number(text) {
-            return number
-                .and_then(|ns| Timestamp::from_unix_ns(ns).ok())
-                .map(Some)
-                .ok_or_else(|| "must be seconds, milliseconds or microseconds since 1970".to_owned());
+            let rule = "must be seconds, milliseconds or microseconds since 1970; time_format reads a date";
+            return match number {
+                Some(0) => Ok(None),
+                ns => ns.and_then(|ns| Timestamp::from_unix_ns(ns).ok()).map(Some).ok_or_else(|| rule.to_owned()),
+            };
         }
         let local = || {
             let (date, time) = text.split_once([' ', 'T'])?;
@@ -97,12 +97,15 @@ fn is_date(text: &str) -> bool {
         && within(12..14, 0, 60)
 }
 
-/// Nanoseconds since 1970, where the text is a plain number: `Some(None)` if that is of no unit.
+/// Nanoseconds since 1970, where the text is a number: `Some(None)` if that is of no unit, or a date in digits.
 fn number(text: &str) -> Option<Option<i128>> {
     let text = without_exponent(text)?;
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
     let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     (is_digits(whole) && is_digits(fraction)).then(|| {
+        if is_date(whole) {
+            return None;
+        }
         let whole: u64 = whole.parse().ok()?;
         let ns_per_unit = match whole {
             whole if whole <= SECONDS_MAX => NS_PER_S,
@@ -148,7 +151,9 @@ mod tests {
 
     #[test]
     fn a_date_in_digits_is_no_number_and_zeros_are_no_time() {
-        for date in ["20261128", "202611281330", "20261128133000", "20261128133000123"] {
+        for date in
+            ["20261128", "202611281330", "20261128133000", "20261128133000123", "20261128133000.0", "2.0261128133E13"]
+        {
             for zone in ["", "+08:00"] {
                 let refused = Times::new("", zone).unwrap().read(date).unwrap_err();
                 assert!(refused.contains("time_format"), "{refused}");
@@ -156,17 +161,25 @@ mod tests {
         }
         assert_eq!(read("yyyyMMddHHmmss", "+08:00", "20261128133000").as_deref(), Some("2026-11-28T13:30:00+08:00"));
         assert_eq!(read("", "", "20269928").as_deref(), Some("1970-08-23T14:32:08Z"));
-        for zeros in
-            ["0", "0.0", "00000000000000", "0000-00-00 00:00:00", "0000-00-00T00:00:00Z", "0001-01-01T00:00:00Z"]
-        {
-            for (format, zone) in [("", ""), ("", "+08:00"), ("yyyyMMddHHmmss", "+08:00")] {
-                let is_read = format.is_empty() || !zeros.starts_with("0001");
-                assert_eq!(
-                    Times::new(format, zone).unwrap().read(zeros).is_ok_and(|at| at.is_none()),
-                    is_read,
-                    "{zeros}"
-                );
+        for unset in [
+            "0",
+            "0.0",
+            "0e0",
+            "0E-7",
+            "0.0E0",
+            "00000000000000",
+            "0000-00-00 00:00:00",
+            "0000-00-00T00:00:00Z",
+            "0001-01-01T00:00:00Z",
+            "0001-01-01T00:00:00",
+            "0001-01-01 00:00:00",
+        ] {
+            for (format, zone) in [("", ""), ("", "+08:00")] {
+                assert_eq!(Times::new(format, zone).unwrap().read(unset), Ok(None), "{unset}");
             }
+        }
+        for unset in ["0", "00000000000000", "0001-01-01 00:00:00"] {
+            assert_eq!(Times::new("yyyyMMddHHmmss", "+08:00").unwrap().read(unset), Ok(None), "{unset}");
         }
     }
 

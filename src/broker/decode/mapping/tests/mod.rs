@@ -103,6 +103,9 @@ fn every_field_is_read_where_its_mapping_says() {
     let reason = event.reason.unwrap();
     assert_eq!((reason.code.as_deref(), reason.message.as_deref()), (Some("51"), Some("不")));
     assert_eq!(event.display.unwrap().as_str(), r#"{"code":51,"text":"\u4e0d"}"#);
+    // PHP's word for what it did not find.
+    let not_found = self::event(&decoder, "payment.result.x", &body.replace("\"4200\"", "false"));
+    assert_eq!(not_found.provider_transaction_id, None);
     let ignored = decode(&decoder, "payment.result.x", &body.replace("\"PAID\"", "\"REVIEW\""));
     assert_eq!(ignored, Ok(Decoded::Ignored { mapping: 1 }));
 }
