@@ -46,7 +46,7 @@ pub(super) fn is_empty(raw: &RawValue) -> bool {
     matches!(raw.get(), "null" | "\"\"")
 }
 
-/// The same, with those that count as absent.
+/// As [`members`], with those that count as absent.
 pub(super) fn written_members<'a, const N: usize>(
     text: &'a str,
     path: &str,

@@ -171,9 +171,9 @@ fn short(
     field: &str,
     bytes_max: usize,
 ) -> Result<Option<Box<str>>, Reject> {
-    // A truth is no name: PHP's `false` is what was not found.
-    let is_truth = |source: &&Source| source.json(values).is_some_and(|raw| raw.get().starts_with(['t', 'f']));
-    let Some(source) = source.filter(|source| !is_truth(source)) else { return Ok(None) };
+    // PHP's `false` is what was not found.
+    let is_boolean = |source: &&Source| source.json(values).is_some_and(|raw| raw.get().starts_with(['t', 'f']));
+    let Some(source) = source.filter(|source| !is_boolean(source)) else { return Ok(None) };
     match source.scalar(values, field)? {
         Some(text) if text.len() > bytes_max => {
             Err(source.malformed(field, format_args!("must be at most {bytes_max} bytes")))

@@ -59,7 +59,7 @@ impl Source {
         }
     }
 
-    /// A text, or a number or a truth as it is written.
+    /// A text, or a number or a boolean as it is written.
     ///
     /// # Errors
     /// `malformed_field` for an object or an array.
@@ -77,8 +77,8 @@ impl Source {
         }
     }
 
-    /// The same, but for numbers that are not whole: as a name each of their ways of writing would be another. And but for a
-    /// truth: PHP's `false`, for what was not found, would be one name for all.
+    /// The same, but for numbers that are not whole: as a name each of their ways of writing would be another. And not
+    /// for booleans: PHP's `false`, for what was not found, would be one name for all.
     ///
     /// # Errors
     /// `malformed_field`.
